@@ -11,6 +11,7 @@ pub(super) const LIBRARIES: Libraries = Libraries {
     absent: exports::absent,
     bind: exports::bind,
     entry_returned: check_entry,
+    unload_returned: portcls::adapter::check_unload,
     unloaded: portcls::adapter::forget_driver,
 };
 

@@ -8,9 +8,12 @@ use alloc::vec::Vec;
 
 use super::Figures;
 use super::synth::{self, of_dls, of_synth};
+use crate::contract::note::note;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
-use crate::nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, success};
+use crate::nt::status::{
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_IMPLEMENTED, success,
+};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::property_type::{BASIC_SUPPORT, GET, SET};
 use crate::portcls::com::guids::{self, Printed};
@@ -97,7 +100,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     let of_pin = factory.properties.iter().map(|property| Item { pin, node: None, property });
     let items: Vec<Item<'_>> = of_nodes.chain(of_pin).collect();
     for item in &items {
-        verbs(item);
+        verbs(item, port);
         basic_support(item);
         instances(item);
         if item.has(GET) && !synth::has_effect(item.property) {
@@ -127,26 +130,36 @@ pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) {
     violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
 }
 
-/// Verbs that the item does not have are refused, and touch nothing (rule 65).
-fn verbs(item: &Item<'_>) {
-    for (verb, name) in [(GET, "GET"), (SET, "SET")] {
-        if item.has(verb) {
-            continue;
-        }
-        let reply = rules::must_survive(rules::PROPERTY_VERBS, || item.request(verb, ROOM));
-        if success(reply.status) || reply.value.iter().any(|byte| *byte != UNTOUCHED) {
-            broken(
-                rules::PROPERTY_VERBS,
-                format!(
-                    "{} has no {name}, and the handler answers one with {:#010x}{}",
-                    item.name(),
-                    reply.status,
-                    if success(reply.status) { "" } else { " and writes to the value" }
-                ),
-                "look at Verb, and answer what the item does not list with STATUS_INVALID_DEVICE_REQUEST, touching nothing",
-            );
-        }
-        rules::PROPERTY_VERBS.held();
+/// A GET that the item lists is answered, on a pin or on the filter (rule 65). Verbs that it does not list never reach the
+/// handler: the port refuses them.
+fn verbs(item: &Item<'_>, port: &Com<Port>) {
+    if !item.has(GET) || synth::has_effect(item.property) {
+        return;
+    }
+    let whole = synth::instance(item.property);
+    let mut aligned = crate::portcls::ks::formats::aligned(&whole);
+    let instance = Instance {
+        address: if whole.is_empty() { core::ptr::null_mut() } else { aligned.as_mut_ptr().cast() },
+        bytes: whole.len() as u32,
+    };
+    let ask = |target| {
+        rules::must_survive(rules::PROPERTY_VERBS, || {
+            item.call(target, item.node, GET, instance, &[UNTOUCHED; ROOM]).status
+        })
+    };
+    let refused = |status| matches!(status, STATUS_INVALID_DEVICE_REQUEST | STATUS_NOT_IMPLEMENTED);
+    let answers = [ask(Target::Pin(item.pin)), ask(Target::Filter(port))];
+    if answers.into_iter().all(refused) {
+        broken(
+            rules::PROPERTY_VERBS,
+            format!(
+                "{} lists GET, and the handler answers it with {:#010x} and {:#010x}",
+                item.name(),
+                answers[0],
+                answers[1]
+            ),
+            "list in the item's Flags the verbs that the handler answers, and no others",
+        );
     }
 }
 
@@ -184,17 +197,25 @@ fn basic_support(item: &Item<'_>) {
             bad(format!("{room} bytes are answered with {:#010x}", reply.status));
         }
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| reply.value[at + byte]));
-        // KSPROPERTY_DESCRIPTION begins with AccessFlags, then DescriptionSize.
-        let (access, total) = (word(0), if room == ACCESS_BYTES { 0 } else { word(4) });
+        if reply.says != ACCESS_BYTES && reply.says < DESCRIPTION_BYTES || reply.says > room {
+            bad(format!("{room} bytes are answered with ValueSize {}", reply.says));
+            continue;
+        }
+        if reply.says == ACCESS_BYTES && room > ACCESS_BYTES {
+            note(
+                rules::BASIC_SUPPORT,
+                "PCPFNPROPERTY_HANDLER",
+                format!("BASICSUPPORT of {} gives access flags, and no description, to {room} bytes", item.name()),
+            );
+        }
+        // KSPROPERTY_DESCRIPTION begins with AccessFlags, then DescriptionSize. What counts is what was returned.
+        let (access, total) = (word(0), (reply.says >= DESCRIPTION_BYTES).then(|| word(4)));
         let flags = item.property.flags & (GET | SET);
         if access & flags != flags || access & (GET | SET) & !flags != 0 {
             bad(format!("{room} bytes say access {access:#x}, and the item has {:#x}", item.property.flags));
         }
-        if room > ACCESS_BYTES && !(DESCRIPTION_BYTES as u32..=65_536).contains(&total) {
+        if let Some(total) = total.filter(|total| !(DESCRIPTION_BYTES as u32..=65_536).contains(total)) {
             bad(format!("{room} bytes say that the description has {total}"));
-        }
-        if reply.says != ACCESS_BYTES && reply.says < DESCRIPTION_BYTES || reply.says > room {
-            bad(format!("{room} bytes are answered with ValueSize {}", reply.says));
         }
     }
     rules::BASIC_SUPPORT.held();
@@ -270,7 +291,7 @@ fn sizes(item: &Item<'_>) {
     }
 }
 
-/// Checks a node property on the filter, and on a node that is not there (rule 69).
+/// Checks a node property on the filter (rule 69).
 fn targets(item: &Item<'_>, port: &Com<Port>) {
     if item.property.set != guids::KSPROPSETID_SYNTH && item.property.set != guids::KSPROPSETID_SYNTH_DLS {
         return;
@@ -297,20 +318,10 @@ fn targets(item: &Item<'_>, port: &Com<Port>) {
         || is(guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD)
         || is(guids::KSPROPSETID_SYNTH, of_synth::LATENCYCLOCK);
     if of_a_pin && success(on_filter.status) {
-        broken(
+        note(
             rules::PROPERTY_TARGETS,
-            format!("{} is a pin's, and succeeds on a filter handle", item.name()),
-            "fail with STATUS_INVALID_DEVICE_REQUEST when MinorTarget is NULL",
-        );
-    }
-    let nowhere = rules::must_survive(rules::PROPERTY_TARGETS, || {
-        item.call(Target::Pin(item.pin), None, verb, instance, &[0; ROOM])
-    });
-    if success(nowhere.status) {
-        broken(
-            rules::PROPERTY_TARGETS,
-            format!("{} succeeds for node {:#x}, which is none", item.name(), u32::MAX),
-            "compare Node with the nodes that there are",
+            "PCPFNPROPERTY_HANDLER",
+            format!("{} is a pin's in the samples, and succeeds on a filter handle", item.name()),
         );
     }
 }

@@ -67,6 +67,24 @@ checks! {
     STALE_ADDRESS = 112, "stale_address",
         "after a stop and a start with other resources, the addresses of before are not mapped again",
         "IRP_MN_STOP_DEVICE; IRP_MN_START_DEVICE";
+    KERNEL_STACK = 113, "kernel_stack",
+        "a call into the driver uses no more stack than a kernel thread has, 24 KiB, unless it expands its stack",
+        "Using the kernel stack; KeExpandKernelStackAndCallout (0x7F, 8)";
+    RESIDENT_OBJECTS = 114, "resident_objects",
+        "events, mutexes, semaphores, timers, DPCs, resources and work items are in memory that is never paged out",
+        "KeInitializeEvent; KeInitializeTimer; KeInitializeDpc; ExInitializeResourceLite; ExQueueWorkItem";
+    USER_WAIT_ON_STACK = 115, "user_wait_on_stack",
+        "a wait in UserMode is for no object on the stack, and for no mutex",
+        "KeWaitForSingleObject; KeWaitForMultipleObjects";
+    CRITICAL_REGION = 116, "critical_region",
+        "a call into the driver leaves as many critical and guarded regions as it enters",
+        "KeEnterCriticalRegion; KeEnterGuardedRegion (APC_INDEX_MISMATCH, 0x01)";
+    LOCK_KEPT_OVER_CALL = 117, "lock_kept_over_call",
+        "a call into the driver returns with no mutex, fast mutex, push lock or resource that its thread did not hold before",
+        "Mutex objects; ExAcquireResourceExclusiveLite";
+    FOREIGN_MEMORY = 118, "foreign_memory",
+        "MmMapIoSpace maps the device's own resources, or memory that the driver has allocated",
+        "MmMapIoSpace; IRP_MN_START_DEVICE";
 }
 
 #[cfg(test)]

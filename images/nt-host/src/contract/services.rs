@@ -42,6 +42,21 @@ services! {
     DMA_CHANNEL = 207,
         "the buffer of a DMA channel is used within the size that was allocated",
         "D nn-portcls-idmachannel";
+    FINAL_STATUS = 208,
+        "what the system calls and waits for returns its final status: STATUS_PENDING is for requests that are completed later",
+        "D nf-portcls-pcaddadapterdevice, nf-dmusicks-iminiportdmus-init, nf-dmusicks-iminiportdmus-newstream, nf-dmusicks-imxf-setstate";
+    REFERENCE_STRING = 209,
+        "the reference string of a device interface, which a subdevice's name becomes, has no \\ and no /",
+        "D nf-wdm-ioregisterdeviceinterface, nf-portcls-pcregistersubdevice";
+    PIN_MEDIUMS = 210,
+        "a pin that clients connect to has the standard medium, KSMEDIUM_STANDARD_DEVIO, which no list of mediums means",
+        "D ns-portcls-pcpin_descriptor, ns-ks-kspin_descriptor";
+    RANGE_ATTRIBUTES = 211,
+        "a data range with KSDATARANGE_ATTRIBUTES is followed by a whole list of attributes; other flags are those of ks.h",
+        "D ns-ks-ksattribute, ns-ks-ksattribute_list; M ks.h";
+    PORTCLS_UNLOAD = 212,
+        "a driver that puts its own DriverUnload in place of PortCls' calls PortCls', which undoes PcInitializeAdapterDriver",
+        "D nf-portcls-pcinitializeadapterdriver; K writing-an-unload-routine";
 }
 
 #[cfg(test)]

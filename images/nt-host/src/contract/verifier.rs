@@ -20,6 +20,7 @@ use super::{delay, rules, watch};
 use crate::arch::cpu;
 use crate::bugcheck::stack::Context;
 use crate::bugcheck::{self, Report, findings};
+use crate::ke::{stack, thread_state};
 
 /// Driver Verifier's own bug check.
 pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
@@ -143,10 +144,12 @@ pub fn stop_by_check(
 /// otherwise, if the host goes on, it does so as before the call.
 #[track_caller]
 pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
+    let body = || stack::with_documented_stack(body);
     if !watch::is_on() {
         return body();
     }
     let before = (cpu::irql(), cpu::interrupts_enabled());
+    let thread = thread_state::now();
     delay::point();
     let result = body();
     delay::point();
@@ -168,5 +171,6 @@ pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
         cpu::set_irql(before.0);
         cpu::set_interrupts_enabled(before.1);
     }
+    thread_state::check(what, thread);
     result
 }

@@ -5,7 +5,7 @@ use crate::arch::cpu;
 use crate::contract::verifier;
 use crate::export_functions;
 use crate::ke::lock_order::{self, Holder};
-use crate::ke::{event, thread, wait};
+use crate::ke::{event, resident, thread, wait};
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::{FAST_MUTEX, object_type};
 
@@ -108,6 +108,7 @@ export_functions! {
 
     /// Initialises a guarded mutex, which has the same shape.
     [APC] fn KeInitializeGuardedMutex(mutex: *mut FAST_MUTEX) {
+        resident::expect("KeInitializeGuardedMutex", "a guarded mutex", mutex);
         lock_order::forget(&(mutex as u64..mutex as u64 + 1));
         mutex.write(FAST_MUTEX {
             Count: 1,

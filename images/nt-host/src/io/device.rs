@@ -6,10 +6,10 @@ use core::ptr::null_mut;
 
 use super::names;
 use crate::contract::verifier;
+use crate::export_functions;
 use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::{export_functions, rtl};
 
 const TAG: u32 = u32::from_le_bytes(*b"Devi");
 /// Largest device extension; a size is 16 bits in the object's header.
@@ -210,7 +210,10 @@ export_functions! {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         {
-            let text = name.as_ref().map(|name| rtl::string::text(name));
+            let text = match name.as_ref().map(|name| names::check_name(name)).transpose() {
+                Ok(text) => text,
+                Err(refused) => return refused,
+            };
             if text.as_ref().is_some_and(|text| names::device(text).is_some()) {
                 return STATUS_OBJECT_NAME_COLLISION;
             }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::base::guid;
+use crate::contract::{services, verifier};
 use crate::export_functions;
 use crate::mm::pool;
 use crate::nt::status::*;
@@ -73,8 +74,12 @@ pub fn interfaces() -> Vec<Interface> {
 }
 
 fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
-    // SAFETY: strings of the caller's.
-    let (link, target) = unsafe { (text(link), text(target)) };
+    let link = match check_name(link) {
+        Ok(link) => link,
+        Err(refused) => return refused,
+    };
+    // SAFETY: a string of the caller's.
+    let target = unsafe { text(target) };
     NAMES.with(|names| {
         if names.links.contains_key(&link.to_lowercase()) {
             return STATUS_OBJECT_NAME_COLLISION;
@@ -97,6 +102,52 @@ pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, referenc
         }
     });
     Some(link)
+}
+
+/// Returns whether a text may be a reference string, which becomes one component of the interface's name; reports one that
+/// may not (rule 209).
+pub(crate) fn is_reference_string(function: &str, text: &str) -> bool {
+    let Some(separator) = text.chars().find(|unit| matches!(unit, '\\' | '/')) else { return true };
+    verifier::violation(
+        Some(services::REFERENCE_STRING.number),
+        function,
+        format_args!(
+            "the reference string \"{text}\" has a path separator, {separator}, and IoRegisterDeviceInterface refuses it: name \
+             the subdevice as the reference string of the INF's AddInterface, without separators [{}]",
+            services::REFERENCE_STRING.source
+        ),
+    );
+    false
+}
+
+/// Returns how the object manager takes a name: absolute, without empty components, in a directory that there is.
+fn name_status(name: &str) -> NTSTATUS {
+    /// Directories in which drivers name devices, links and events.
+    const DIRECTORIES: [&str; 6] = ["device", "dosdevices", "??", "global??", "basenamedobjects", "callback"];
+    let Some(path) = name.strip_prefix('\\') else { return STATUS_OBJECT_PATH_SYNTAX_BAD };
+    let mut components = path.split('\\');
+    if components.clone().any(str::is_empty) {
+        return STATUS_OBJECT_NAME_INVALID;
+    }
+    let directory = components.next().unwrap_or_default();
+    let known = DIRECTORIES.iter().any(|known| known.eq_ignore_ascii_case(directory));
+    if components.next().is_none() || known { STATUS_SUCCESS } else { STATUS_OBJECT_PATH_NOT_FOUND }
+}
+
+/// Checks the name of a device, or of a link to one.
+///
+/// # Errors
+/// The status with which the object manager refuses it.
+pub(super) fn check_name(name: &UNICODE_STRING) -> Result<String, NTSTATUS> {
+    if !name.Length.is_multiple_of(2) {
+        return Err(STATUS_OBJECT_NAME_INVALID);
+    }
+    // SAFETY: a string of the caller's.
+    let name = unsafe { text(name) };
+    match name_status(&name) {
+        STATUS_SUCCESS => Ok(name),
+        refused => Err(refused),
+    }
 }
 
 /// Enables or disables a device interface.
@@ -149,6 +200,9 @@ export_functions! {
     [PASSIVE] fn IoRegisterDeviceInterface(pdo: *mut DEVICE_OBJECT, class: *const GUID, reference: *const UNICODE_STRING,
         link_out: *mut UNICODE_STRING) -> NTSTATUS {
         let reference = reference.as_ref().map(|reference| text(reference));
+        if reference.as_deref().is_some_and(|reference| !is_reference_string("IoRegisterDeviceInterface", reference)) {
+            return STATUS_INVALID_DEVICE_REQUEST;
+        }
         let Some(link) = register_interface(pdo, &*class, reference.as_deref()) else { return STATUS_INVALID_DEVICE_REQUEST };
         let Some(string) = allocate(&link) else { return STATUS_INSUFFICIENT_RESOURCES };
         link_out.write(string);

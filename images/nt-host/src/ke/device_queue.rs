@@ -104,6 +104,7 @@ export_functions! {
 
     /// Initialises a queue: not busy, empty.
     [ANY] fn KeInitializeDeviceQueue(queue: *mut KDEVICE_QUEUE) {
+        super::resident::expect("KeInitializeDeviceQueue", "a device queue", queue);
         (*queue).Type = DEVICE_QUEUE_OBJECT;
         (*queue).Size = size_of::<KDEVICE_QUEUE>() as i16;
         (*queue).Lock = 0;

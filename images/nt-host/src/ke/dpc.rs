@@ -4,7 +4,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{list, thread, time, timer, wait};
+use super::{list, resident, stack, thread, time, timer, wait};
 use crate::arch::cpu::{self, PROCESSORS_MAX};
 use crate::arch::{apic, smp, trap};
 use crate::contract::{delay, verifier};
@@ -162,7 +162,9 @@ fn run_queue(processor: usize) {
         crate::arch::pageable::page_out();
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
-        verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
+        stack::on_processors_stack(|| {
+            verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
+        });
         ACTIVE[processor].store(false, Ordering::Relaxed);
     }
 }
@@ -181,6 +183,7 @@ export_functions! {
 
     /// Initialises a DPC.
     [ANY] fn KeInitializeDpc(dpc: *mut KDPC, routine: Option<KDEFERRED_ROUTINE>, context: PVOID) {
+        resident::expect("KeInitializeDpc", "a DPC", dpc);
         {
             dpc.write(KDPC {
                 Type: object_type::DPC,

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
 use super::lock_order::{self, Holder};
-use super::{list, thread, wait};
+use super::{list, resident, thread, wait};
 use crate::arch::cpu;
 use crate::contract::verifier;
 use crate::export_functions;
@@ -43,6 +43,7 @@ export_functions! {
 
     /// Initialises an event: notification (0) or synchronization (1).
     [ANY] fn KeInitializeEvent(event: *mut KEVENT, kind: i32, state: u8) {
+        resident::expect("KeInitializeEvent", "an event", event);
         {
             event.write(KEVENT { Header: header(u8::from(kind != 0), i32::from(state != 0)) });
             list::init(&raw mut (*event).Header.WaitListHead);
@@ -86,6 +87,7 @@ export_functions! {
 
     /// Initialises a semaphore.
     [ANY] fn KeInitializeSemaphore(semaphore: *mut KSEMAPHORE, count: i32, limit: i32) {
+        resident::expect("KeInitializeSemaphore", "a semaphore", semaphore);
         {
             semaphore.write(KSEMAPHORE { Header: header(object_type::SEMAPHORE, count), Limit: limit });
             list::init(&raw mut (*semaphore).Header.WaitListHead);
@@ -111,6 +113,7 @@ export_functions! {
 
     /// Initialises a mutex.
     [ANY] fn KeInitializeMutex(mutex: *mut KMUTANT, _level: u32) {
+        resident::expect("KeInitializeMutex", "a mutex", mutex);
         lock_order::forget(&(mutex as u64..mutex as u64 + 1));
         {
             mutex.write(KMUTANT {

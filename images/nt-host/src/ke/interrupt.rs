@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::{message_connection, spin_lock};
+use super::{message_connection, spin_lock, stack};
 use crate::arch::cpu::{self, PROCESSORS_MAX};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{apic, clock, smp, stop, trap};
@@ -208,7 +208,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
         spin_lock::acquire("an interrupt service routine", (*interrupt).ActualLock);
         crate::arch::pageable::page_out();
         let begun = clock::nanoseconds();
-        let claimed = verifier::call("an interrupt service routine", || {
+        let routine = || {
             if let Some(routine) = (*interrupt).MessageServiceRoutine {
                 routine(interrupt, (*interrupt).ServiceContext, (*interrupt).MessageIndex)
             } else if let Some(routine) = (*interrupt).ServiceRoutine {
@@ -216,7 +216,8 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
             } else {
                 0
             }
-        });
+        };
+        let claimed = stack::on_processors_stack(|| verifier::call("an interrupt service routine", routine));
         watch_duration(clock::nanoseconds() - begun);
         spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);

@@ -25,7 +25,7 @@ use crate::nt::irql::DISPATCH_LEVEL;
 /// Driver Verifier's parameter for a potential deadlock.
 const POTENTIAL_DEADLOCK: u64 = 0x1001;
 /// Locks held at once that are watched; a driver that holds more has other worries.
-const HELD_MAX: usize = 8;
+pub(super) const HELD_MAX: usize = 8;
 /// Return addresses kept of a stack.
 const FRAMES: usize = 6;
 
@@ -90,6 +90,11 @@ impl Order {
             Holder::Thread(thread) => self.threads.entry(thread).or_default(),
         }
     }
+}
+
+/// Returns what a holder has.
+pub(super) fn held_by(holder: Holder) -> [u64; HELD_MAX] {
+    ORDER.with(|order| order.held(holder))
 }
 
 fn others(held: &Held, lock: u64) -> impl Iterator<Item = u64> {

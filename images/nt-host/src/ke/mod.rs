@@ -17,8 +17,11 @@ pub(crate) mod preemption_point;
 pub mod process;
 pub mod processors;
 pub mod raise;
+pub(crate) mod resident;
 pub mod spin_lock;
+pub mod stack;
 pub mod thread;
+pub mod thread_state;
 pub mod time;
 pub mod timer;
 pub mod wait;
@@ -39,6 +42,7 @@ pub static EXPORTS: &[&[Export]] = &[
     event::EXPORTS,
     wait::EXPORTS,
     thread::EXPORTS,
+    stack::EXPORTS,
     work::EXPORTS,
     interrupt::EXPORTS,
     bugcheck::EXPORTS,
@@ -49,6 +53,7 @@ pub fn init() {
     crate::bugcheck::run_last(bugcheck_callback::call_all);
     dpc::init();
     time::init();
+    stack::init();
     thread::init();
     timer::init();
     work::init();

@@ -9,10 +9,10 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::process::Process;
+use super::stack::{self, Stack};
 use super::{handle, handlers, list, timer, wait};
-use crate::arch::paging::{self, Access, Caching};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{PAGE_SIZE, apic, cpu, frames, smp, user_half, window};
+use crate::arch::{PAGE_SIZE, apic, cpu, smp, user_half};
 use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
@@ -21,8 +21,6 @@ use crate::nt::{
 };
 use crate::{containing_record, export_functions};
 
-/// What Windows x64 gives a kernel thread.
-const STACK_BYTES: u64 = 24 * 1024;
 const PRIORITIES: usize = 32;
 /// Priority of a system thread.
 const PRIORITY_NORMAL: i32 = 8;
@@ -61,7 +59,7 @@ pub struct Thread {
     critical_regions: i32,
     start: Option<KSTART_ROUTINE>,
     context: PVOID,
-    stack: Option<u64>,
+    stack: Option<Stack>,
     exit_status: NTSTATUS,
     references: u32,
     by_driver: bool,
@@ -224,12 +222,7 @@ fn reap() {
         // SAFETY: the thread has ended and runs on its stack no more.
         unsafe {
             if let Some(stack) = (*thread).stack.take() {
-                for page in (stack..stack + STACK_BYTES).step_by(PAGE_SIZE as usize) {
-                    if let Some(frame) = paging::unmap(page) {
-                        frames::free(frame, PAGE_SIZE);
-                    }
-                }
-                window::STACK.release(stack, STACK_BYTES);
+                stack.free();
             }
             dereference(thread);
         }
@@ -238,10 +231,7 @@ fn reap() {
 
 /// Creates a thread, ready to run.
 pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_driver: bool) -> Option<*mut Thread> {
-    let stack = window::STACK.reserve(STACK_BYTES)?;
-    for page in (stack..stack + STACK_BYTES).step_by(PAGE_SIZE as usize) {
-        paging::map(page, frames::allocate()?, Access::ReadWrite, Caching::Cached).ok()?;
-    }
+    let stack = Stack::allocate(stack::STACK_BYTES)?;
     let thread = new_thread(priority, by_driver);
     // SAFETY: a fresh thread and a fresh stack.
     unsafe {
@@ -249,7 +239,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
         (*thread).context = context;
         (*thread).stack = Some(stack);
         // As `switch_context` leaves it: six registers, the return address; aligned as at a function's entry.
-        let top = (stack + STACK_BYTES - 16) as *mut u64;
+        let top = (stack.end() - 16) as *mut u64;
         top.write(thread_begin as *const () as u64);
         (*thread).stack_pointer = top as u64 - 48;
         top.sub(6).write_bytes(0, 6);
@@ -330,6 +320,22 @@ pub(super) fn in_critical_region() -> bool {
     let thread = current();
     // SAFETY: the thread that runs.
     !thread.is_null() && unsafe { (*thread).critical_regions } > 0
+}
+
+/// Returns in how many critical and guarded regions the running thread is.
+pub(super) fn critical_regions() -> i32 {
+    let thread = current();
+    // SAFETY: the thread that runs.
+    if thread.is_null() { 0 } else { unsafe { (*thread).critical_regions } }
+}
+
+/// Puts the running thread into so many critical and guarded regions.
+pub(super) fn set_critical_regions(regions: i32) {
+    let thread = current();
+    if !thread.is_null() {
+        // SAFETY: the thread that runs.
+        unsafe { (*thread).critical_regions = regions };
+    }
 }
 
 /// Lets a thread run. Interrupts are off.
@@ -475,13 +481,20 @@ unsafe extern "C" {
     static boot_stack_top: u8;
 }
 
-/// Returns first address and end of the stack of the running thread.
+/// Returns first address and end of the stack that is in use.
 fn stack_limits() -> (u64, u64) {
-    // SAFETY: the thread that runs.
-    match unsafe { (*current()).stack } {
-        Some(first) => (first, first + STACK_BYTES),
+    let here = 0u8;
+    match stack::containing(&raw const here as u64).map(Stack::limits) {
+        Some(limits) => (limits.start, limits.end),
         None => ((&raw const boot_stack_guard) as u64 + PAGE_SIZE, (&raw const boot_stack_top) as u64),
     }
+}
+
+/// Returns whether an address is on the stack that is in use.
+#[must_use]
+pub fn is_on_stack(address: u64) -> bool {
+    let (first, end) = stack_limits();
+    (first..end).contains(&address)
 }
 
 /// Returns the process that the running thread works for.

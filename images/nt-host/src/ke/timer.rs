@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 
-use super::{dpc, list, lock_order, time, wait};
+use super::{dpc, list, lock_order, resident, time, wait};
 use crate::arch::cpu;
 use crate::contract::verifier;
 use crate::nt::{DISPATCHER_HEADER, KDPC, KTIMER, LIST_ENTRY, PVOID, object_type};
@@ -230,10 +230,14 @@ export_functions! {
     pub static EXPORTS;
 
     /// Initialises a notification timer.
-    [DISPATCH] fn KeInitializeTimer(timer: *mut KTIMER) { initialize(timer, object_type::NOTIFICATION_TIMER) }
+    [DISPATCH] fn KeInitializeTimer(timer: *mut KTIMER) {
+        resident::expect("KeInitializeTimer", "a timer", timer);
+        initialize(timer, object_type::NOTIFICATION_TIMER);
+    }
 
     /// Initialises a timer: notification (0) or synchronization (1).
     [DISPATCH] fn KeInitializeTimerEx(timer: *mut KTIMER, kind: i32) {
+        resident::expect("KeInitializeTimerEx", "a timer", timer);
         initialize(timer, object_type::NOTIFICATION_TIMER + u8::from(kind != 0))
     }
 

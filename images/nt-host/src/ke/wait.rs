@@ -5,9 +5,9 @@ use core::cell::UnsafeCell;
 
 use super::lock_order::{self, Holder};
 use super::thread::{self, State, THREAD_WAIT_OBJECTS, Thread};
-use super::{event, list, timer};
+use super::{event, list, resident, timer};
 use crate::arch::cpu;
-use crate::contract::verifier;
+use crate::contract::{checks, verifier, watch};
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type};
@@ -166,6 +166,7 @@ pub unsafe fn wait_for(
     let thread = thread::current();
     // SAFETY: the caller's promise.
     unsafe { objects.iter().for_each(|&object| check(function, object)) };
+    objects.iter().for_each(|&object| resident::expect(function, "an object to wait for", object));
     // A thread that waits for one of several objects, or for a time, can go on without the mutex.
     if let ([mutex], None) = (objects, timeout)
         // SAFETY: a dispatcher object, as was just checked.
@@ -270,6 +271,42 @@ unsafe fn check(function: &'static str, object: *mut DISPATCHER_HEADER) {
     }
 }
 
+/// `UserMode`.
+const USER_MODE: i8 = 1;
+
+/// Checks that a wait in `UserMode`, during which the stack may be paged out, needs nothing of the stack, and is for no
+/// mutex.
+fn expect_kernel_mode(function: &'static str, mode: i8, objects: &[*mut DISPATCHER_HEADER], blocks: *mut KWAIT_BLOCK) {
+    if mode != USER_MODE || !watch::is_on() {
+        return;
+    }
+    let on_stack = |address: u64| thread::is_on_stack(address);
+    // SAFETY: an export's arguments.
+    let is_mutex = |object: &&*mut DISPATCHER_HEADER| unsafe { (***object).Type } & 0x7f == object_type::MUTANT;
+    let wrong = if let Some(object) = objects.iter().find(|&&object| on_stack(object as u64)) {
+        Some((*object as u64, "is on the stack, which may be paged out during a wait in UserMode"))
+    } else if on_stack(blocks as u64) {
+        Some((
+            blocks as u64,
+            "is the array of wait blocks, on the stack, which may be paged out during a wait in UserMode",
+        ))
+    } else {
+        objects
+            .iter()
+            .find(is_mutex)
+            .map(|mutex| (*mutex as u64, "is a mutex, for which only waits in KernelMode are allowed"))
+    };
+    if let Some((address, why)) = wrong {
+        verifier::failed(
+            checks::USER_WAIT_ON_STACK,
+            0xc4,
+            function,
+            [address, 0, 0, 0],
+            format_args!("{function} waits in UserMode, and what is at {address:#x} {why}: wait in KernelMode"),
+        );
+    }
+}
+
 unsafe fn timeout_of(timeout: *const i64) -> Option<i64> {
     // SAFETY: null or a pointer of the caller's.
     unsafe { timeout.as_ref().copied() }
@@ -280,14 +317,15 @@ export_functions! {
     pub static EXPORTS;
 
     /// Waits for an object.
-    [DISPATCH] fn KeWaitForSingleObject(object: *mut DISPATCHER_HEADER, _reason: i32, _mode: i8, _alertable: u8,
+    [DISPATCH] fn KeWaitForSingleObject(object: *mut DISPATCHER_HEADER, _reason: i32, mode: i8, _alertable: u8,
         timeout: *const i64) -> NTSTATUS {
+        expect_kernel_mode("KeWaitForSingleObject", mode, &[object], core::ptr::null_mut());
         wait_for("KeWaitForSingleObject", &[object], false, timeout_of(timeout), core::ptr::null_mut())
     }
 
     /// Waits for all (0) or any (1) of several objects.
     [DISPATCH] fn KeWaitForMultipleObjects(count: u32, objects: *const *mut DISPATCHER_HEADER, kind: i32, _reason: i32,
-        _mode: i8, _alertable: u8, timeout: *const i64, blocks: *mut KWAIT_BLOCK) -> NTSTATUS {
+        mode: i8, _alertable: u8, timeout: *const i64, blocks: *mut KWAIT_BLOCK) -> NTSTATUS {
         let count = count as usize;
         if count == 0 || count > MAXIMUM_WAIT_OBJECTS || (blocks.is_null() && count > THREAD_WAIT_OBJECTS) {
             verifier::stop(0x0c, "KeWaitForMultipleObjects", [count as u64, 0, 0, 0],
@@ -295,6 +333,7 @@ export_functions! {
         }
         {
             let objects = core::slice::from_raw_parts(objects, count);
+            expect_kernel_mode("KeWaitForMultipleObjects", mode, objects, blocks);
             wait_for("KeWaitForMultipleObjects", objects, kind == 0, timeout_of(timeout), blocks)
         }
     }

@@ -47,6 +47,11 @@ pub fn allocate_contiguous(bytes: u64, align: u64, lowest: u64, highest: u64) ->
     Some((at, physical))
 }
 
+/// Returns whether a frame of physical memory is contiguous memory of the driver's.
+pub(super) fn has_frame(frame: u64) -> bool {
+    CONTIGUOUS.with(|all| all.values().any(|(physical, bytes)| (*physical..physical + bytes).contains(&frame)))
+}
+
 /// Frees contiguous memory.
 pub fn free_contiguous(function: &'static str, address: u64) {
     let Some((physical, length)) = CONTIGUOUS.with(|all| all.remove(&address)) else {

@@ -18,6 +18,7 @@ use crate::contract::{checks, verifier};
 use crate::ke::handlers::{self, Outcome};
 use crate::ke::inline_irql;
 use crate::ke::raise::unhandled_code;
+use crate::ke::stack;
 use crate::nt::EXCEPTION_RECORD;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{self, *};
@@ -63,6 +64,27 @@ impl Fault<'_> {
         )
     }
 
+    /// Stops, if an address is below a stack.
+    fn expect_stack(&self, address: u64) {
+        let Self { frame } = self;
+        if let Some(bytes) = stack::below(address) {
+            verifier::stop_by_check(
+                checks::KERNEL_STACK,
+                UNEXPECTED_KERNEL_MODE_TRAP,
+                modules::where_is(frame.rip),
+                [8, address, frame.rip, frame.rsp],
+                Some(Context::of_trap(frame)),
+                format_args!(
+                    "the stack of {} KiB is used up at {} (stack pointer {:#x}): a kernel thread has 24 KiB. Put large variables \
+                     into pool, bound recursion, or call KeExpandKernelStackAndCallout",
+                    bytes / 1024,
+                    modules::Place(frame.rip),
+                    frame.rsp
+                ),
+            )
+        }
+    }
+
     fn page_fault(&self) -> ! {
         let Self { frame } = self;
         let address = x86_64::registers::control::Cr2::read_raw();
@@ -75,6 +97,7 @@ impl Fault<'_> {
             (false, false) => ("read of", 0),
         };
         let what = AddressKind(address);
+        self.expect_stack(address);
         if let Some(mdl) = mdl::undone_mapping(address) {
             verifier::stop_by_check(
                 checks::MDL_AFTER_UNLOCK,
@@ -219,16 +242,15 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
         3 => fault.unhandled(STATUS_BREAKPOINT, "a breakpoint without a debugger (DbgBreakPoint or int 3)"),
         4 => fault.unhandled(STATUS_INTEGER_OVERFLOW, "overflow trap"),
         6 => fault.unhandled(STATUS_ILLEGAL_INSTRUCTION, "an invalid instruction"),
-        8 => fault.stop(
-            UNEXPECTED_KERNEL_MODE_TRAP,
-            [8, frame.rip, frame.rsp, 0],
-            format_args!(
-                "double fault at {}, stack pointer {:#x}: the kernel stack (24 KiB) is most likely used up by recursion \
-                 or large local variables",
-                modules::Place(frame.rip),
-                frame.rsp
-            ),
-        ),
+        8 => {
+            // The stack pointer itself, and what was pushed first below it.
+            [frame.rsp, frame.rsp.saturating_sub(1)].into_iter().for_each(|address| fault.expect_stack(address));
+            fault.stop(
+                UNEXPECTED_KERNEL_MODE_TRAP,
+                [8, frame.rip, frame.rsp, 0],
+                format_args!("double fault at {}, stack pointer {:#x}", modules::Place(frame.rip), frame.rsp),
+            )
+        }
         13 => fault.unhandled(
             STATUS_ACCESS_VIOLATION,
             "general protection fault: a non-canonical address, or a misaligned SSE access,",

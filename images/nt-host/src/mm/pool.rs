@@ -123,6 +123,17 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     Some(address)
 }
 
+/// Returns whether a frame of physical memory is pool of the driver's.
+pub(super) fn has_frame(frame: u64) -> bool {
+    let of_driver = |allocation: &&Allocation| allocation.owner == Owner::Driver;
+    let pages = |allocation: &Allocation| {
+        (allocation.page_bytes..allocation.page_bytes + allocation.pages).step_by(PAGE_SIZE as usize)
+    };
+    POOL.with(|pool| {
+        pool.live.values().filter(of_driver).flat_map(pages).any(|page| paging::physical(page) == Some(frame))
+    })
+}
+
 /// Returns where plain pool is: in the heap, and what is a page or more on a page.
 fn plain_layout(size: u64) -> Option<Layout> {
     let alignment = if size >= PAGE_SIZE { PAGE_SIZE } else { ALIGNMENT };

@@ -170,8 +170,36 @@ fn page_of_ones() -> u64 {
 /// Where the device's registers were before it was given other addresses, and are not now.
 static FORMER: Uninterrupted<Vec<Range<u64>>> = Uninterrupted::new(Vec::new());
 
+/// Where the registers of the driver's device are.
+static ASSIGNED: Uninterrupted<Vec<Range<u64>>> = Uninterrupted::new(Vec::new());
+
+/// Notes where the registers of the driver's device are: nowhere while it is not started.
+pub fn assign(ranges: Vec<Range<u64>>) {
+    ASSIGNED.with(|assigned| *assigned = ranges);
+}
+
+/// Returns the function of the bus that has registers in a range of physical addresses, if those are not the driver's
+/// device's.
+#[must_use]
+pub fn of_another_device(range: &Range<u64>) -> Option<String> {
+    if ASSIGNED.with(|assigned| assigned.iter().any(|own| own.start <= range.start && range.end <= own.end)) {
+        return None;
+    }
+    let own = |registers: &Range<u64>| ASSIGNED.with(|assigned| assigned.contains(registers));
+    super::functions().into_iter().find_map(|function| {
+        let mut memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
+        memory
+            .any(|bar| {
+                let registers = bar.base..bar.base + bar.size;
+                !own(&registers) && overlap(&registers, range)
+            })
+            .then(|| format!("{} {:04x}:{:04x}", function.address, function.vendor, function.device))
+    })
+}
+
 /// Notes that the device's registers have moved.
 pub fn moved(from: &[Range<u64>], to: &[Range<u64>]) {
+    assign(to.to_vec());
     FORMER.with(|former| {
         former.extend_from_slice(from);
         former.retain(|range| !to.iter().any(|now| overlap(range, now)));

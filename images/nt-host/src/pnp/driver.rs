@@ -15,6 +15,7 @@ use crate::arch::fw_cfg;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::bugcheck::modules::{self, Module};
 use crate::contract::export::Absent;
+use crate::contract::final_status::Outcome;
 use crate::contract::{rules, verifier};
 use crate::ex::callback;
 use crate::harness::options;
@@ -83,6 +84,8 @@ pub struct Libraries {
     pub bind: fn(module: &str, name: &str) -> Option<u64>,
     /// Runs when `DriverEntry` has returned.
     pub entry_returned: fn(imports: &[Import], driver: *mut DRIVER_OBJECT, status: NTSTATUS),
+    /// Runs when `DriverUnload` has returned.
+    pub unload_returned: fn(),
     /// Runs when the driver has been unloaded.
     pub unloaded: fn(),
 }
@@ -129,7 +132,7 @@ fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Resu
         (*driver).DriverSize = module.size as u32;
         let entry = core::mem::transmute::<u64, DRIVER_INITIALIZE>(module.entry);
         (*driver).DriverInit = Some(entry);
-        verifier::call("DriverEntry", || entry(driver, &raw mut registry_path))
+        verifier::call("DriverEntry", || entry(driver, &raw mut registry_path)).finally("DriverEntry")
     };
     if let Some(wanted) = wdfldr::take_refusal() {
         driver_image::unload();
@@ -265,6 +268,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     let lines = resources.lines.clone();
     lines.iter().for_each(|line| crate::debug!("{}: {line}", function.address));
     let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
+    registers::assign(memory_ranges(&function));
     let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
         stack.Parameters.StartDevice =
             IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };
@@ -388,6 +392,7 @@ pub fn remove() -> Result<(), Failure> {
         unsafe { bus::delete(started.pdo) };
     }
     registers::forget_former();
+    registers::assign(Vec::new());
     Ok(())
 }
 
@@ -431,6 +436,7 @@ pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     };
     // SAFETY: the driver's routine by its real prototype.
     verifier::call("DriverUnload", || unsafe { unload(driver) });
+    (libraries.unload_returned)();
     // SAFETY: a live driver object.
     let devices = unsafe { device::of_driver(driver) };
     if !devices.is_empty() {

@@ -334,7 +334,7 @@ export_functions! {
     }
 
     /// Converts narrow to wide; with no target, returns how long it would be.
-    [ANY] fn mbstowcs(target: *mut u16, source: *const u8, most: usize) -> usize {
+    [PASSIVE] fn mbstowcs(target: *mut u16, source: *const u8, most: usize) -> usize {
         let text = core::slice::from_raw_parts(source, narrow_length(source));
         if target.is_null() { return text.len() }
         for (at, &byte) in text.iter().chain([&0]).enumerate().take(most) { target.add(at).write(byte.into()) }
@@ -342,7 +342,7 @@ export_functions! {
     }
 
     /// Converts wide to narrow; with no target, returns how long it would be. Returns -1 for what has no narrow form.
-    [ANY] fn wcstombs(target: *mut u8, source: *const u16, most: usize) -> usize {
+    [PASSIVE] fn wcstombs(target: *mut u8, source: *const u16, most: usize) -> usize {
         let text = core::slice::from_raw_parts(source, length(source));
         if text.iter().any(|&unit| unit > 0x7f) { return usize::MAX }
         if target.is_null() { return text.len() }

@@ -4,24 +4,59 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::arch::global_asm;
+use core::cell::Cell;
 
 use guest_protocol::Level;
 
-use crate::arch::{PAGE_SIZE, paging};
+use crate::arch::{PAGE_SIZE, cpu, paging};
 use crate::base::printf::{self, Arguments};
 use crate::bugcheck::modules;
 use crate::contract::export::Export;
+use crate::contract::{verifier, watch};
 use crate::export_functions;
 use crate::harness::link;
+use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::{NTSTATUS, UNICODE_STRING};
 
 /// Longest line; Windows' debug output has 512 bytes.
 const LINE_MAX: usize = 512;
+/// `IRQL_NOT_LESS_OR_EQUAL`.
+const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
 /// Longest format string.
 const FORMAT_MAX: usize = 4096;
 
 /// Arguments as the x64 convention lays them: eight bytes each.
-struct Stack(*const u64);
+struct Stack {
+    next: *const u64,
+    /// The format is one of wide characters.
+    wide: bool,
+    /// A string was converted from narrow to wide, or the other way.
+    converts: Cell<bool>,
+}
+
+impl Stack {
+    fn new(arguments: *const u64, wide: bool) -> Self {
+        Self { next: arguments, wide, converts: Cell::new(false) }
+    }
+
+    /// Checks that no string was converted above `PASSIVE_LEVEL`: the tables that it takes are pageable (the page of
+    /// DbgPrint, and those of the safe string functions).
+    fn expect_passive(&self) {
+        let level = cpu::irql();
+        if self.converts.get() && level > PASSIVE_LEVEL && watch::is_on() {
+            verifier::broken(
+                verifier::RULE_IRQL,
+                IRQL_NOT_LESS_OR_EQUAL,
+                "DbgPrint, printf and the like",
+                [0, u64::from(level), 0, 0],
+                format_args!(
+                    "a format with a Unicode conversion (%S, %ls, %ws, %wZ; %S or %hs in a wide format) is used at IRQL {level}: \
+                     they are for PASSIVE_LEVEL only"
+                ),
+            );
+        }
+    }
+}
 
 fn readable<T: Copy + Default + PartialEq>(address: u64, limit: usize) -> Option<Vec<T>> {
     let mut text = Vec::new();
@@ -50,15 +85,17 @@ impl Arguments for Stack {
         // SAFETY: the caller of a variadic function passed as many arguments as its format says; more are whatever is
         // on its stack.
         unsafe {
-            let value = self.0.read();
-            self.0 = self.0.add(1);
+            let value = self.next.read();
+            self.next = self.next.add(1);
             value
         }
     }
     fn narrow(&self, address: u64, limit: usize) -> Option<Vec<u8>> {
+        self.converts.set(self.converts.get() | self.wide);
         readable(address, limit)
     }
     fn wide(&self, address: u64, limit: usize) -> Option<Vec<u16>> {
+        self.converts.set(self.converts.get() | !self.wide);
         readable(address, limit)
     }
     fn counted(&self, address: u64) -> Option<(usize, u64)> {
@@ -73,12 +110,18 @@ impl Arguments for Stack {
 
 unsafe fn narrow(template: *const u8, arguments: *const u64) -> String {
     let template = readable::<u8>(template as u64, FORMAT_MAX).unwrap_or_default();
-    printf::format(&String::from_utf8_lossy(&template), false, &mut Stack(arguments))
+    let mut stack = Stack::new(arguments, false);
+    let text = printf::format(&String::from_utf8_lossy(&template), false, &mut stack);
+    stack.expect_passive();
+    text
 }
 
 unsafe fn wide(template: *const u16, arguments: *const u64) -> String {
     let template = readable::<u16>(template as u64, FORMAT_MAX).unwrap_or_default();
-    printf::format(&String::from_utf16_lossy(&template), true, &mut Stack(arguments))
+    let mut stack = Stack::new(arguments, true);
+    let text = printf::format(&String::from_utf16_lossy(&template), true, &mut stack);
+    stack.expect_passive();
+    text
 }
 
 fn print(level: Level, text: &str) {

@@ -184,7 +184,7 @@ export_functions! {
     [ANY] fn RtlInitString(target: *mut ANSI_STRING, source: *const u8) { RtlInitAnsiString(target, source) }
 
     /// Copies as much as there is room for.
-    [APC] fn RtlCopyUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) {
+    [ANY] fn RtlCopyUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) {
         {
             (*target).Length = 0;
             if let Some(source) = source.as_ref() {
@@ -196,12 +196,12 @@ export_functions! {
     }
 
     /// Appends a string.
-    [APC] fn RtlAppendUnicodeStringToString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NTSTATUS {
+    [ANY] fn RtlAppendUnicodeStringToString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NTSTATUS {
         append(target, units(&*source))
     }
 
     /// Appends a terminated string.
-    [APC] fn RtlAppendUnicodeToString(target: *mut UNICODE_STRING, source: *const u16) -> NTSTATUS {
+    [ANY] fn RtlAppendUnicodeToString(target: *mut UNICODE_STRING, source: *const u16) -> NTSTATUS {
         {
             if source.is_null() { return STATUS_SUCCESS }
             append(target, core::slice::from_raw_parts(source, length(source)))
@@ -209,17 +209,17 @@ export_functions! {
     }
 
     /// Compares strings: below, equal, above zero.
-    [APC] fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> i32 {
+    [PASSIVE] fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> i32 {
         compare(units(&*a), units(&*b), fold != 0)
     }
 
     /// Returns whether two strings are equal.
-    [APC] fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> u8 {
+    [PASSIVE] fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> u8 {
         u8::from(compare(units(&*a), units(&*b), fold != 0) == 0)
     }
 
     /// Returns whether one string begins with another.
-    [APC] fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, fold: u8) -> u8 {
+    [PASSIVE] fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, fold: u8) -> u8 {
         {
             let (prefix, string) = (units(&*prefix), units(&*string));
             u8::from(string.len() >= prefix.len() && compare(prefix, &string[..prefix.len()], fold != 0) == 0)
@@ -263,16 +263,16 @@ export_functions! {
     }
 
     /// Compares narrow strings: below, equal, above zero.
-    [APC] fn RtlCompareString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> i32 {
+    [PASSIVE] fn RtlCompareString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> i32 {
         let case = |byte: &u8| if fold != 0 { byte.to_ascii_uppercase() } else { *byte };
         bytes(&*a).iter().map(case).cmp(bytes(&*b).iter().map(case)) as i32
     }
 
     /// Returns whether two narrow strings are equal.
-    [APC] fn RtlEqualString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> u8 { u8::from(RtlCompareString(a, b, fold) == 0) }
+    [PASSIVE] fn RtlEqualString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> u8 { u8::from(RtlCompareString(a, b, fold) == 0) }
 
     /// Copies as much as there is room for.
-    [APC] fn RtlCopyString(target: *mut ANSI_STRING, source: *const ANSI_STRING) {
+    [ANY] fn RtlCopyString(target: *mut ANSI_STRING, source: *const ANSI_STRING) {
         let source = source.as_ref().map_or(&[][..], |source| bytes(source));
         let taken = source.len().min((*target).MaximumLength.into());
         core::ptr::copy(source.as_ptr(), (*target).Buffer, taken);

@@ -16,10 +16,11 @@ pub(crate) use services::Services;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
-use crate::contract::rules;
+use crate::contract::final_status::Outcome;
 use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::{rules, services as rules_of_services};
 use crate::exports::{
     IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoGetDeviceProperty,
 };
@@ -291,7 +292,7 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
     let Some(routine) = ADD_DEVICE.with(|routine| *routine) else { return STATUS_INVALID_DEVICE_REQUEST };
     ADDED.store(0, Ordering::Relaxed);
     // SAFETY: the driver's own routine, with what the kernel gave.
-    let status = unsafe { routine(driver, pdo) };
+    let status = unsafe { routine(driver, pdo) }.finally("AddDevice");
     let calls = ADDED.load(Ordering::Relaxed);
     if success(status) && calls != 1 {
         violation(
@@ -307,8 +308,28 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
     status
 }
 
-/// Does nothing: PortCls' own unload routine. Adapter drivers that put theirs in its place call it.
-unsafe extern "win64" fn driver_unload(_driver: *mut DRIVER_OBJECT) {}
+/// Whether PortCls' own unload routine was called since the driver was loaded.
+static PORTCLS_UNLOADED: AtomicBool = AtomicBool::new(false);
+
+/// PortCls' own unload routine. Adapter drivers that put theirs in its place call it.
+unsafe extern "win64" fn driver_unload(_driver: *mut DRIVER_OBJECT) {
+    PORTCLS_UNLOADED.store(true, Ordering::Relaxed);
+}
+
+/// Checks, when `DriverUnload` has returned, that PortCls' own unload routine has run (rule 212).
+pub(crate) fn check_unload() {
+    let bound = INITIALIZED.load(Ordering::Relaxed) > 0;
+    if bound && !PORTCLS_UNLOADED.swap(false, Ordering::Relaxed) {
+        violation(
+            "DriverUnload",
+            Violation::new(
+                rules_of_services::PORTCLS_UNLOAD,
+                "the driver put its own DriverUnload in place of PortCls', and did not call PortCls'",
+                "keep DriverObject->DriverUnload as PcInitializeAdapterDriver leaves it, and call it at the end of your own routine",
+            ),
+        )
+    }
+}
 
 /// Starts the device (IRP_MN_START_DEVICE), when the bus driver has done its part.
 pub(crate) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
@@ -322,7 +343,8 @@ pub(crate) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the driver's routine, with the device that it added.
     let status = slots::at_same_level("PCPFNSTARTDEVICE", crate::nt::irql::PASSIVE_LEVEL, || unsafe {
         start_device(fdo, irp, list.as_raw())
-    });
+    })
+    .finally("PCPFNSTARTDEVICE");
     // SAFETY: if the driver left it alone, the IRP is still ours.
     if unsafe { (*irp).CurrentLocation } != location {
         fatal(
@@ -574,6 +596,9 @@ crate::export_functions! {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let Some(text) = read_name(name) else { return STATUS_INVALID_PARAMETER };
+        if !names::is_reference_string("PcRegisterSubdevice", &text) {
+            return STATUS_INVALID_DEVICE_REQUEST;
+        }
         let added = with(fdo, |adapter| {
             if adapter.subdevices.iter().any(|other| other.name.eq_ignore_ascii_case(&text)) {
                 return STATUS_OBJECT_NAME_COLLISION;

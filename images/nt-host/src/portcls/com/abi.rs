@@ -181,6 +181,37 @@ pub(crate) struct DataFormat {
     pub(crate) specifier: GUID,
 }
 
+/// `KSATTRIBUTE_LIST`: stands in a pin's array of data ranges behind the range that it belongs to.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct AttributeList {
+    pub(crate) count: u32,
+    pub(crate) attributes: *const *const Attribute,
+}
+
+/// `KSATTRIBUTE`, at the beginning of what may be longer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    pub(crate) size: u32,
+    pub(crate) flags: u32,
+    pub(crate) attribute: GUID,
+}
+
+/// `KSATTRIBUTE_REQUIRED`.
+pub(crate) const ATTRIBUTE_REQUIRED: u32 = 1;
+
+/// `KSDATARANGE_ATTRIBUTES`, `KSDATARANGE_REQUIRED_ATTRIBUTES` and `KSDATAFORMAT_TEMPORAL_COMPRESSION`: the flags of a
+/// data range (ks.h).
+pub(crate) mod range_flags {
+    /// The samples of the format depend on one another.
+    pub(crate) const TEMPORAL_COMPRESSION: u32 = 1;
+    /// A list of attributes follows.
+    pub(crate) const ATTRIBUTES: u32 = 2;
+    /// At least one of them is required.
+    pub(crate) const REQUIRED_ATTRIBUTES: u32 = 4;
+}
+
 /// `sizeof(KSDATARANGE_MUSIC)`: a music range with specifier NONE.
 pub(crate) const DATA_RANGE_MUSIC_BYTES: u32 = 96;
 
@@ -278,6 +309,7 @@ pub(crate) mod communication {
     /// Not to be connected.
     pub(crate) const NONE: u32 = 0;
     /// Takes requests.
+    #[cfg(test)]
     pub(crate) const SINK: u32 = 1;
     /// A fixed connection to hardware.
     pub(crate) const BRIDGE: u32 = 4;

@@ -12,6 +12,7 @@ use core::ffi::c_void;
 use super::abi::{DataFormat, FilterDescriptor, KernelEvent, KsState};
 use super::guids::GUID;
 use crate::bugcheck::response::{self, Response};
+use crate::contract::final_status::Outcome;
 use crate::contract::violation::{Violation, fatal, violation};
 use crate::contract::{rules, watch};
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
@@ -48,7 +49,7 @@ unsafe fn method<F: Copy>(this: Interface, slot: usize, name: &'static str) -> F
 /// Calls `body` and checks that the driver comes back at the level that it was called at.
 pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOnce() -> R) -> R {
     if !watch::is_on() {
-        return body();
+        return kernel::call_driver(name, body);
     }
     let before = irql::current();
     // A driver that called PortCls too high, and was only reported, has its callback called there.
@@ -56,7 +57,7 @@ pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOn
         before == level || response::to(Some(rules::IRQL.number)) != Response::Stop,
         "PortCls calls {name} at IRQL {before} where {level} is documented"
     );
-    let result = body();
+    let result = kernel::call_driver(name, body);
     let after = irql::current();
     if after != before {
         violation(
@@ -97,10 +98,11 @@ macro_rules! interface {
                 #[allow(clippy::too_many_arguments, reason = "the interface's, not ours")]
                 pub(crate) unsafe fn $name(this: Interface, $($arg: $ty),*) $(-> $ret)? {
                     type Method = unsafe extern "win64" fn(Interface, $($ty),*) $(-> $ret)?;
-                    at_same_level($title, $level, || {
+                    let outcome = at_same_level($title, $level, || {
                         // SAFETY: by the caller; the slot and the signature are those of the header.
                         unsafe { method::<Method>(this, $slot, $title)(this, $($arg),*) }
-                    })
+                    });
+                    outcome.finally($title)
                 }
             )+
         }
@@ -135,8 +137,11 @@ pub(crate) mod unknown {
     /// # Safety
     /// `this` is a live object, and the caller owns a reference.
     pub(crate) unsafe fn release(this: Interface) -> u32 {
+        // The last one runs the object's destructor.
         // SAFETY: by the caller; punknown.h, slot 2.
-        unsafe { method::<unsafe extern "win64" fn(Interface) -> u32>(this, 2, "IUnknown::Release")(this) }
+        kernel::call_driver("IUnknown::Release", || unsafe {
+            method::<unsafe extern "win64" fn(Interface) -> u32>(this, 2, "IUnknown::Release")(this)
+        })
     }
 }
 

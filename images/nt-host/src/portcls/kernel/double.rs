@@ -29,6 +29,11 @@ pub(crate) fn while_spinning() {
     std::thread::yield_now();
 }
 
+/// Calls into the driver.
+pub(crate) fn call_driver<R>(_what: &str, body: impl FnOnce() -> R) -> R {
+    body()
+}
+
 /// Returns the IRQL of this thread.
 pub(crate) fn current() -> KIRQL {
     IRQL.get()

@@ -15,6 +15,14 @@ pub(crate) use crate::alloc_faults::fails as allocation_fails;
 pub(crate) use crate::ks::event::{check_notification, signal};
 use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA};
 
+/// Calls into the driver: on a stack of the documented size, from which the thread comes back as it was.
+pub(crate) fn call_driver<R>(what: &str, body: impl FnOnce() -> R) -> R {
+    let before = crate::ke::thread_state::now();
+    let result = crate::ke::stack::with_documented_stack(body);
+    crate::ke::thread_state::check(what, before);
+    result
+}
+
 /// Returns the current IRQL.
 pub(crate) fn current() -> KIRQL {
     crate::arch::cpu::irql()

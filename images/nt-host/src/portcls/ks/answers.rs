@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::descriptor::Filter;
+use super::descriptor::{DataRange, Filter};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
@@ -134,7 +134,15 @@ pub(crate) fn pin_property(
     match id {
         pin::DATAFLOW => fixed(&factory.data_flow.to_le_bytes(), value),
         pin::COMMUNICATION => fixed(&factory.communication.to_le_bytes(), value),
-        pin::DATARANGES => multiple(factory.ranges.iter().map(|range| range.bytes.as_slice()), value),
+        pin::DATARANGES => {
+            // What a range has of attributes stands behind it, as an item of its own.
+            let attributes: Vec<Option<Vec<u8>>> = factory.ranges.iter().map(attribute_list).collect();
+            let items = factory.ranges.iter().zip(&attributes);
+            multiple(
+                items.flat_map(|(range, list)| [Some(&range.bytes), list.as_ref()]).flatten().map(Vec::as_slice),
+                value,
+            )
+        }
         // The port ignores the descriptor's interfaces: standard streaming is what there is.
         pin::INTERFACES => identifiers(&[], guids::KSINTERFACESETID_STANDARD, value),
         pin::MEDIUMS => identifiers(&factory.mediums, guids::KSMEDIUMSETID_STANDARD, value),
@@ -191,6 +199,22 @@ pub(crate) fn topology_property(filter: &Filter, id: u32, instance: &[u8], value
         },
         _ => (STATUS_NOT_FOUND, 0),
     }
+}
+
+/// Returns a data range's attributes as a `KSMULTIPLE_ITEM`, if it has some.
+fn attribute_list(range: &DataRange) -> Option<Vec<u8>> {
+    if range.attributes.is_empty() {
+        return None;
+    }
+    let mut list = alloc::vec![0; 8];
+    for attribute in &range.attributes {
+        list.resize(list.len().next_multiple_of(8), 0);
+        list.extend(attribute);
+    }
+    let size = (list.len() as u32).to_le_bytes();
+    list[..4].copy_from_slice(&size);
+    list[4..8].copy_from_slice(&(range.attributes.len() as u32).to_le_bytes());
+    Some(list)
 }
 
 /// A verb that the port does not have for a property of its own.

@@ -234,7 +234,7 @@ mod tests {
             sub: guids::KSDATAFORMAT_SUBTYPE_PCM,
             specifier: guids::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
         };
-        DataRange { format, bytes, address: 0 }
+        DataRange { format, bytes, address: 0, attributes: Vec::new() }
     }
 
     fn wave_pin() -> Pin {

@@ -11,6 +11,7 @@ use super::event_pool::EventPool;
 use super::unpack::Fragment;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::watch;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
@@ -296,6 +297,21 @@ fn check_level(method: &'static str) {
     }
 }
 
+/// Checks that `IMXF::PutMessage` is called at `DISPATCH_LEVEL`, as its page demands of every caller.
+pub(super) fn check_put_level(who: &str) {
+    let level = irql::current();
+    if level < DISPATCH_LEVEL && watch::is_on() {
+        violation(
+            "IMXF::PutMessage",
+            Violation::new(
+                rules::IRQL,
+                format!("PutMessage of {who} is called at IRQL {level}; its page demands DISPATCH_LEVEL"),
+                "raise to DISPATCH_LEVEL around the call, or make it where a spin lock or a DPC has done so",
+            ),
+        )
+    }
+}
+
 /// Accepts every state: the allocator has none.
 unsafe extern "win64" fn set_state(_this: This, _state: i32) -> NTSTATUS {
     irql::passive("IAllocatorMXF", "SetState");
@@ -310,6 +326,7 @@ unsafe extern "win64" fn connect_output(_this: This, _sink: PVOID) -> NTSTATUS {
 
 unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTSTATUS {
     check_level("PutMessage");
+    check_put_level("the allocator");
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
     let taken = allocator.take_back(event);
@@ -448,6 +465,7 @@ mod tests {
             let put: unsafe extern "win64" fn(PVOID, *mut KernelEvent) -> NTSTATUS = core::mem::transmute(slot(4));
             assert!(success(get(allocator.as_raw(), &raw mut event)));
             assert_eq!(allocator.events_out(), 1);
+            let _raised = irql::Raised::to_dispatch();
             assert!(success(put(allocator.as_raw(), event)));
         }
         assert_eq!(allocator.events_out(), 0);

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::allocator::Allocator;
+use super::allocator::{Allocator, check_put_level};
 use super::{Pin, clock};
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
@@ -242,6 +242,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
             ),
         )
     }
+    check_put_level("the capture sink");
     // SAFETY: the caller holds a reference, or has the sink from ConnectOutput and not yet had DisconnectOutput.
     unsafe { object(this) }.accept(event);
     STATUS_SUCCESS

@@ -130,7 +130,9 @@ impl Pin {
             note(
                 kept,
                 "IMXF::Release",
-                format!("the stream is destroyed in PAUSE, and {events} events and {buffers} buffers did not come back"),
+                format!(
+                    "the stream is destroyed in PAUSE, and {events} events and {buffers} buffers did not come back"
+                ),
             );
         } else if kept_some {
             violation(

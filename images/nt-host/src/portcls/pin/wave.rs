@@ -221,7 +221,10 @@ impl Wave {
             "ISynthSinkDMus::Render",
             Violation::new(
                 rules::RENDER,
-                format!("{before}{asked} frames of {} bytes were asked for, and {written} were rendered", self.block_align),
+                format!(
+                    "{before}{asked} frames of {} bytes were asked for, and {written} were rendered",
+                    self.block_align
+                ),
                 "render as many frames as are asked for: write over all of the buffer, silence where nothing sounds, or mix into it",
             ),
         )
@@ -262,7 +265,8 @@ impl Wave {
 /// Returns how many frames were written over in both of two buffers that held the [`BACKGROUNDS`], if it shows: all
 /// frames up to there, and none behind. `None` where what was there may have been mixed into.
 fn written(first: &[u8], second: &[u8], frame_bytes: usize) -> Option<u32> {
-    let untouched = |frame: &[u8], background: [u8; 2]| frame.iter().zip(background.iter().cycle()).all(|(a, b)| a == b);
+    let untouched =
+        |frame: &[u8], background: [u8; 2]| frame.iter().zip(background.iter().cycle()).all(|(a, b)| a == b);
     let mut written = 0;
     let mut rest_untouched = true;
     for (index, (one, other)) in first.chunks_exact(frame_bytes).zip(second.chunks_exact(frame_bytes)).enumerate() {
@@ -320,11 +324,12 @@ mod tests {
     }
 
     fn gaps(buffers: impl Iterator<Item = Vec<u8>>) -> u32 {
-        buffers.fold((Gap::default(), 0), |(gap, most), pcm| {
-            let gap = gap.after(&pcm, 2);
-            (gap, most.max(gap.buffers))
-        })
-        .1
+        buffers
+            .fold((Gap::default(), 0), |(gap, most), pcm| {
+                let gap = gap.after(&pcm, 2);
+                (gap, most.max(gap.buffers))
+            })
+            .1
     }
 
     fn tone(frames: usize, sample: impl Fn(usize) -> i16) -> Vec<u8> {

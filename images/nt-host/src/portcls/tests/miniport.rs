@@ -223,6 +223,7 @@ impl Class for Stream {
 impl Stream {
     fn give_back(&self, event: *mut KernelEvent) {
         // SAFETY: the allocator's slot 4 is PutMessage.
+        let _raised = irql::Raised::to_dispatch();
         unsafe {
             let put: unsafe extern "win64" fn(PVOID, *mut KernelEvent) -> NTSTATUS =
                 core::mem::transmute((self.allocator as *const *const *const ()).read().add(4).read());

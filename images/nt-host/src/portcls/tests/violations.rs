@@ -79,7 +79,9 @@ fn catches_a_frame_that_render_does_not_write() {
 }
 
 #[test]
-#[should_panic(expected = "8 times in a row sound came in the first 99 frames only; 100 frames of 4 bytes were asked for")]
+#[should_panic(
+    expected = "8 times in a row sound came in the first 99 frames only; 100 frames of 4 bytes were asked for"
+)]
 fn catches_a_frame_that_render_does_not_mix() {
     let mut pin = running_wave_pin(&faulty(Fault::MixesShort, false));
     for _ in 0..8 {

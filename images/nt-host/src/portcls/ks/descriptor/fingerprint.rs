@@ -22,6 +22,7 @@ pub(crate) unsafe fn fingerprint(descriptor: *const FilterDescriptor) -> Result<
         sum.properties(&pin.properties);
         sum.events(&pin.events);
         pin.ranges.iter().for_each(|range| sum.bytes(&range.bytes));
+        pin.ranges.iter().flat_map(|range| &range.attributes).for_each(|attribute| sum.bytes(attribute));
         pin.category.iter().chain(&pin.name).for_each(|guid| sum.bytes(&guids::to_bytes(guid)));
         pin.interfaces.iter().chain(&pin.mediums).for_each(|identifier| {
             sum.bytes(&guids::to_bytes(&identifier.set));

@@ -11,8 +11,9 @@ use crate::contract::note::note;
 use crate::contract::violation::Violation;
 use crate::contract::{rules, services};
 use crate::portcls::com::abi::{
-    AutomationTable, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES, DataFormat, EventItem, FilterDescriptor,
-    METHOD_FLAGS, NodeDescriptor, PinDescriptor, PropertyItem, communication, data_flow, event_type,
+    ATTRIBUTE_REQUIRED, Attribute, AttributeList, AutomationTable, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES,
+    DataFormat, EventItem, FilterDescriptor, KsIdentifier, METHOD_FLAGS, NodeDescriptor, PinDescriptor, PropertyItem,
+    communication, data_flow, event_type, range_flags,
 };
 use crate::portcls::com::guids::{self, GUID, Printed};
 
@@ -171,10 +172,15 @@ unsafe fn read_pin(id: usize, raw: &PinDescriptor) -> Result<Pin, Violation> {
     // SAFETY: by the caller.
     unsafe {
         let ks = &raw.ks;
-        let ranges = array("DataRanges", ks.data_range_count, ks.data_ranges)?
-            .into_iter()
-            .map(|range| read_range(id, range))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut entries = array("DataRanges", ks.data_range_count, ks.data_ranges)?.into_iter();
+        let mut ranges = Vec::new();
+        while let Some(entry) = entries.next() {
+            let mut range = read_range(id, entry)?;
+            if range.format.flags & range_flags::ATTRIBUTES != 0 {
+                range.attributes = read_attributes(id, &range.format, entries.next())?;
+            }
+            ranges.push(range);
+        }
         let pin = Pin {
             max_global: raw.max_global,
             max_filter: raw.max_filter,
@@ -212,10 +218,36 @@ pub(super) fn check_pin(id: usize, pin: &Pin) -> Result<(), Violation> {
         )));
     }
     if pin.is_bridge() && filter != 0 {
+        return Err(pin_broken(format!(
+            "pin {id} cannot be connected (Communication {}) but allows {filter} instances",
+            pin.communication
+        )));
+    }
+    check_reachable(id, pin)
+}
+
+/// Checks that clients get to a pin that they may connect to: by the standard medium (rule 210). The list of interfaces
+/// is ignored in all cases.
+fn check_reachable(id: usize, pin: &Pin) -> Result<(), Violation> {
+    if pin.is_bridge() {
+        return Ok(());
+    }
+    let is_standard = |identifier: &KsIdentifier, set: &GUID| identifier.set == *set && identifier.id == 0;
+    if !pin.mediums.is_empty() && !pin.mediums.iter().any(|medium| is_standard(medium, &guids::KSMEDIUMSETID_STANDARD))
+    {
+        return Err(Violation::new(
+            services::PIN_MEDIUMS,
+            format!("pin {id} has {} mediums, and KSMEDIUM_STANDARD_DEVIO is not among them", pin.mediums.len()),
+            "leave the list of mediums empty, which means KSMEDIUM_STANDARD_DEVIO, or put that into it",
+        ));
+    }
+    if !pin.interfaces.is_empty()
+        && !pin.interfaces.iter().any(|interface| is_standard(interface, &guids::KSINTERFACESETID_STANDARD))
+    {
         note(
-            rules::PIN_DESCRIPTORS,
+            services::PIN_MEDIUMS,
             "IMiniport::GetDescription",
-            format!("pin {id} cannot be connected (Communication {}) but allows {filter} instances", pin.communication),
+            format!("pin {id} has interfaces, and not KSINTERFACE_STANDARD_STREAMING; the port ignores the list"),
         );
     }
     Ok(())
@@ -254,7 +286,78 @@ unsafe fn read_range(pin: usize, range: *const DataFormat) -> Result<DataRange, 
     }
     // SAFETY: by the caller there are as many bytes as FormatSize says.
     let bytes = unsafe { core::slice::from_raw_parts(range.cast::<u8>(), size as usize) }.to_vec();
-    Ok(DataRange { format, bytes, address: range as usize })
+    let known = range_flags::TEMPORAL_COMPRESSION | range_flags::ATTRIBUTES | range_flags::REQUIRED_ATTRIBUTES;
+    let list = range_flags::ATTRIBUTES | range_flags::REQUIRED_ATTRIBUTES;
+    if format.flags & !known != 0 {
+        return Err(attributes_broken(format!("pin {pin} has a data range with Flags {:#x}", format.flags)));
+    }
+    if format.flags & list == range_flags::REQUIRED_ATTRIBUTES {
+        return Err(attributes_broken(format!(
+            "pin {pin} has a data range with KSDATARANGE_REQUIRED_ATTRIBUTES and without KSDATARANGE_ATTRIBUTES"
+        )));
+    }
+    Ok(DataRange { format, bytes, address: range as usize, attributes: Vec::new() })
+}
+
+fn attributes_broken(what: String) -> Violation {
+    Violation::new(
+        services::RANGE_ATTRIBUTES,
+        what,
+        "after a range with KSDATARANGE_ATTRIBUTES put the address of a KSATTRIBUTE_LIST into the array, counted in \
+         DataRangesCount; otherwise clear Flags",
+    )
+}
+
+/// Reads the list of attributes that follows a data range in the pin's array (rule 211).
+unsafe fn read_attributes(
+    pin: usize,
+    range: &DataFormat,
+    entry: Option<*const DataFormat>,
+) -> Result<Vec<Vec<u8>>, Violation> {
+    let broken = |what: &str| attributes_broken(format!("pin {pin}: {what}"));
+    let Some(list) = entry.filter(|entry| !entry.is_null()) else {
+        return Err(broken("a data range has KSDATARANGE_ATTRIBUTES, and no list follows it in the array"));
+    };
+    // SAFETY: by the caller what follows is a list; that it is none shows by its count.
+    let list = unsafe { list.cast::<AttributeList>().read_unaligned() };
+    if !(1..=ITEMS_MAX).contains(&list.count) || list.attributes.is_null() {
+        return Err(broken(&format!(
+            "the list of attributes has Count {} and its array is at {:p}",
+            list.count, list.attributes
+        )));
+    }
+    let mut required = false;
+    let mut attributes = Vec::new();
+    for index in 0..list.count as usize {
+        // SAFETY: by the caller the array has so many entries.
+        let attribute = unsafe { list.attributes.add(index).read_unaligned() };
+        if attribute.is_null() {
+            return Err(broken(&format!("attribute {index} is null")));
+        }
+        // SAFETY: by the caller, an attribute.
+        let content = unsafe { attribute.read_unaligned() };
+        if !(size_of::<Attribute>() as u32..=DATA_RANGE_BYTES_MAX).contains(&content.size) {
+            return Err(broken(&format!(
+                "attribute {index} has Size {}, below {}",
+                content.size,
+                size_of::<Attribute>()
+            )));
+        }
+        if content.flags & !ATTRIBUTE_REQUIRED != 0 {
+            return Err(broken(&format!("attribute {index} has Flags {:#x}", content.flags)));
+        }
+        required |= content.flags & ATTRIBUTE_REQUIRED != 0;
+        // SAFETY: by the caller the attribute is as long as it says.
+        attributes.push(unsafe { core::slice::from_raw_parts(attribute.cast::<u8>(), content.size as usize) }.to_vec());
+    }
+    if required != (range.flags & range_flags::REQUIRED_ATTRIBUTES != 0) {
+        return Err(broken(if required {
+            "an attribute is required, and the range has no KSDATARANGE_REQUIRED_ATTRIBUTES"
+        } else {
+            "the range has KSDATARANGE_REQUIRED_ATTRIBUTES, and no attribute is required"
+        }));
+    }
+    Ok(attributes)
 }
 
 unsafe fn optional(guid: *const GUID) -> Option<GUID> {

@@ -215,7 +215,7 @@ pub(crate) struct DemoArguments {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress,
+    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, passing, low-resources, stress,
     /// kills; or hostile: every fault that a driver can do to the card
     pub(crate) scenario: PathBuf,
     /// Driver image to use instead of dmuscard.sys

@@ -125,6 +125,7 @@ fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
 fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
     let name = match named.to_str() {
         Some("broken") => "broken-drivers",
+        Some("passing") => "passing-drivers",
         Some(name) => name,
         None => return named.into(),
     };

@@ -72,6 +72,13 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
     let Some((filter, id)) = probe.open_filter_with(device, captures)? else {
         return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
+    // Only the card can bring something in, and only for the driver that has opened a session with it.
+    if probe.bed.card().status().map_err(TestBedError::Control)?.session.is_none() {
+        probe.close(filter.handle)?;
+        return Err(ProbeError::Inapplicable(
+            "the driver has opened no session with the card, so that nothing can be brought in to be captured".into(),
+        ));
+    }
     let carried = filter.pins[id as usize].data_ranges.clone();
     for (carries, format) in
         [(DataRange::Midi, StreamFormat::Midi), (DataRange::DirectMusic, StreamFormat::DirectMusic)]

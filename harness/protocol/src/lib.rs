@@ -20,6 +20,7 @@ mod event;
 pub mod exit;
 mod frame;
 mod handle;
+mod installation;
 mod memory;
 pub mod options;
 mod probe;
@@ -33,6 +34,9 @@ pub use driver::{DataRange, DriverInfo, Import, PinFactory};
 pub use event::{BugCheck, Event, Finding, FindingKind, Level, StackFrame};
 pub use frame::{Deframer, FrameError, Received, encode};
 pub use handle::Handle;
+pub use installation::{
+    Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey, RegistryRoot, RegistryValue,
+};
 pub use memory::Bulk;
 pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};
 pub use property::{Caller, PropertyRequest, PropertyVerb};
@@ -51,6 +55,9 @@ pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";
 
 /// The `fw_cfg` file that holds the guest's [`options`]: UTF-8 text, one `name=value` per line.
 pub const OPTIONS_FILE: &str = "opt/dmus/options";
+
+/// The `fw_cfg` file that holds the [`Installation`] of the driver, where one is given.
+pub const INSTALLATION_FILE: &str = "opt/dmus/installation";
 
 /// A message from the harness to the guest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

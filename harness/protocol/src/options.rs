@@ -6,8 +6,14 @@
 pub const CALIBRATE: &str = "calibrate";
 /// Sets the least severe level of log lines that are sent: `error`, `warn`, `info` (default), `debug` or `trace`.
 pub const LOG: &str = "log";
-/// Names the driver's PCI function, as `vvvv:dddd` in hexadecimal, where several functions match.
+/// Names the driver's PCI function, as `vvvv:dddd` in hexadecimal, or `vvvv:dddd:n` for the n-th from 0 of those with the
+/// same ids in order of address; or [`ROOT_DEVICE`] for a device that no bus enumerates.
 pub const DEVICE: &str = "device";
+/// The value of [`DEVICE`] for a device that no bus enumerates.
+pub const ROOT_DEVICE: &str = "root";
+/// Gives a device that no bus enumerates a resource; once for each. `port:330+2` and `memory:d0000+1000` are start and
+/// length in hexadecimal, `irq:5:edge` and `irq:5:level` a line and `dma:1` a channel in decimal.
+pub const RESOURCE: &str = "resource";
 /// With `report`, sends [`Event::Allocation`](crate::Event::Allocation) for each call stack of the driver that allocates.
 pub const ALLOCATIONS: &str = "allocations";
 /// Fails the allocation of one call stack, named by its hash in hexadecimal.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::{DriverInfo, Import, PinFactory};
 use crate::handle::Handle;
+use crate::installation::RegisteredInterface;
 use crate::memory::Bulk;
 use crate::probe::{Figure, RuleState};
 use crate::statistics::Statistics;
@@ -36,6 +37,8 @@ pub enum Reply {
         resources: Vec<String>,
         /// The subdevices that the driver registered.
         subdevices: Vec<String>,
+        /// The device interfaces that the driver registered.
+        interfaces: Vec<RegisteredInterface>,
     },
     /// The filter is open.
     FilterOpened {

@@ -177,7 +177,7 @@ fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Value
         // Each shape has a stream of its own: without a wave stream no time passes, and the card keeps what it has
         // taken until STOP.
         with_pin(bed, filter.handle, id, format, |bed, pin| {
-            let control = bed.card_control();
+            let control = bed.card_control()?;
             let (kicks_before, events_before) = counted(&control)?;
             let put = Probe::Put { pin, events: EVENTS, each, wrapping, begun: mark };
             let figures = bed.session.run_probe(put)?;
@@ -221,7 +221,7 @@ fn with_pin(
 /// Measures the microseconds from right before the first `PutMessage` of a burst until the card has taken the last
 /// event, as seen from outside: up to one command to the card too long.
 fn burst(bed: &mut TestBed<'_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, DriverBenchError> {
-    let control = bed.card_control();
+    let control = bed.card_control()?;
     let memory = bed.memory().share().map_err(TestBedError::Memory)?;
     let (_, before) = counted(&control)?;
     let begun = read_mark(&memory, mark)?;
@@ -261,7 +261,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     let pin = bed.session.create_pin(filter.handle, id, format)?;
     bed.session.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
-    let control = bed.card_control();
+    let control = bed.card_control()?;
     let enough = AtomicBool::new(false);
     let figures = std::thread::scope(|scope| {
         let player = scope.spawn(|| -> std::io::Result<()> {

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
 
+use super::device::DeviceArguments;
+
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "Exit codes:
    0  everything holds
@@ -185,6 +187,8 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,
     #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// Processors of the guest: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -246,6 +250,8 @@ pub(crate) struct RunArguments {
     /// Keep the sound files of runs that pass; text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// Also write the results to this file as JUnit XML
@@ -369,6 +375,8 @@ pub(crate) struct LowResourcesArguments {
     #[arg(long, value_name = "HASH", value_parser = dmus::alloc_faults::read_stack)]
     pub(crate) stack: Option<u64>,
     #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output
     #[arg(long)]
@@ -381,6 +389,8 @@ pub(crate) struct BootArguments {
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// The level of the guest's log: error, warn, info, debug, trace

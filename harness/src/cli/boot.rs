@@ -50,7 +50,9 @@ impl Observer for Verbose {
 pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
+    let mut provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    provisioned.device = device;
     drop(terminal);
     let accelerator = provisioned.accelerator.accelerator;
     let observer = Verbose;

@@ -24,7 +24,9 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let card = || card_of(Some(&arguments.machine), &terminal);
     let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
+    let mut provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    provisioned.device = device;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
         card: CardOptions { clock: arguments.clock.into(), bank, render_block: arguments.render_block },

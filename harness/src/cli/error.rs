@@ -2,11 +2,12 @@
 
 use dmus::bench::BenchError;
 use dmus::diagnosed_by_variant;
-use dmus::host::failure::Class;
+use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
 use dmus::provision::ProvisionError;
+use dmus::provision::inf::InfError;
 use dmus::scenario::{RunError, ScenarioError};
 use dmus::sound::bank::BankCommandError;
 use dmus::sound::loudness::LoudnessError;
@@ -61,9 +62,30 @@ pub(crate) enum Error {
     /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// An INF is malformed.
+    #[error(transparent)]
+    Inf(#[from] InfError),
+    /// Options that do not belong together.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit);
+/// Options that do not belong together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(super) String);
+
+impl Diagnosed for UsageError {
+    fn class(&self) -> Class {
+        Class::Usage
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some("see `--help`, and harness/README.md on a driver's own device".into())
+    }
+}
+
+diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit, Inf, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

@@ -5,6 +5,7 @@ mod bench;
 mod boot;
 mod clean;
 mod demo;
+mod device;
 mod doctor;
 mod driver;
 mod error;

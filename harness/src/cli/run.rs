@@ -1,18 +1,21 @@
 //! `dmus run`: scenarios.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
+use dmus::machine::Device;
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
 use dmus::scenario::suite::SCENARIOS;
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, files_in, run as run_scenario};
+use dmus::testbed::TestBedError;
 use serde_json::json;
 
 use super::args::{LowResourcesArguments, RunArguments};
-use super::error::{Error, Outcome};
+use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::setup::{provisioned, workspace_of};
 
@@ -22,6 +25,11 @@ use super::setup::{provisioned, workspace_of};
 /// [`Error::Scenario`] when a file is unknown or malformed, and what keeps its tests from being run.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if hostile::is_named(arguments) {
+        if arguments.device.is_given() {
+            return Err(
+                UsageError("`run hostile` tries faults on the project's card: it has no --device".into()).into()
+            );
+        }
         return hostile::run(arguments);
     }
     if arguments.soak.is_some() {
@@ -46,13 +54,14 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         drop(terminal);
         return Ok(Some(no_such_case(arguments, &scenarios)));
     }
+    let device = device(arguments, &scenarios, &terminal)?;
     let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let context = Context {
         workspace: &workspace,
         provisioned: &provisioned,
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.case.as_deref(),
-        overrides: overrides(arguments),
+        overrides: overrides(arguments, device),
         keep: arguments.keep,
         observer: &terminal,
     };
@@ -85,7 +94,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
 }
 
 /// Returns the options that replace what scenarios say.
-fn overrides(arguments: &RunArguments) -> Overrides {
+fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
     let first = arguments.seed.unwrap_or(FIRST_SEED);
     let count = if arguments.seed.is_some() { arguments.seeds.unwrap_or(1) } else { arguments.seeds.unwrap_or(0) };
     Overrides {
@@ -94,7 +103,37 @@ fn overrides(arguments: &RunArguments) -> Overrides {
         seeds: (0..u64::from(count)).map(|number| first.wrapping_add(number)).collect(),
         count: arguments.count,
         driver: arguments.driver.clone(),
+        device,
+        device_options: arguments.device.words(),
     }
+}
+
+/// Returns the device that the command line names for all scenarios, which fits each of them.
+///
+/// # Errors
+/// [`Error::Usage`] for a test of the project's card only and for options that do not belong together, and what
+/// [`DeviceArguments::named`] refuses.
+///
+/// [`DeviceArguments::named`]: super::device::DeviceArguments::named
+fn device(arguments: &RunArguments, scenarios: &[Scenario], observer: &dyn Observer) -> Result<Device, Error> {
+    if arguments.device.is_named()
+        && let Some(scenario) = scenarios.iter().find(|scenario| scenario.is_of_the_card())
+    {
+        let text = format!("{} is a test of the project's card: it has no --device", scenario.name);
+        return Err(UsageError(text).into());
+    }
+    // A scenario that has a driver of its own needs no other.
+    let named = arguments.driver.as_deref().and_then(Path::file_name);
+    let own = (!scenarios.is_empty() && scenarios.iter().all(Scenario::has_driver)).then_some(OsStr::new(""));
+    let device = arguments.device.named(named.or(own), observer)?.unwrap_or_default();
+    for scenario in scenarios {
+        let of_scenario = scenario.device.overridden_by(&device);
+        of_scenario.check().map_err(|error| UsageError(error.to_string()))?;
+        if !of_scenario.is_card() && named.is_none() && !scenario.has_driver() {
+            return Err(TestBedError::NoDriver { device: of_scenario.name() }.into());
+        }
+    }
+    Ok(device)
 }
 
 /// The first seed of several, and the processors of a run with seeds, where no option names them.
@@ -165,6 +204,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
     run(&RunArguments {
         scenario: "low-resources".into(),
         driver: arguments.driver.clone(),
+        device: arguments.device.clone(),
         case: arguments.stack.map(|stack| format!("{stack:016x}")),
         processors: None,
         seed: None,

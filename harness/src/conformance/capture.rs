@@ -239,13 +239,13 @@ impl Pin<'_, '_, '_> {
     /// has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), ProbeError> {
         self.put_in(messages)?;
-        self.probe.bed.card().status().map_err(TestBedError::Control)?;
+        self.probe.bed.the_card()?.status().map_err(TestBedError::Control)?;
         Ok(())
     }
 
     /// Sends messages in. Returns the card's answer to each.
     fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, ProbeError> {
-        let card = &self.probe.bed.card();
+        let card = self.probe.bed.the_card()?;
         Ok(card.midi_in(messages, 1).map_err(TestBedError::Control)?)
     }
 

@@ -104,6 +104,19 @@ impl Diagnosed for ConformanceError {
     }
 }
 
+impl ProbeError {
+    /// Tells whether the probe needs what only the project's card, or a device with a control socket, can do: what it
+    /// would have shown is not exercised.
+    pub(super) fn is_not_exercised(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        match error.testbed() {
+            Some(TestBedError::NotTheCard { .. }) => true,
+            Some(TestBedError::Device(error)) => error.is_not_offered(),
+            _ => false,
+        }
+    }
+}
+
 /// Why a probe ended before its end.
 #[derive(Debug)]
 pub enum ProbeError {

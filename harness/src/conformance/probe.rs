@@ -161,7 +161,7 @@ fn run_in(
 ) -> Result<(), ProbeError> {
     begin(bed, findings).map_err(|error| blame(bed, error.into()))?;
     let mut result = probe(&mut ProbeContext { bed, findings }).map_err(|error| blame(bed, error));
-    if let Err(ProbeError::Failed(_)) = &result {
+    if result.as_ref().is_err_and(|error| matches!(error, ProbeError::Failed(_)) && !error.is_not_exercised()) {
         return result;
     }
     match bed.shut_down() {

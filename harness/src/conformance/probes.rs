@@ -12,6 +12,7 @@ use super::probe::{Probe, ProbeContext, with_guest};
 use super::{capture, delivery, download, unloading};
 use crate::machine::CardOptions;
 use crate::sound::pcm::{BITS, CHANNELS, FRAME_BYTES};
+use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::StartedDevice;
 
@@ -202,7 +203,9 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
         let (filter, id, format) = probe.open_music_filter(&device)?;
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-        probe.bed.freeze_card(true);
+        if !probe.bed.freeze_card(true) {
+            return Err(TestBedError::NotTheCard { device: probe.bed.device_name() }.into());
+        }
         let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
         probe.bed.freeze_card(false);
         let figures = sent?;

@@ -193,7 +193,7 @@ impl Recovery<'_, '_, '_> {
 
     /// Returns the number of the session that the card has.
     fn session(&mut self) -> Result<Option<u64>, ProbeError> {
-        let status = self.probe.bed.card().status().map_err(TestBedError::Control)?;
+        let status = self.probe.bed.the_card()?.status().map_err(TestBedError::Control)?;
         Ok(status.session.map(|session| session.id))
     }
 

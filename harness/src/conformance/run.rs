@@ -91,6 +91,11 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
                     ledger.inapplicable.entry(*rule).or_insert_with(|| reason.clone());
                 }
             }
+            Err(error) if error.is_not_exercised() => {
+                let ProbeError::Failed(error) = error else { continue };
+                let text = format!("probe {}: not exercised from here on: {error}", probe.name);
+                context.observer.event(&Event::Note { text });
+            }
             Err(ProbeError::Failed(error)) => {
                 if error.class() == Class::Interrupted {
                     return Err(error);

@@ -181,7 +181,7 @@ fn session_lost(
 
 /// Returns the number of the session that the card has.
 fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Option<u64>, ProbeError> {
-    let status = probe.bed.card().status().map_err(TestBedError::Control)?;
+    let status = probe.bed.the_card()?.status().map_err(TestBedError::Control)?;
     Ok(status.session.map(|session| session.id))
 }
 
@@ -191,7 +191,7 @@ fn with_stalls(
     dice: &mut Dice,
     guest_probe: guest_protocol::Probe,
 ) -> Result<(Vec<Figure>, u64), ProbeError> {
-    let freezer = probe.bed.card().freezer();
+    let freezer = probe.bed.the_card()?.freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let plan: Vec<(u64, u64)> = (0..64).map(|_| (dice.below(PAUSE_MS_MAX), dice.below(STALL_MS_MAX))).collect();
     let thread = std::thread::spawn(move || {

@@ -203,7 +203,7 @@ fn set_state(probe: &mut ProbeContext<'_, '_>, pin: Handle, state: KsState) -> R
 
 /// Has the card render frames that no wave request asks for.
 fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeError> {
-    probe.bed.card_control().advance(frames).map_err(TestBedError::Control)?;
+    probe.bed.card_control()?.advance(frames).map_err(TestBedError::Control)?;
     Ok(())
 }
 

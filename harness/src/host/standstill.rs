@@ -31,6 +31,8 @@ const KEPT_MAX: usize = 64;
 pub enum Who {
     /// The card's process.
     Card,
+    /// The process of a device of the user's.
+    Device,
     /// QEMU.
     Qemu,
     /// The harness, and most likely the whole host.
@@ -41,6 +43,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Card => "the card",
+            Self::Device => "the device",
             Self::Qemu => "QEMU",
             Self::Harness => "the harness",
         })

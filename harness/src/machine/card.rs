@@ -53,6 +53,11 @@ pub struct CardFreezer {
 }
 
 impl CardFreezer {
+    /// Creates a handle of a process and its mark of a stop on purpose.
+    pub(super) const fn new(stopped: OnPurpose, process: Freezer) -> Self {
+        Self { stopped, process }
+    }
+
     /// Stops it, or lets it continue.
     pub fn freeze(&self, frozen: bool) {
         self.stopped.set(frozen);

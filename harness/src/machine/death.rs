@@ -49,6 +49,8 @@ impl Part {
 pub struct Death {
     /// The process.
     pub part: Part,
+    /// The name of the device that is in the card's place, if one is.
+    pub device: Option<String>,
     /// Its exit status or signal.
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
@@ -63,7 +65,7 @@ impl Death {
     /// Creates a death of which nothing else is known.
     #[must_use]
     pub const fn of(part: Part, ended: Ended) -> Self {
-        Self { part, ended, stopped_by: None, followed: None, last_words: (String::new(), String::new()) }
+        Self { part, device: None, ended, stopped_by: None, followed: None, last_words: (String::new(), String::new()) }
     }
 
     /// Tells whether something outside the machine ended the process.
@@ -72,16 +74,26 @@ impl Death {
         self.stopped_by.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
     }
 
+    /// Returns the name of the process, for people.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        match (self.part, &self.device) {
+            (Part::Card, Some(device)) => device,
+            (part, _) => part.text(),
+        }
+    }
+
     /// Returns how it ended and what followed, without the logs.
     pub(super) fn first_line(&self) -> String {
         let other = match self.part {
-            Part::Card => Part::Qemu,
-            Part::Qemu => Part::Card,
+            Part::Card => Part::Qemu.text(),
+            Part::Qemu if self.device.is_some() => "the device",
+            Part::Qemu => Part::Card.text(),
         };
         match self.followed {
-            None => format!("{}; {} was alive", self.how(), other.text()),
+            None => format!("{}; {other} was alive", self.how()),
             Some((ended, after)) => {
-                format!("{}; {} followed {} ms later with {ended}", self.how(), other.text(), after.as_millis())
+                format!("{}; {other} followed {} ms later with {ended}", self.how(), after.as_millis())
             }
         }
     }
@@ -110,6 +122,11 @@ impl Death {
     }
 }
 
+/// Tells whether a process ended by a fault of its own.
+pub(super) const fn is_crash(ended: Ended) -> bool {
+    matches!(ended, Ended::Signal(signal) if is_own_fault(signal))
+}
+
 /// Tells whether a processor or a program's own check raises a signal.
 const fn is_own_fault(signal: i32) -> bool {
     matches!(signal, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGABRT | SIGSYS | SIGTRAP)
@@ -119,7 +136,8 @@ impl std::fmt::Display for Death {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = self.first_line();
         let (card, qemu) = &self.last_words;
-        for (name, words) in [("the card's", card), ("QEMU's", qemu)] {
+        let of_card = if self.device.is_some() { "the device's" } else { "the card's" };
+        for (name, words) in [(of_card, card), ("QEMU's", qemu)] {
             if !words.is_empty() {
                 _ = write!(text, "\n{name} log ends with:\n{}", last_lines(words));
             }

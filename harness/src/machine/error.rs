@@ -1,9 +1,11 @@
 //! The error of a machine that did not start.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use super::card_exit::CARD_DISLIKES_BANK;
 use super::death::{Death, NOT_OURS};
+use super::device_control::DeviceControlError;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
@@ -22,9 +24,9 @@ pub enum MachineError {
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// The card ended before QEMU ran.
-    #[error("the card did not start: {death}")]
+    #[error("{} did not start: {death}", .death.who())]
     CardNotStarted {
-        /// The card's end.
+        /// The end of the card, or of the device in its place.
         death: Box<Death>,
     },
     /// QEMU ended, or did not answer, before the guest ran.
@@ -37,6 +39,56 @@ pub enum MachineError {
         /// Whether something outside the machine ended it.
         from_outside: bool,
     },
+    /// The program of a device could not be started.
+    #[error("{device} does not start: cannot run `{program}`: {source}{}", behind(.source))]
+    DeviceProgram {
+        /// The name of the device.
+        device: String,
+        /// The program.
+        program: String,
+        /// The error of the start.
+        source: io::Error,
+    },
+    /// A device that runs does not listen on its socket.
+    #[error(
+        "{device} does not listen on {socket} after {seconds} s{}{tail}",
+        if .tail.is_empty() { "" } else { "; its log ends with:\n" },
+        socket = .socket.display()
+    )]
+    DeviceDoesNotListen {
+        /// The name of the device.
+        device: String,
+        /// The socket.
+        socket: PathBuf,
+        /// The limit.
+        seconds: u64,
+        /// The end of the device's log.
+        tail: String,
+    },
+    /// QEMU refused the device of the user's.
+    #[error("QEMU refuses {device}: {words}")]
+    DeviceRefused {
+        /// The name of the device.
+        device: String,
+        /// QEMU's own words.
+        words: String,
+        /// Whether the device is one of QEMU's own, named on a command line or in a scenario.
+        of_qemu: bool,
+    },
+    /// QEMU waits for a device that does not answer.
+    #[error("{device} does not answer QEMU: no machine after {seconds} s{}{tail}",
+        if .tail.is_empty() { "" } else { "; QEMU's log ends with:\n" })]
+    DeviceSilent {
+        /// The name of the device.
+        device: String,
+        /// The limit.
+        seconds: u64,
+        /// The end of QEMU's log.
+        tail: String,
+    },
+    /// The device's control socket does not answer as the contract says.
+    #[error(transparent)]
+    Control(#[from] DeviceControlError),
     /// Memory, a socket or a thread could not be created.
     #[error("cannot make {what}: {source}{}", behind(.source))]
     Resource {
@@ -61,7 +113,12 @@ impl Diagnosed for MachineError {
         match self {
             Self::Spawn(_) | Self::Resource { .. } => Class::Host,
             Self::CardNotStarted { death } if death.ended == CARD_DISLIKES_BANK => Class::BadInput,
-            Self::CardNotStarted { .. } => Class::CardDied,
+            Self::CardNotStarted { .. } | Self::DeviceDoesNotListen { .. } | Self::DeviceSilent { .. } => {
+                Class::CardDied
+            }
+            Self::DeviceRefused { of_qemu: false, .. } => Class::CardDied,
+            Self::DeviceProgram { .. } | Self::DeviceRefused { of_qemu: true, .. } => Class::Usage,
+            Self::Control(error) => error.class(),
             Self::QemuNotStarted { .. } => Class::QemuFailed,
             Self::File(error) => error.class(),
             Self::Limit(error) => error.class(),
@@ -79,6 +136,20 @@ impl Diagnosed for MachineError {
                 Some("give a usable bank with --bank, or leave it out".into())
             }
             Self::CardNotStarted { death } if death.from_outside() => Some(NOT_OURS.into()),
+            Self::CardNotStarted { death } if death.device.is_some() => {
+                Some("device.log in the run folder has the device's own words".into())
+            }
+            Self::DeviceProgram { .. } => Some("name a program that exists and can be executed".into()),
+            Self::DeviceDoesNotListen { .. } => {
+                Some("the device must bind and listen on the path that it is given in place of {socket}".into())
+            }
+            Self::DeviceRefused { of_qemu: true, .. } => Some(
+                "`qemu-system-x86_64 -device help` lists QEMU's devices, `-device NAME,help` their properties".into(),
+            ),
+            Self::DeviceRefused { .. } | Self::DeviceSilent { .. } => {
+                Some("the device must serve the vfio-user protocol, version 0.0: device.log says what it saw".into())
+            }
+            Self::Control(error) => error.remedy(),
             Self::CardNotStarted { .. } => {
                 Some("the message above is the card's own; `cargo dmus doctor` looks at the rest".into())
             }

@@ -8,25 +8,31 @@ mod card_exit;
 pub mod conditions;
 mod control;
 mod death;
+pub mod device;
 mod device_control;
+mod device_process;
 mod error;
 mod health;
 mod memory;
 mod processes;
 mod qemu;
 mod qmp;
+mod running_device;
 
 pub use card::{Card, CardFreezer, CardOptions, CardSockets};
 pub use control::CardControl;
 pub use death::{Death, Part};
+pub use device::Device;
 pub use device_control::{
     DEVICE_PROTOCOL, DeviceControl, DeviceControlError, DeviceFinding, DeviceLog, DeviceStatus, Offer, Received,
     ReceivedBytes,
 };
+pub use device_process::DeviceProcess;
 pub use error::MachineError;
 pub use health::{Health, NoProcesses};
 pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
-pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineOptions, guest_exit};
+pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};
+pub use running_device::RunningDevice;
 
 pub(crate) use death::NOT_OURS;

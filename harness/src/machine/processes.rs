@@ -1,4 +1,4 @@
-//! QEMU and the card together: how they start, how they leave, and which of them ended first.
+//! QEMU and the card, or the device in its place, together: how they start, how they leave, and which of them ended first.
 //!
 //! A machine is put together with its card here, and only here it is decided which process is blamed for an end. A
 //! thread waits for both ends, so that their order is known however late it is needed.
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::card::Card;
 use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
-use super::death::{Death, Ends, Part, may_follow_card};
+use super::death::{Death, Ends, Part, is_crash, may_follow_card};
 use super::error::MachineError;
 use super::health::Health;
 use super::memory::GuestMemory;
-use super::qemu::{Boot, Machine, MachineOptions, guest_exit};
+use super::qemu::{Boot, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};
 use super::qmp::Answers;
+use super::running_device::RunningDevice;
 use crate::host::ended::Ended;
 use crate::host::interrupt;
 use crate::host::limits::LimitError;
@@ -38,6 +38,9 @@ const FOLLOWS: Duration = Duration::from_millis(300);
 /// The interval at which a wait checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
+/// The longest time for a device of the user's to make a machine: QEMU reads its configuration space and resets it.
+const DEVICE_LIMIT: Duration = Duration::from_secs(60);
+
 /// The longest time until the order of two known ends is known too.
 const ORDER: Duration = Duration::from_secs(1);
 
@@ -48,8 +51,8 @@ pub struct Processes {
     pub standstills: standstill::Watch,
     /// QEMU.
     pub machine: Machine,
-    /// The card.
-    pub card: Card,
+    /// The card, or the device in its place.
+    pub device: RunningDevice,
     watch: Watch,
     found: Option<Death>,
     /// Whether QEMU has started a guest.
@@ -69,11 +72,13 @@ struct Seen {
 struct Watch(Arc<(Mutex<Seen>, Condvar)>);
 
 impl Watch {
-    fn start(card: OwnedFd, qemu: OwnedFd) -> std::io::Result<Self> {
+    fn start(card: Option<OwnedFd>, qemu: OwnedFd) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let watch = Self(shared.clone());
         // The thread ends with the processes, which end with their owner at the latest.
-        std::thread::Builder::new().name("deaths".into()).spawn(move || wait_for_both(&card, &qemu, &shared))?;
+        std::thread::Builder::new()
+            .name("deaths".into())
+            .spawn(move || wait_for_both(card.as_ref(), &qemu, &shared))?;
         Ok(watch)
     }
 
@@ -87,11 +92,11 @@ impl Watch {
     }
 }
 
-fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)) {
-    let (mut card_ended, mut qemu_ended) = (false, false);
+fn wait_for_both(card: Option<&OwnedFd>, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)) {
+    let (mut card_ended, mut qemu_ended) = (card.is_none(), false);
     while !(card_ended && qemu_ended) {
         let mut waiting: Vec<(Part, PollFd<'_>)> = Vec::with_capacity(2);
-        if !card_ended {
+        if let Some(card) = card.filter(|_| !card_ended) {
             waiting.push((Part::Card, PollFd::new(card, PollFlags::IN)));
         }
         if !qemu_ended {
@@ -125,39 +130,47 @@ fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)
 }
 
 impl Processes {
-    /// Starts QEMU with a card that listens, and waits until QEMU's monitor answers.
+    /// Starts QEMU with a device that listens, if it has a process, and waits until QEMU's monitor answers.
     ///
     /// # Errors
-    /// [`MachineError::CardNotStarted`] or [`MachineError::QemuNotStarted`] for the process that ended; the other
-    /// variants for what the host refused or the user interrupted.
+    /// [`MachineError::CardNotStarted`] or [`MachineError::QemuNotStarted`] for the process that ended;
+    /// [`MachineError::DeviceRefused`] and [`MachineError::DeviceSilent`] for a device of the user's with which QEMU makes
+    /// no machine; the other variants for what the host refused or the user interrupted.
     pub fn start(
         options: &MachineOptions,
         memory: GuestMemory,
         boot: &Boot<'_>,
-        card: Card,
+        device: RunningDevice,
     ) -> Result<Self, MachineError> {
         let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
         let machine = Machine::spawn(options, memory, boot)?;
-        let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
-        let standstills = standstill::Watch::begin(vec![card.watched(), machine.watched()]);
+        let watch = Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
+        let standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
         let watch = watch.map_err(resource)?;
-        let mut processes = Self { standstills, machine, card, watch, found: None, started: false };
-        let card = &mut processes.card;
-        card.note_limits();
-        match processes.machine.connect(&mut || card.ended().is_none() && !interrupt::requested()) {
+        let mut processes = Self { standstills, machine, device, watch, found: None, started: false };
+        let device = &mut processes.device;
+        device.note_limits();
+        let is_card = device.card().is_some();
+        let begun = Instant::now();
+        let in_time = || is_card || begun.elapsed() < DEVICE_LIMIT;
+        match processes.machine.connect(&mut || device.ended().is_none() && in_time() && !interrupt::requested()) {
             Ok(()) => {
                 processes.started = true;
                 Ok(processes)
             }
             Err(_) if interrupt::requested() => Err(MachineError::Interrupted),
-            Err(error) => Err(processes.not_started(&error)),
+            Err(_) if !in_time() && processes.machine.ended().is_none() && processes.device.ended().is_none() => {
+                let (device, tail) = (options.device.name().to_owned(), processes.machine.tail());
+                Err(MachineError::DeviceSilent { device, seconds: DEVICE_LIMIT.as_secs(), tail })
+            }
+            Err(error) => Err(processes.not_started(&error, &options.device)),
         }
     }
 
     /// Returns why QEMU's monitor did not answer.
-    fn not_started(&mut self, error: &std::io::Error) -> MachineError {
+    fn not_started(&mut self, error: &std::io::Error, device: &MachineDevice) -> MachineError {
         let begun = Instant::now();
-        while begun.elapsed() < GRACE && self.machine.ended().is_none() && self.card.ended().is_none() {
+        while begun.elapsed() < GRACE && self.machine.ended().is_none() && self.device.ended().is_none() {
             std::thread::sleep(POLL);
         }
         let Some(death) = self.death() else {
@@ -165,26 +178,31 @@ impl Processes {
             return MachineError::QemuNotStarted { ended: error.to_string(), tail, from_outside: false };
         };
         if let Some(limit) = self.limit() {
-            return limit.during(format!("{} did not start ({})", death.part.text(), death.ended)).into();
+            return limit.during(format!("{} did not start ({})", death.who(), death.ended)).into();
         }
+        let words = self.machine.tail();
         match death.part {
             Part::Card => MachineError::CardNotStarted { death: Box::new(death) },
+            Part::Qemu if device.is_refused(death.ended, &words) => {
+                let of_qemu = matches!(device, MachineDevice::Qemu { .. });
+                MachineError::DeviceRefused { device: device.name().to_owned(), words, of_qemu }
+            }
             Part::Qemu => MachineError::QemuNotStarted {
                 ended: death.first_line(),
-                tail: self.machine.tail(),
+                tail: words,
                 from_outside: death.from_outside(),
             },
         }
     }
 
-    /// Waits until QEMU has ended after the guest shut down, and the card after QEMU.
+    /// Waits until QEMU has ended after the guest shut down, and the device after QEMU.
     ///
     /// # Errors
     /// [`LeaveError`] for a process that ended in another way, or not at all.
     pub fn leave(&mut self, limit: Duration) -> Result<(), LeaveError> {
         let begun = Instant::now();
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
-        while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
+        while self.machine.ended().is_none() && self.device.ended().is_none_or(|ended| ended == CARD_LEFT) {
             if interrupt::requested() {
                 return Err(LeaveError::Interrupted);
             }
@@ -196,23 +214,73 @@ impl Processes {
         if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
-        let Some(card) = self.card.wait(GRACE) else {
-            // QEMU has gone, and the card has nothing more to log.
-            self.card.stop();
+        let is_card = self.device.card().is_some();
+        let Some(ended) = self.device.wait(if is_card { GRACE } else { FOLLOWS }) else {
+            // QEMU has gone, and the device has nothing more to log.
+            self.device.stop();
             return Ok(());
         };
-        if card == CARD_LEFT && self.card.saw_qemu_leave() != Some(false) {
-            return Ok(());
-        }
-        Err(LeaveError::Died(Box::new(self.tell(Part::Card))))
+        let in_order = match &self.device {
+            RunningDevice::Card(_) => ended == CARD_LEFT && self.device.saw_qemu_leave() != Some(false),
+            // Its exit status is its own affair; a crash is not.
+            _ => !is_crash(ended),
+        };
+        if in_order { Ok(()) } else { Err(LeaveError::Died(Box::new(self.tell(Part::Card)))) }
     }
 
     /// Decides which death was first, once at least one process has ended.
     fn decide(&mut self) -> Option<Death> {
-        match (self.machine.ended(), self.card.ended()) {
+        match self.device {
+            RunningDevice::Card(_) => self.decide_with_card(),
+            RunningDevice::Process(_) => self.decide_with_device(),
+            RunningDevice::NotOurs => {
+                let ended = self.machine.ended().is_some();
+                if !ended {
+                    self.machine.note_limits();
+                }
+                ended.then(|| self.tell(Part::Qemu))
+            }
+        }
+    }
+
+    /// Decides where the device is a vfio-user server of the user's: QEMU survives its device, so that only the device can
+    /// follow QEMU.
+    fn decide_with_device(&mut self) -> Option<Death> {
+        match (self.machine.ended(), self.device.ended()) {
             (None, None) => {
                 self.machine.note_limits();
-                self.card.note_limits();
+                self.device.note_limits();
+                None
+            }
+            // A QEMU that has not started refuses the device that has gone.
+            (_, Some(ended)) if !self.started && self.is_missed(ended) => Some(self.tell(Part::Card)),
+            // The kernel closes the sockets of a QEMU that ends before its end shows.
+            (None, Some(_)) if !self.qemu_is_ending() => Some(self.tell(Part::Card)),
+            (_, device) => {
+                if device.is_none() {
+                    self.device.wait(FOLLOWS);
+                }
+                let seen = self.watch.both();
+                let long_before = |card: Instant, qemu: Instant| qemu.saturating_duration_since(card) > WORD;
+                let first = seen.card.zip(seen.qemu).is_some_and(|(card, qemu)| long_before(card, qemu));
+                let crashed = seen.first == Some(Part::Card) && self.device.ended().is_some_and(is_crash);
+                Some(self.tell(if first || crashed { Part::Card } else { Part::Qemu }))
+            }
+        }
+    }
+
+    /// Tells whether a QEMU that has not started ends for want of a device that ended like this: a device ends in order
+    /// when QEMU has refused something else.
+    fn is_missed(&mut self, device: Ended) -> bool {
+        device != CARD_LEFT || self.machine.wait(GRACE).is_none() || self.machine.tail().contains(VFIO_USER)
+    }
+
+    /// Decides where the device is the card.
+    fn decide_with_card(&mut self) -> Option<Death> {
+        match (self.machine.ended(), self.device.ended()) {
+            (None, None) => {
+                self.machine.note_limits();
+                self.device.note_limits();
                 return None;
             }
             // The card ends with this status when QEMU has left, too.
@@ -228,7 +296,7 @@ impl Processes {
             (Some(qemu), None) => {
                 // A card that has not ended by then lives, and will not follow: QEMU had not connected to it yet.
                 let suspected = may_follow_card(qemu, self.started);
-                self.card.wait(match (suspected, self.machine.missed_card()) {
+                self.device.wait(match (suspected, self.machine.missed_card()) {
                     (true, true) => GRACE,
                     (true, false) => WORD,
                     (false, _) => FOLLOWS,
@@ -236,7 +304,7 @@ impl Processes {
             }
             (Some(_), Some(_)) => {}
         }
-        let (Some(qemu), Some(card)) = (self.machine.ended(), self.card.ended()) else {
+        let (Some(qemu), Some(card)) = (self.machine.ended(), self.device.ended()) else {
             let part = if self.machine.ended().is_some() { Part::Qemu } else { Part::Card };
             return Some(self.tell(part));
         };
@@ -244,7 +312,7 @@ impl Processes {
             qemu,
             card,
             first: self.watch.both().first,
-            card_saw_qemu_leave: self.card.saw_qemu_leave(),
+            card_saw_qemu_leave: self.device.saw_qemu_leave(),
             qemu_missed_card: self.machine.missed_card(),
             started: self.started,
         };
@@ -252,7 +320,7 @@ impl Processes {
     }
 
     fn card_may_have_followed(&mut self) -> bool {
-        matches!(self.card.ended(), Some(CARD_LEFT | CARD_LOST_CONNECTION))
+        matches!(self.device.ended(), Some(CARD_LEFT | CARD_LOST_CONNECTION))
     }
 
     /// Tells whether a QEMU is about to end whose card has ended with a status that also means that QEMU has gone: then
@@ -266,19 +334,20 @@ impl Processes {
                 Answers::Silent => {}
             }
         }
-        let limit = if self.card.saw_qemu_leave() == Some(true) { GRACE } else { WORD };
+        let limit = if self.device.saw_qemu_leave() == Some(true) { GRACE } else { WORD };
         let rest = limit.saturating_sub(begun.elapsed());
         self.machine.wait(rest).is_some()
     }
 
     /// Describes how a process ended and what followed.
     fn tell(&mut self, part: Part) -> Death {
-        let (card, qemu) = (self.card.ended(), self.machine.ended());
+        let (card, qemu) = (self.device.ended(), self.machine.ended());
         let ended = match part {
             Part::Card => card,
             Part::Qemu => qemu,
         };
         let mut death = Death::of(part, ended.unwrap_or(Ended::Exit(0)));
+        death.device = self.device.name().map(ToOwned::to_owned);
         if let (Some(card), Some(qemu)) = (card, qemu) {
             let seen = self.watch.both();
             let between = |first: Option<Instant>, then: Option<Instant>| {
@@ -289,9 +358,9 @@ impl Processes {
                 Part::Qemu => (card, between(seen.qemu, seen.card)),
             });
         }
-        death.last_words = (self.card.tail(), self.machine.tail());
+        death.last_words = (self.device.tail(), self.machine.tail());
         death.stopped_by = match part {
-            Part::Card => self.card.stopped_by(),
+            Part::Card => self.device.stopped_by(),
             Part::Qemu => self.machine.stopped_by(),
         };
         death
@@ -318,7 +387,7 @@ impl Health for Processes {
     }
 
     fn limit(&mut self) -> Option<LimitError> {
-        self.card.limit_reached().or_else(|| self.machine.limit_reached())
+        self.device.limit_reached().or_else(|| self.machine.limit_reached())
     }
 
     fn stood_still(&self) -> Duration {

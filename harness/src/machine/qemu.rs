@@ -10,12 +10,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use card_control::qemu::device_option;
-use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
+use guest_protocol::{DRIVER_FILE, INSTALLATION_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
 use super::card::words_of;
 use super::death::{Death, Part};
+use super::device::QemuArguments;
 use super::error::MachineError;
 use super::health::Health;
 use super::memory::GuestMemory;
@@ -84,8 +85,83 @@ pub struct MachineOptions {
     pub driver: Option<PathBuf>,
     /// The guest's options, lines of `name=value`, which the guest reads through `fw_cfg`.
     pub guest_options: String,
-    /// The socket on which the card listens, if the machine has a card.
-    pub card_socket: Option<PathBuf>,
+    /// What the installation of the driver leaves, which the guest reads through `fw_cfg`.
+    pub installation: Option<Vec<u8>>,
+    /// The device that the driver is for.
+    pub device: MachineDevice,
+}
+
+/// The device of a machine, as QEMU is told of it.
+#[derive(Clone, Debug, Default)]
+pub enum MachineDevice {
+    /// None.
+    #[default]
+    Absent,
+    /// The card, by the socket on which it listens.
+    Card(PathBuf),
+    /// A vfio-user server.
+    VfioUser {
+        /// Its name, for messages.
+        name: String,
+        /// The socket on which it listens.
+        socket: PathBuf,
+    },
+    /// A device of QEMU's own.
+    Qemu {
+        /// Its name, for messages.
+        name: String,
+        /// The arguments.
+        arguments: QemuArguments,
+    },
+}
+
+/// The status of a QEMU that refuses an option.
+const REFUSED: Ended = Ended::Exit(1);
+
+/// The driver of a vfio-user server's function, in QEMU.
+pub const VFIO_USER: &str = "vfio-user-pci";
+
+impl MachineDevice {
+    /// Returns its name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Absent => "no device",
+            Self::Card(_) => Part::Card.text(),
+            Self::VfioUser { name, .. } | Self::Qemu { name, .. } => name,
+        }
+    }
+
+    /// Tells whether a QEMU that ended like this, with these last words, refused the device.
+    pub(super) fn is_refused(&self, ended: Ended, words: &str) -> bool {
+        match self {
+            Self::Absent | Self::Card(_) => false,
+            Self::VfioUser { .. } => ended == REFUSED && words.contains(VFIO_USER),
+            Self::Qemu { .. } => ended == REFUSED,
+        }
+    }
+
+    /// Adds the device to QEMU's command line.
+    fn add_to(&self, command: &mut Command) {
+        match self {
+            Self::Absent => {}
+            Self::Card(socket) => {
+                command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
+                command.args(["-device", &device_option("card")]);
+            }
+            Self::VfioUser { socket, .. } => {
+                // A socket is only taken in this form.
+                let path = socket.to_string_lossy();
+                let option = serde_json::json!({ "driver": VFIO_USER, "socket": { "type": "unix", "path": path } });
+                command.args(["-device", &option.to_string()]);
+            }
+            Self::Qemu { arguments, .. } => {
+                // Sound devices refuse to be without a host's sound; this one plays nothing.
+                command.args(["-audio", "driver=none"]);
+                command.args(arguments.arguments());
+            }
+        }
+    }
 }
 
 /// The files of a machine.
@@ -175,10 +251,12 @@ impl Machine {
         if let Some(driver) = &options.driver {
             command.arg("-fw_cfg").arg(with_path(&format!("name={DRIVER_FILE},file="), driver));
         }
-        if let Some(socket) = &options.card_socket {
-            command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
-            command.args(["-device", &device_option("card")]);
+        if let Some(installation) = &options.installation {
+            let path = boot.scratch.join("installation");
+            fs::write(&path, installation).map_err(FileError::own("write", &path))?;
+            command.arg("-fw_cfg").arg(with_path(&format!("name={INSTALLATION_FILE},file="), &path));
         }
+        options.device.add_to(&mut command);
         let command_line = words_of(&command);
         let process = Process::spawn(command, vec![guest_line, guest_qmp, memory_file], boot.log)?;
         // From here on only QEMU holds its ends: when it ends, the lines end here.

@@ -104,7 +104,8 @@ fn failure(error: PlaybackError, again: &str, provisioned: &Provisioned, folder:
                     | TestBedError::Machine(MachineError::CardNotStarted { .. } | MachineError::QemuNotStarted { .. })
             )
         );
-        let logs: &[&str] = if shown { &["console.log"] } else { &["console.log", "card.log", "qemu.log"] };
+        let logs: &[&str] =
+            if shown { &["console.log"] } else { &["console.log", "card.log", "device.log", "qemu.log"] };
         for name in logs {
             if let Some(tail) = folder.tail(name, TAIL_LINES) {
                 evidence += &format!("--- the end of {name}\n{tail}\n");
@@ -131,7 +132,7 @@ struct Played {
     pcm: Vec<u8>,
     events: u64,
     statistics: Statistics,
-    card: CardReport,
+    card: Option<CardReport>,
 }
 
 struct Run<'a> {
@@ -277,7 +278,7 @@ impl Run<'_> {
             frames,
             conditions: self.test.conditions,
             restarts: self.test.restarts,
-            card: &processes.card.command_line,
+            card: processes.device.command_line(),
             qemu: &processes.machine.command_line,
             qemu_version: processes.machine.version(),
             accelerator: &self.provisioned.accelerator,
@@ -332,14 +333,16 @@ impl Run<'_> {
         let pcm = memory.read_pcm(bed)?;
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the card's session's.
-        let card = bed.card().status().map_or_else(
-            |error| {
-                let text = format!("the card does not answer on its control socket: {error}");
-                self.observer.event(&Event::Warning { text });
-                CardReport::default()
-            },
-            CardReport::from,
-        );
+        let card = bed.card().map(|card| {
+            card.status().map_or_else(
+                |error| {
+                    let text = format!("the card does not answer on its control socket: {error}");
+                    self.observer.event(&Event::Warning { text });
+                    CardReport::default()
+                },
+                CardReport::from,
+            )
+        });
         pins.close(bed)?;
         memory.free(bed)?;
         Ok(Played { guest, device: name, driver_hash, pcm, events, statistics: played.statistics, card })

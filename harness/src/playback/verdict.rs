@@ -127,8 +127,9 @@ pub struct Verdict {
     pub offline_sha256: String,
     /// The guest's counters.
     pub counters: Counters,
-    /// The card's counters, and the errors of the driver that it found.
-    pub card: CardReport,
+    /// The card's counters, and the errors of the driver that it found; `None` where the driver is for another device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardReport>,
     /// QEMU's version with its package.
     pub qemu: String,
     /// The accelerator, and why it was chosen.

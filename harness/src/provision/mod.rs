@@ -15,6 +15,7 @@ mod fluidsynth;
 mod guests;
 pub mod image_check;
 mod image_id;
+pub mod inf;
 mod launcher;
 mod provisioner;
 mod qemu;

@@ -133,20 +133,19 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     lines.add("frames", format!("{} ({seconds:.2} s at {} Hz)", verdict.frames, verdict.sample_rate));
     lines.add("peak", format!("{} ({decibels:.1} dBFS)", verdict.peak));
     lines.add("pcm", &verdict.pcm_sha256);
-    let counted = &verdict.card.counters;
-    lines.add(
-        "card",
-        format!(
-            "{} underruns, {} events late, {} notes lost",
-            counted.underruns, counted.events_late, counted.notes_lost
-        ),
-    );
-    let diagnosis = &verdict.card.diagnosis;
-    if let Some(first) = diagnosis.first_text() {
+    if let Some(card) = &verdict.card {
+        let counted = &card.counters;
         lines.add(
-            "diagnoses",
-            format!("{}: the card found something wrong with the driver, first: {first}", diagnosis.count),
+            "card",
+            format!(
+                "{} underruns, {} events late, {} notes lost",
+                counted.underruns, counted.events_late, counted.notes_lost
+            ),
         );
+        if let Some(first) = card.diagnosis.first_text() {
+            let count = card.diagnosis.count;
+            lines.add("diagnoses", format!("{count}: the card found something wrong with the driver, first: {first}"));
+        }
     }
     lines.add("time", format!("{:.0} ms from QEMU's start to the verdict", verdict.milliseconds));
     if let Some(path) = out {

@@ -54,6 +54,8 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) card: CardTable,
     #[serde(default)]
+    pub(super) device: DeviceTable,
+    #[serde(default)]
     pub(super) stream: StreamTable,
     #[serde(default)]
     pub(super) matrix: Matrix,
@@ -92,6 +94,20 @@ pub(super) struct CardTable {
     pub(super) clock: Clock,
     pub(super) render_block: Option<Spanned<u32>>,
     pub(super) bank: Option<PathBuf>,
+}
+
+/// The table `[device]`: the device that the driver is for, instead of the card.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DeviceTable {
+    pub(super) qemu: Option<Spanned<String>>,
+    pub(super) vfio_user: Option<Spanned<PathBuf>>,
+    pub(super) command: Option<Spanned<String>>,
+    pub(super) control: Option<Spanned<PathBuf>>,
+    pub(super) none: Option<Spanned<bool>>,
+    pub(super) resources: Vec<Spanned<String>>,
+    pub(super) pci: Option<Spanned<String>>,
+    pub(super) inf: Option<Spanned<PathBuf>>,
 }
 
 /// The table `[stream]`: the streams' formats and times.

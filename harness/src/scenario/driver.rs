@@ -38,5 +38,6 @@ pub(super) fn provisioned_with(scenario: &Scenario, built: Option<&PathBuf>, con
     if let Some(driver) = built.or(scenario.driver.as_ref()) {
         provisioned.artefacts.driver.clone_from(driver);
     }
+    provisioned.device = scenario.device.overridden_by(&context.overrides.device);
     provisioned
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::host::failure::Diagnosed;
-use crate::playback::{PlaybackFailure, Verdict};
+use crate::playback::{CardReport, PlaybackFailure, Verdict};
 use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
 
@@ -172,10 +172,8 @@ impl Expectations {
         {
             found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
         }
-        if let Some(first) = verdict.card.diagnosis.first_text()
-            && self.diagnoses.violation("", verdict.card.diagnosis.count).is_some()
-        {
-            found.push(format!("the card found something wrong with the driver: {first}"));
+        if let Some(card) = &verdict.card {
+            found.extend(self.violations_of_card(card));
         }
         let counters = &verdict.counters;
         found.extend(
@@ -185,10 +183,27 @@ impl Expectations {
                 self.interrupts.violation("interrupts", counters.interrupts),
                 self.interrupts_not_claimed.violation("interrupts_not_claimed", counters.interrupts_not_claimed),
                 self.peak.violation("peak", verdict.peak.into()),
-                self.underruns.violation("underruns", verdict.card.counters.underruns),
-                self.events_late.violation("events_late", verdict.card.counters.events_late),
-                self.notes_lost.violation("notes_lost", verdict.card.counters.notes_lost),
-                self.diagnoses.violation("diagnoses", verdict.card.diagnosis.count),
+            ]
+            .into_iter()
+            .flatten(),
+        );
+        found
+    }
+
+    /// Lists what does not hold of what the project's card counted and found.
+    fn violations_of_card(&self, card: &CardReport) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(first) = card.diagnosis.first_text()
+            && self.diagnoses.violation("", card.diagnosis.count).is_some()
+        {
+            found.push(format!("the card found something wrong with the driver: {first}"));
+        }
+        found.extend(
+            [
+                self.underruns.violation("underruns", card.counters.underruns),
+                self.events_late.violation("events_late", card.counters.events_late),
+                self.notes_lost.violation("notes_lost", card.counters.notes_lost),
+                self.diagnoses.violation("diagnoses", card.diagnosis.count),
             ]
             .into_iter()
             .flatten(),

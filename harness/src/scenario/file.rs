@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::case::Case;
+use super::device::{ScenarioDevice, device};
 use super::document::{CppDriver, Document, Guest, MachineTable, TestKind};
 use super::expect::{Expectations, Outcome};
 use super::malformed::{ScenarioError, Source};
@@ -13,6 +14,7 @@ use super::matrix::cases;
 use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
 use crate::event::Step;
 use crate::host::file_error::FileError;
+use crate::machine::Device;
 use crate::playback::Kill;
 use crate::testbed::stall::Stall;
 use crate::{alloc_faults, conformance};
@@ -38,6 +40,10 @@ pub struct Scenario {
     pub rounds: u32,
     /// A driver image to use instead of `dmuscard.sys`.
     pub driver: Option<PathBuf>,
+    /// The device that the driver is for.
+    pub device: Device,
+    /// What the INF of the device says and is not carried out.
+    pub notices: Vec<String>,
     /// The process to kill, and the step in which.
     pub kill: Option<Kill>,
     /// The processes to stall while the song streams, in this order.
@@ -64,6 +70,12 @@ impl Scenario {
     #[must_use]
     pub fn has_driver(&self) -> bool {
         self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
+    }
+
+    /// Returns whether it tests what only the project's card does.
+    #[must_use]
+    pub fn is_of_the_card(&self) -> bool {
+        matches!(self.test, Some(TestKind::Recovery | TestKind::Kills)) || !self.stalls.is_empty()
     }
 
     /// Returns whether the text of a filter names a part of it or all of it.
@@ -125,6 +137,7 @@ impl Scenario {
             let message = format!("a stall takes 1 to {STALL_MS_MAX} milliseconds");
             return Err(file.error(stall.span(), &message));
         }
+        let ScenarioDevice { device, notices } = device(file, folder, &document)?;
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -132,6 +145,8 @@ impl Scenario {
             test: document.test,
             rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
             driver: document.driver.map(|driver| folder.join(driver)),
+            device,
+            notices,
             kill: document.fault.map(Spanned::into_inner),
             stalls: document.stall.into_iter().map(Spanned::into_inner).collect(),
             machine: document.machine,

@@ -2,6 +2,7 @@
 
 mod case;
 mod context;
+mod device;
 mod document;
 mod driver;
 mod error;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::document::MachineTable;
 use super::file::Scenario;
+use crate::machine::Device;
 use crate::machine::conditions::Conditions;
 
 /// Options of the command line that replace those of a scenario.
@@ -17,6 +18,10 @@ pub struct Overrides {
     pub count: Option<u32>,
     /// A driver image of the command line, for the reproduce line.
     pub driver: Option<PathBuf>,
+    /// The device of the command line; the card where it names none.
+    pub device: Device,
+    /// The options of the device, with a space before each, for the reproduce line.
+    pub device_options: String,
 }
 
 impl Overrides {
@@ -55,6 +60,6 @@ impl Overrides {
         // The scenario's own conditions need no option.
         let conditions =
             if self.seeds.is_empty() && self.processors.is_none() { String::new() } else { conditions.arguments() };
-        format!("cargo dmus run {}{case}{driver}{conditions}", scenario.path.display())
+        format!("cargo dmus run {}{case}{driver}{}{conditions}", scenario.path.display(), self.device_options)
     }
 }

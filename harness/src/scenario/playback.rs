@@ -133,9 +133,8 @@ fn play_in_time(
     loop {
         let result = play(scenario, case, provisioned, context, conditions, folder, reproduce)?;
         let why = match &result {
-            Ok(verdict) if verdict.card.counters.underruns > 0 || verdict.card.counters.events_late > 0 => {
-                let counters = verdict.card.counters;
-                format!("{} underruns, {} events late", counters.underruns, counters.events_late)
+            Ok(Verdict { card: Some(card), .. }) if card.counters.underruns > 0 || card.counters.events_late > 0 => {
+                format!("{} underruns, {} events late", card.counters.underruns, card.counters.events_late)
             }
             Ok(verdict) if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled => {
                 verdict.standstills.to_string()

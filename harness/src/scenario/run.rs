@@ -5,13 +5,22 @@ use super::error::RunError;
 use super::file::Scenario;
 use super::kinds::run_kind;
 use super::playback::run_cases;
+use crate::event::Event;
 use crate::report::Report;
+use crate::testbed::TestBedError;
 
 /// Runs a scenario's tests and compares them with its expectations.
 ///
 /// # Errors
 /// What keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption.
 pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+    for text in &scenario.notices {
+        context.observer.event(&Event::Warning { text: text.clone() });
+    }
+    let device = scenario.device.overridden_by(&context.overrides.device);
+    if !device.is_card() && !scenario.has_driver() && context.overrides.driver.is_none() {
+        return Err(TestBedError::NoDriver { device: device.name() }.into());
+    }
     match scenario.test {
         Some(kind) => run_kind(scenario, kind, context),
         None => run_cases(scenario, context),

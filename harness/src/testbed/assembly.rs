@@ -1,11 +1,11 @@
 //! Assembles QEMU's options from what was provisioned.
 
 use super::provisioned::Provisioned;
-use crate::machine::MachineOptions;
+use crate::machine::{MachineDevice, MachineOptions};
 
-/// Returns the options of a machine with these guest options (lines of `name=value`), one processor, no card, no driver.
+/// Returns the options of a machine with these guest options (lines of `name=value`), one processor, no device, no driver.
 pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> MachineOptions {
-    let Provisioned { artefacts, accelerator, firmware } = provisioned;
+    let Provisioned { artefacts, accelerator, firmware, device: _ } = provisioned;
     MachineOptions {
         processors: 1,
         qemu: artefacts.qemu.clone(),
@@ -14,6 +14,7 @@ pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> 
         kernel: artefacts.nt_host.clone(),
         driver: None,
         guest_options,
-        card_socket: None,
+        installation: None,
+        device: MachineDevice::Absent,
     }
 }

@@ -17,7 +17,9 @@ use crate::host::hash::{hex, sha256_hex};
 use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
-use crate::machine::{Card, CardControl, CardOptions, GuestMemory, Health, LeaveError, Part, Processes, guest_exit};
+use crate::machine::{
+    Card, CardControl, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Part, Processes, guest_exit,
+};
 
 /// The longest time for a guest that hangs to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
@@ -69,7 +71,9 @@ pub struct TestBed<'o> {
     timeout: Duration,
     hello: Option<Hello>,
     device: Option<StartedDevice>,
-    /// Holds the card's sockets; goes after the processes.
+    /// The client of a device that is not the card, where it has a control socket.
+    control: Option<DeviceControl>,
+    /// Holds the device's sockets; goes after the processes.
     _scratch: Scratch,
 }
 
@@ -79,9 +83,8 @@ impl<'o> TestBed<'o> {
         session: Session<'o, Processes>,
         provisioned: Provisioned,
         folder: Option<(RunFolder, Option<String>)>,
-        card_options: CardOptions,
-        conditions: Conditions,
-        timeout: Duration,
+        (card_options, conditions, timeout): (CardOptions, Conditions, Duration),
+        control: Option<DeviceControl>,
         scratch: Scratch,
     ) -> Self {
         Self {
@@ -93,6 +96,7 @@ impl<'o> TestBed<'o> {
             timeout,
             hello: None,
             device: None,
+            control,
             _scratch: scratch,
         }
     }
@@ -141,29 +145,67 @@ impl<'o> TestBed<'o> {
         Some(String::from_utf8_lossy(&std::fs::read(folder.file(&name)).ok()?).into_owned())
     }
 
-    /// Returns the card's process.
+    /// Returns the card's process; `None` where the driver is for another device.
     #[must_use]
-    pub const fn card(&self) -> &Card {
-        &self.session.health.card
+    pub const fn card(&self) -> Option<&Card> {
+        self.session.health.device.card()
+    }
+
+    /// Returns the card's process, for what only the card can do.
+    ///
+    /// # Errors
+    /// [`TestBedError::NotTheCard`] where the driver is for another device.
+    pub fn the_card(&self) -> Result<&Card, TestBedError> {
+        self.card().ok_or_else(|| TestBedError::NotTheCard { device: self.device_name() })
     }
 
     /// Returns the card's control socket.
+    ///
+    /// # Errors
+    /// [`TestBedError::NotTheCard`] where the driver is for another device.
+    pub fn card_control(&self) -> Result<CardControl, TestBedError> {
+        self.the_card().map(Card::control)
+    }
+
+    /// Reads the card's status; `None` where the driver is for another device.
+    ///
+    /// # Errors
+    /// [`TestBedError::Control`] for a card that does not answer.
+    pub fn card_status(&self) -> Result<Option<card_control::Status>, TestBedError> {
+        self.card().map(Card::status).transpose().map_err(TestBedError::Control)
+    }
+
+    /// Returns the client of a device that is not the card; `None` where it has no control socket.
     #[must_use]
-    pub fn card_control(&self) -> CardControl {
-        self.session.health.card.control()
+    pub fn device_control(&mut self) -> Option<&mut DeviceControl> {
+        self.control.as_mut()
+    }
+
+    /// Returns the device that the driver is for.
+    #[must_use]
+    pub const fn device_source(&self) -> &Device {
+        &self.provisioned.device
+    }
+
+    /// Returns the name of the device that the driver is for.
+    #[must_use]
+    pub fn device_name(&self) -> String {
+        self.provisioned.device.name()
     }
 
     /// Injects a fault into the card.
     ///
     /// # Errors
-    /// [`TestBedError::Control`] for a card that does not answer, or refuses.
+    /// [`TestBedError::Control`] for a card that does not answer, or refuses; [`TestBedError::NotTheCard`] where the driver
+    /// is for another device.
     pub fn inject_fault(&self, fault: InjectedFault) -> Result<(), TestBedError> {
-        self.card_control().inject_fault(fault).map_err(TestBedError::Control)
+        self.card_control()?.inject_fault(fault).map_err(TestBedError::Control)
     }
 
-    /// Stops the card's process where it is, or lets it continue.
-    pub fn freeze_card(&mut self, frozen: bool) {
-        self.session.health.card.freeze(frozen);
+    /// Stops the process of the card, or of the device in its place, where it is, or lets it continue. Tells whether there
+    /// is one.
+    pub fn freeze_card(&mut self, frozen: bool) -> bool {
+        self.session.health.device.freeze(frozen)
     }
 
     /// Stops QEMU where it is, or lets it continue.
@@ -174,9 +216,9 @@ impl<'o> TestBed<'o> {
     /// Kills a process, to test that the verdict blames it.
     pub fn kill(&mut self, part: Part) {
         match part {
-            Part::Card => self.session.health.card.kill(),
-            Part::Qemu => self.session.health.machine.kill(),
-        };
+            Part::Card => _ = self.session.health.device.kill(),
+            Part::Qemu => _ = self.session.health.machine.kill(),
+        }
     }
 
     /// Returns the standstills of the host so far.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use guest_protocol::InstallationError;
+
 use super::assembly::bare_options;
 use super::bed::TestBed;
 use super::error::TestBedError;
@@ -15,7 +17,11 @@ use crate::event::{Observer, Silent};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
 use crate::machine::conditions::Conditions;
-use crate::machine::{Accelerator, Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
+use crate::machine::device::DeviceSource;
+use crate::machine::{
+    Accelerator, Boot, Card, CardOptions, CardSockets, Device, DeviceControl, DeviceProcess, GuestMemory,
+    MachineDevice, MachineError, MachineOptions, Processes, RunningDevice,
+};
 use crate::provision::{Overrides, Workspace};
 
 /// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
@@ -44,6 +50,7 @@ pub struct TestBedBuilder<'o> {
     provisioned: Option<Provisioned>,
     logs: Logs,
     card: CardOptions,
+    device: Option<Device>,
     memory: u64,
     guest_log: String,
     guest_options: Option<String>,
@@ -69,6 +76,7 @@ impl TestBedBuilder<'static> {
             provisioned: None,
             logs: Logs::NewRun("testbed".into()),
             card: CardOptions::default(),
+            device: None,
             memory: MEMORY_DEFAULT,
             guest_log: "info".into(),
             guest_options: None,
@@ -159,6 +167,13 @@ impl<'o> TestBedBuilder<'o> {
         self
     }
 
+    /// Sets the device that the driver is for, instead of the project's card. It needs a driver of its own.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
     /// Sets the size of the guest's memory, in bytes.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
@@ -221,7 +236,7 @@ impl<'o> TestBedBuilder<'o> {
         self.start_card()?.start_machine()
     }
 
-    /// Provisions, and starts the card alone, whose start can then be timed apart from QEMU's.
+    /// Provisions, and starts the card, or the device in its place, alone, whose start can then be timed apart from QEMU's.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -234,9 +249,17 @@ impl<'o> TestBedBuilder<'o> {
         // In a folder of its own: sockets need a short path that no other user can reach.
         let scratch = Scratch::new()?;
         let sockets = CardSockets::in_folder(scratch.path());
-        let log = self.log(&scratch, "card");
-        let card = Card::start(&provisioned.artefacts.card, &self.card, &sockets, &log)?;
-        Ok(StartedCard { builder: self, provisioned, scratch, sockets, card })
+        let device = match &provisioned.device.source {
+            DeviceSource::Card => {
+                let log = self.log(&scratch, "card");
+                RunningDevice::Card(Card::start(&provisioned.artefacts.card, &self.card, &sockets, &log)?)
+            }
+            DeviceSource::Command(command) => {
+                RunningDevice::Process(DeviceProcess::start(command, &sockets, &self.log(&scratch, "device"))?)
+            }
+            DeviceSource::Qemu(_) | DeviceSource::VfioUser(_) | DeviceSource::None => RunningDevice::NotOurs,
+        };
+        Ok(StartedCard { builder: self, provisioned, scratch, sockets, device })
     }
 
     fn find_workspace(&mut self) -> Result<Workspace, TestBedError> {
@@ -249,11 +272,19 @@ impl<'o> TestBedBuilder<'o> {
     }
 
     fn provision(&mut self) -> Result<Provisioned, TestBedError> {
-        if let Some(provisioned) = self.provisioned.take() {
+        let device = self.device.take();
+        if let Some(mut provisioned) = self.provisioned.take() {
+            if let Some(device) = device {
+                provisioned.device = device;
+            }
             return Ok(provisioned);
         }
+        if let Some(device) = device.as_ref().filter(|device| !device.is_card() && self.overrides.driver.is_none()) {
+            return Err(TestBedError::NoDriver { device: device.name() });
+        }
         let workspace = self.find_workspace()?;
-        provision(&workspace, self.overrides.clone(), self.accelerator, self.observer)
+        let provisioned = provision(&workspace, self.overrides.clone(), self.accelerator, self.observer)?;
+        Ok(Provisioned { device: device.unwrap_or_default(), ..provisioned })
     }
 
     fn log(&self, scratch: &Scratch, part: &str) -> PathBuf {
@@ -273,27 +304,43 @@ impl<'o> TestBedBuilder<'o> {
         })
     }
 
-    fn machine_options(&self, provisioned: &Provisioned, card_socket: &Path) -> MachineOptions {
+    fn machine_options(&self, provisioned: &Provisioned, socket: &Path) -> Result<MachineOptions, TestBedError> {
+        let device = &provisioned.device;
         let guest_options = self
             .guest_options
             .clone()
             .unwrap_or_else(|| self.conditions.guest_options(&self.guest_log, self.card.clock));
-        MachineOptions {
+        let name = device.name();
+        let installation = device.installation.as_ref().map(|installation| {
+            let too_large = |error: InstallationError| MachineError::Resource {
+                what: "the installation for the guest",
+                source: std::io::Error::other(error),
+            };
+            installation.to_bytes().map_err(too_large)
+        });
+        Ok(MachineOptions {
             processors: self.conditions.processors,
             driver: Some(provisioned.artefacts.driver.clone()),
-            card_socket: Some(card_socket.to_path_buf()),
-            ..bare_options(provisioned, guest_options)
-        }
+            installation: installation.transpose()?,
+            device: match &device.source {
+                DeviceSource::Card => MachineDevice::Card(socket.to_path_buf()),
+                DeviceSource::Command(_) => MachineDevice::VfioUser { name, socket: socket.to_path_buf() },
+                DeviceSource::VfioUser(socket) => MachineDevice::VfioUser { name, socket: socket.clone() },
+                DeviceSource::Qemu(arguments) => MachineDevice::Qemu { name, arguments: arguments.clone() },
+                DeviceSource::None => MachineDevice::Absent,
+            },
+            ..bare_options(provisioned, guest_options + &device.guest_options())
+        })
     }
 }
 
-/// A card that listens, and what the rest of its test bed is built from.
+/// A card that listens, or the device in its place, and what the rest of its test bed is built from.
 pub struct StartedCard<'o> {
     builder: TestBedBuilder<'o>,
     provisioned: Provisioned,
-    card: Card,
+    device: RunningDevice,
     sockets: CardSockets,
-    /// Holds the card's sockets; goes after the card.
+    /// Holds the device's sockets; goes after the device.
     scratch: Scratch,
 }
 
@@ -304,11 +351,13 @@ impl<'o> StartedCard<'o> {
     /// [`TestBedError::Machine`] for a card or a QEMU that ended before the guest ran, and how it ended;
     /// [`TestBedError::File`] for a log that cannot be created.
     pub fn start_machine(self) -> Result<TestBed<'o>, TestBedError> {
-        let Self { builder, provisioned, scratch, sockets, card } = self;
-        let options = builder.machine_options(&provisioned, &sockets.machine);
+        let Self { builder, provisioned, scratch, sockets, device } = self;
+        let options = builder.machine_options(&provisioned, &sockets.machine)?;
         let qemu_log = builder.log(&scratch, "qemu");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-        let processes = Processes::start(&options, GuestMemory::new(builder.memory)?, &boot, card)?;
+        let processes = Processes::start(&options, GuestMemory::new(builder.memory)?, &boot, device)?;
+        let control = control_of(&provisioned.device, &sockets).map(DeviceControl::connect);
+        let control = control.transpose().map_err(MachineError::from)?;
         // The session listens from now on: the guest enters and is ready within milliseconds.
         let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
         let console = builder.console()?;
@@ -318,6 +367,16 @@ impl<'o> StartedCard<'o> {
             Logs::Run { folder, label } => Some((folder, label)),
             Logs::NewRun(_) | Logs::Temporary => None,
         };
-        Ok(TestBed::new(session, provisioned, folder, builder.card, builder.conditions, builder.timeout, scratch))
+        let options = (builder.card, builder.conditions, builder.timeout);
+        Ok(TestBed::new(session, provisioned, folder, options, control, scratch))
+    }
+}
+
+/// Returns the control socket of a device that is not the card, if it has one.
+fn control_of<'a>(device: &'a Device, sockets: &'a CardSockets) -> Option<&'a Path> {
+    match &device.source {
+        DeviceSource::Command(command) if command.has_control() => Some(&sockets.control),
+        DeviceSource::Card => None,
+        _ => device.control.as_deref(),
     }
 }

@@ -15,7 +15,7 @@ use super::bare::BareMachine;
 use super::error::TestBedError;
 use super::provisioned::Provisioned;
 use crate::host::interrupt;
-use crate::machine::{Accelerator, Firmware, MachineError, guest_exit};
+use crate::machine::{Accelerator, Device, Firmware, MachineError, guest_exit};
 use crate::provision::{Artefacts, Workspace};
 
 /// Millions of iterations that the calibration guest counts: a quarter of a second under TCG, a fiftieth on hardware.
@@ -106,7 +106,7 @@ fn calibrate(
     accelerator: Accelerator,
 ) -> Result<Calibration, TestBedError> {
     let accelerator = Choice { accelerator, reason: "calibration".into() };
-    let provisioned = Provisioned { artefacts: artefacts.clone(), accelerator, firmware };
+    let provisioned = Provisioned { artefacts: artefacts.clone(), accelerator, firmware, device: Device::default() };
     let begun = Instant::now();
     let mut bare = match BareMachine::start(&provisioned, MEMORY, format!("{CALIBRATE}={MILLIONS}\n")) {
         Ok(bare) => bare,

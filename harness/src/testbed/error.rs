@@ -10,7 +10,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::limits::LimitError;
 use crate::host::standstill::Standstills;
-use crate::machine::MachineError;
+use crate::machine::{DeviceControlError, MachineError};
 use crate::provision::ProvisionError;
 use crate::provision::driver_file::DriverFileError;
 
@@ -61,6 +61,21 @@ pub enum TestBedError {
     /// The card did not answer on its control socket, or refused a command.
     #[error("the card's control socket: {0}")]
     Control(io::Error),
+    /// A device of the user's was given without a driver for it.
+    #[error("there is no driver for {device}: the project's own driver is for the project's card only")]
+    NoDriver {
+        /// The name of the device.
+        device: String,
+    },
+    /// What only the project's card can do was requested of another device.
+    #[error("this needs the project's card, and the driver is for {device}")]
+    NotTheCard {
+        /// The name of the device.
+        device: String,
+    },
+    /// The device did not answer on its control socket, or refused a command.
+    #[error(transparent)]
+    Device(#[from] DeviceControlError),
     /// QEMU ended in another way than a shutdown.
     #[error("the guest was asked to shut down, but QEMU ended with {0}")]
     BadEnd(String),
@@ -143,10 +158,13 @@ impl Consequence for TestBedError {
             | Self::OtherDriver { .. }
             | Self::Memory(_)
             | Self::Control(_)
+            | Self::Device(_)
             | Self::BadEnd(_)
             | Self::Expectation { .. } => true,
             Self::Provision(_)
             | Self::Driver(_)
+            | Self::NoDriver { .. }
+            | Self::NotTheCard { .. }
             | Self::Machine(_)
             | Self::Session(_)
             | Self::HostStalled(_)
@@ -168,6 +186,8 @@ impl Diagnosed for TestBedError {
             | Self::OtherDriver { .. }
             | Self::Expectation { .. } => Class::TestFailed,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
+            Self::NoDriver { .. } | Self::NotTheCard { .. } => Class::Usage,
+            Self::Device(error) => error.class(),
             Self::BadEnd(_) => Class::GuestCrashed,
             Self::HostStalled(error) => error.class(),
             Self::File(error) => error.class(),
@@ -185,6 +205,9 @@ impl Diagnosed for TestBedError {
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }
+            Self::NoDriver { .. } => Some("name the device's driver with --driver MY.SYS".into()),
+            Self::NotTheCard { .. } => Some("leave the device out, or this test".into()),
+            Self::Device(error) => error.remedy(),
             Self::OtherDriver { .. } => Some("do not rebuild the driver while a run reads it".into()),
             Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) | Self::Expectation { .. } => None,
             Self::HostStalled(error) => error.remedy(),

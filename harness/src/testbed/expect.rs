@@ -25,7 +25,7 @@ impl TestBed<'_> {
     /// [`TestBedError::Expectation`] with the first error that the card found; [`TestBedError::Control`] for a card that
     /// does not answer.
     pub fn expect_no_diagnosis(&self) -> Result<(), TestBedError> {
-        let diagnosis = self.card().status().map_err(TestBedError::Control)?.diagnosis;
+        let diagnosis = self.the_card()?.status().map_err(TestBedError::Control)?.diagnosis;
         match diagnosis.first {
             None => Ok(()),
             Some(first) => Err(TestBedError::Expectation {

@@ -133,6 +133,7 @@ impl FakeGuest {
                 device: "fake".into(),
                 resources: Vec::new(),
                 subdevices: self.filters.iter().map(|(name, _)| name.clone()).collect(),
+                interfaces: Vec::new(),
             },
             Request::OpenFilter { subdevice } => {
                 let found = self.filters.iter().position(|(name, _)| *name == subdevice);

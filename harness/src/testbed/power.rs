@@ -35,7 +35,7 @@ impl TestBed<'_> {
     /// # Errors
     /// [`TestBedError::Control`] for a card that does not answer.
     pub fn card_session(&self) -> Result<Option<u64>, TestBedError> {
-        let status = self.card().status().map_err(TestBedError::Control)?;
+        let status = self.the_card()?.status().map_err(TestBedError::Control)?;
         Ok(status.session.map(|session| session.id))
     }
 

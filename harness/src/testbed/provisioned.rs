@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::accelerator::Choice;
-use crate::machine::Firmware;
+use crate::machine::{Device, Firmware};
 use crate::provision::Artefacts;
 
-/// The programs and images of a test bed, with the accelerator and firmware that QEMU runs them with.
+/// The programs and images of a test bed, the accelerator and firmware that QEMU runs them with, and the driver's device.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provisioned {
     /// The programs and images.
@@ -17,4 +17,7 @@ pub struct Provisioned {
     pub accelerator: Choice,
     /// The firmware.
     pub firmware: Firmware,
+    /// The device that the driver is for: the card, unless the user brings another.
+    #[serde(default)]
+    pub device: Device,
 }

@@ -4,7 +4,7 @@ use super::calibration;
 use super::error::TestBedError;
 use super::provisioned::Provisioned;
 use crate::event::Observer;
-use crate::machine::Accelerator;
+use crate::machine::{Accelerator, Device};
 use crate::provision::{Overrides, Provisioner, Workspace, driver_file, firmware_of};
 
 /// Provisions every artefact of a run, and chooses the accelerator: the one that is given, or the one that a timed
@@ -27,5 +27,5 @@ pub fn provision(
     // Under the provisioner's lock: of several first runs, one measures.
     let accelerator = calibration::choose(workspace, &artefacts, firmware, accelerator)?;
     drop(provisioner);
-    Ok(Provisioned { artefacts, accelerator, firmware })
+    Ok(Provisioned { artefacts, accelerator, firmware, device: Device::default() })
 }

@@ -53,12 +53,12 @@ impl Stalling {
     /// Starts the thread.
     #[must_use]
     pub fn begin(stalls: &[Stall], machine: &Processes) -> Self {
-        if stalls.is_empty() {
+        // A stall waits for a frame, which only the card counts.
+        let Some(card) = machine.device.card().filter(|_| !stalls.is_empty()) else {
             return Self { stop: None, thread: None };
-        }
+        };
         let stalls = stalls.to_vec();
-        let freezers =
-            Freezers { card: machine.card.staller(), qemu: machine.machine.staller(), control: machine.card.control() };
+        let freezers = Freezers { card: card.staller(), qemu: machine.machine.staller(), control: card.control() };
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
             for stall in stalls {

@@ -32,7 +32,7 @@ pub enum SessionError {
         seen: String,
     },
     /// The card's process ended.
-    #[error("the card died during \"{step}\": {death}")]
+    #[error("{} died during \"{step}\": {death}", .death.who())]
     CardDied {
         /// The card's end, and that of QEMU after it.
         death: Box<Death>,
@@ -117,6 +117,9 @@ impl Diagnosed for SessionError {
                 "post-mortem.txt in the run folder says where the guest hangs; --timeout gives more time"
             }
             Self::CardDied { death, .. } | Self::QemuFailed { death, .. } if death.from_outside() => NOT_OURS,
+            Self::CardDied { death, .. } if death.device.is_some() => {
+                "device.log in the run folder says why; a device must survive whatever its driver does"
+            }
             Self::CardDied { .. } => "card.log in the run folder says why; the card must survive any guest: report it",
             Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {

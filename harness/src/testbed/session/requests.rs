@@ -1,8 +1,8 @@
 //! The requests that a guest serves, a method each.
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, DriverInfo, Figure, Handle, PinFactory, Play, Probe, PropertyRequest, Reply, Request,
-    RuleState, Statistics, StreamFormat, VERSION,
+    Bulk, Caller, CapturedEvent, DriverInfo, Figure, Handle, PinFactory, Play, Probe, PropertyRequest,
+    RegisteredInterface, Reply, Request, RuleState, Statistics, StreamFormat, VERSION,
 };
 
 use super::conversation::Session;
@@ -19,6 +19,8 @@ pub struct StartedDevice {
     pub resources: Vec<String>,
     /// The subdevices that the driver registered.
     pub subdevices: Vec<String>,
+    /// The device interfaces that the driver registered.
+    pub interfaces: Vec<RegisteredInterface>,
 }
 
 /// A filter that the guest has opened.
@@ -86,8 +88,8 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError`], as for [`Session::call`].
     pub fn start_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("start the device", Request::StartDevice)? {
-            Reply::DeviceStarted { device, resources, subdevices } => {
-                Ok(StartedDevice { device, resources, subdevices })
+            Reply::DeviceStarted { device, resources, subdevices, interfaces } => {
+                Ok(StartedDevice { device, resources, subdevices, interfaces })
             }
             other => Err(unexpected("start the device", &other)),
         }
@@ -99,8 +101,8 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError`], as for [`Session::call`].
     pub fn restart_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("stop the device and start it again", Request::RestartDevice)? {
-            Reply::DeviceStarted { device, resources, subdevices } => {
-                Ok(StartedDevice { device, resources, subdevices })
+            Reply::DeviceStarted { device, resources, subdevices, interfaces } => {
+                Ok(StartedDevice { device, resources, subdevices, interfaces })
             }
             other => Err(unexpected("stop the device and start it again", &other)),
         }

@@ -15,6 +15,7 @@
 //! | strings, debug output, C routines | `rtl` |
 //! | memory as drivers know it, and faults | `mm` |
 //! | the kernel core: IRQL, interrupts, DPCs, timers, threads, waiting | `ke` |
+//! | device nodes: identifiers, what an INF installed | `devnode` |
 //! | the PCI bus | `pci` |
 //! | allocations that fail on purpose | `alloc_faults` |
 //! | rules, checks, violations | `contract` |
@@ -51,6 +52,8 @@ mod wpp_recorder;
 pub mod alloc_faults;
 #[cfg(target_os = "none")]
 pub mod arch;
+#[cfg(target_os = "none")]
+pub mod devnode;
 #[cfg(target_os = "none")]
 pub mod ex;
 #[cfg(target_os = "none")]

@@ -10,7 +10,7 @@ use crate::bugcheck::response;
 use crate::contract::{delay, watch};
 use crate::harness::link;
 use crate::harness::options::{self, Options, Time};
-use crate::{agent, alloc_faults, exports, ke, mm, pci, portcls};
+use crate::{agent, alloc_faults, exports, ke, mm, pci, pnp, portcls};
 
 /// Brings the machine up and serves the harness. The entry code calls it on the main stack, interrupts off, with the
 /// physical address of PVH's start info.
@@ -36,6 +36,7 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
         calibrate(millions);
     }
     pci::init();
+    pnp::installation::init();
     portcls::init();
     exports::add_portcls(portcls::EXPORT_TABLES);
     serial::enable_receive(ke::host_wakeup);

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use guest_protocol::{
     Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle, KsState,
-    PinFactory, Play, Probe, PropertyRequest, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
+    PinFactory, Play, Probe, PropertyRequest, RegisteredInterface, Reply, Request, RuleState, Starvation, Statistics,
+    StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
@@ -22,6 +23,7 @@ use crate::arch::frames;
 use crate::conformance::{self, Figures};
 use crate::contract::rules;
 use crate::harness::{failure, link};
+use crate::io::names;
 use crate::ke::{self, interrupt};
 use crate::mm::pool;
 use crate::mm::user::UserMemory;
@@ -51,6 +53,14 @@ enum Open {
     Filter(Com<Port>),
     /// A pin, and the filter that it was created on.
     Pin { pin: Box<Pin>, filter: Handle },
+}
+
+/// Returns the device interfaces that the driver has registered and enabled.
+fn interfaces() -> Vec<RegisteredInterface> {
+    let enabled = names::interfaces().into_iter().filter(|interface| interface.enabled);
+    enabled
+        .map(|interface| RegisteredInterface { class: guids::to_bytes(&interface.class), reference: interface.reference })
+        .collect()
 }
 
 /// How far the driver has got.
@@ -228,7 +238,7 @@ impl Session {
         let resources = device::restart()?;
         rules::RESTART.held();
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources, subdevices })
+        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources, subdevices, interfaces: interfaces() })
     }
 
     fn surprise_removal(&mut self) -> Result<Reply, Failure> {
@@ -273,7 +283,8 @@ impl Session {
         let started = pnp::start_device()?;
         self.driver = DriverState::Started;
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        Ok(Reply::DeviceStarted { device: started.device, resources: started.resources, subdevices })
+        let pnp::StartedDevice { device, resources } = started;
+        Ok(Reply::DeviceStarted { device, resources, subdevices, interfaces: interfaces() })
     }
 
     fn stop_device(&mut self) -> Result<Reply, Failure> {

@@ -16,7 +16,9 @@ pub struct Options {
     /// The least bad level of log lines that are sent.
     pub log: Level,
     /// Which function of the PCI bus is the driver's, as `vendor:device` in hexadecimal, where there are several.
-    pub device: Option<(u16, u16)>,
+    pub device: Option<DeviceChoice>,
+    /// The resources of a device that no bus enumerates.
+    pub resources: Vec<Resource>,
     /// Report every stack of the driver that allocates.
     pub allocations: bool,
     /// The stack whose allocation fails, by its hash in hexadecimal.
@@ -34,6 +36,53 @@ pub struct Options {
     pub waived: Vec<u16>,
     /// Whether no violation stops the system after which it can go on.
     pub keep_going: bool,
+}
+
+/// The driver's device, where the harness names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A PCI function.
+    Function {
+        /// The vendor's id.
+        vendor: u16,
+        /// The device's id.
+        device: u16,
+        /// Its number among those with the same ids, from 0 in order of address; `None` for the only one.
+        number: Option<usize>,
+    },
+    /// A device that no bus enumerates.
+    Root,
+}
+
+/// A resource of a device that no bus enumerates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// I/O ports.
+    Port {
+        /// The first.
+        start: u16,
+        /// How many.
+        length: u16,
+    },
+    /// Memory.
+    Memory {
+        /// Its physical address.
+        start: u64,
+        /// Bytes.
+        length: u32,
+    },
+    /// A line of the ISA bus.
+    Irq {
+        /// Its number.
+        line: u8,
+        /// Level-sensitive, not edge-triggered.
+        level: bool,
+    },
+    /// A DMA channel.
+    Dma {
+        /// Its number.
+        channel: u8,
+    },
 }
 
 /// How the driver's device interrupts, as its INF and the system decide on Windows.
@@ -63,6 +112,7 @@ impl Default for Options {
             calibrate: None,
             log: Level::Info,
             device: None,
+            resources: Vec::new(),
             allocations: false,
             fail_allocation: None,
             seed: None,
@@ -108,9 +158,9 @@ impl Options {
                 }
             }
             option::DEVICE => {
-                let (vendor, device) = value.split_once(':')?;
-                self.device = Some((u16::from_str_radix(vendor, 16).ok()?, u16::from_str_radix(device, 16).ok()?));
+                self.device = Some(device_choice(value)?);
             }
+            option::RESOURCE => self.resources.push(resource(value)?),
             option::ALLOCATIONS => self.allocations = if value == "report" { true } else { return None },
             option::FAIL_ALLOCATION => self.fail_allocation = Some(u64::from_str_radix(value, 16).ok()?),
             option::SEED => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
@@ -151,6 +201,54 @@ impl Options {
     }
 }
 
+/// Reads the value of [`option::DEVICE`].
+fn device_choice(value: &str) -> Option<DeviceChoice> {
+    if value == option::ROOT_DEVICE {
+        return Some(DeviceChoice::Root);
+    }
+    let mut parts = value.split(':');
+    let mut id = || u16::from_str_radix(parts.next()?, 16).ok();
+    let (vendor, device) = (id()?, id()?);
+    let number = match parts.next() {
+        Some(number) => Some(number.parse().ok()?),
+        None => None,
+    };
+    parts.next().is_none().then_some(DeviceChoice::Function { vendor, device, number })
+}
+
+/// Reads the value of [`option::RESOURCE`].
+fn resource(value: &str) -> Option<Resource> {
+    let (kind, value) = value.split_once(':')?;
+    let span = || {
+        let (start, length) = value.split_once('+')?;
+        Some((u64::from_str_radix(start, 16).ok()?, u32::from_str_radix(length, 16).ok()?))
+    };
+    Some(match kind {
+        "port" => {
+            let (start, length) = span()?;
+            Resource::Port { start: u16::try_from(start).ok()?, length: u16::try_from(length).ok()? }
+        }
+        "memory" => {
+            let (start, length) = span()?;
+            Resource::Memory { start, length }
+        }
+        "irq" => {
+            let (line, trigger) = value.split_once(':')?;
+            let level = match trigger {
+                "level" => true,
+                "edge" => false,
+                _ => return None,
+            };
+            Resource::Irq { line: line.parse().ok().filter(|line| *line < ISA_LINES)?, level }
+        }
+        "dma" => Resource::Dma { channel: value.parse().ok()? },
+        _ => return None,
+    })
+}
+
+/// Interrupt lines of the ISA bus.
+const ISA_LINES: u8 = 16;
+
 /// The options of this boot.
 #[cfg(target_os = "none")]
 static CURRENT: Uninterrupted<Option<Options>> = Uninterrupted::new(None);
@@ -174,10 +272,20 @@ mod tests {
 
     #[test]
     fn reads_names_and_values() {
+        let function = |number| Some(DeviceChoice::Function { vendor: 0x1af4, device: 0x1067, number });
         let options = Options::parse("calibrate=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
         let expected =
-            Options { calibrate: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)), ..Options::default() };
+            Options { calibrate: Some(300), log: Level::Debug, device: function(None), ..Options::default() };
         assert_eq!(options, expected);
+        assert_eq!(Options::parse("device=1af4:1067:2\n").unwrap().device, function(Some(2)));
+        let root = Options::parse("device=root\nresource=port:330+2\nresource=irq:5:edge\nresource=dma:1\n").unwrap();
+        assert_eq!(root.device, Some(DeviceChoice::Root));
+        let resources = [
+            Resource::Port { start: 0x330, length: 2 },
+            Resource::Irq { line: 5, level: false },
+            Resource::Dma { channel: 1 },
+        ];
+        assert_eq!(root.resources, resources);
         let allocations = Options::parse("allocations=report\nfail-allocation=00ff\n").unwrap();
         assert_eq!(allocations, Options { allocations: true, fail_allocation: Some(255), ..Options::default() });
         let message = Options::parse("interrupts=message\n").unwrap();
@@ -196,6 +304,13 @@ mod tests {
             "calibrate=many",
             "log=loud",
             "device=1af4",
+            "device=1af4:1067:1:2",
+            "device=1af4:1067:x",
+            "resource=port:330",
+            "resource=port:10000+2",
+            "resource=irq:16:edge",
+            "resource=irq:5",
+            "resource=lamp:1",
             "speed=fast",
             "allocations=yes",
             "fail-allocation=xyz",

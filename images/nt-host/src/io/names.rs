@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::base::guid;
 use crate::contract::{services, verifier};
+use crate::devnode;
 use crate::export_functions;
 use crate::mm::pool;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
-use crate::pci::node;
 use crate::rtl::string::{allocate, text};
 
 /// A device interface that a driver registered.
@@ -21,6 +21,10 @@ use crate::rtl::string::{allocate, text};
 pub struct Interface {
     /// The symbolic link.
     pub link: String,
+    /// Its class.
+    pub class: GUID,
+    /// The reference string; empty without one.
+    pub reference: String,
     /// The physical device object.
     pub device: u64,
     /// Whether it is enabled.
@@ -91,14 +95,21 @@ fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
 
 /// Registers a device interface. Returns its symbolic link.
 pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, reference: Option<&str>) -> Option<String> {
-    let id = node::instance_path(pdo)?;
+    let id = devnode::instance_path(pdo)?;
     let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid::text(class));
     if let Some(reference) = reference {
         link = format!("{link}\\{reference}");
     }
     NAMES.with(|names| {
         if !names.interfaces.iter().any(|interface| interface.link == link) {
-            names.interfaces.push(Interface { link: link.clone(), device: pdo as u64, enabled: false });
+            let (class, reference) = (*class, reference.unwrap_or_default().to_string());
+            names.interfaces.push(Interface {
+                link: link.clone(),
+                class,
+                reference,
+                device: pdo as u64,
+                enabled: false,
+            });
         }
     });
     Some(link)

@@ -2,15 +2,16 @@
 #![allow(unsafe_code, reason = "buffers of the Windows ABI")]
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::names;
 use crate::arch::uninterrupted::Uninterrupted;
+use crate::devnode::{self, installation};
 use crate::export_functions;
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID, UNICODE_STRING};
-use crate::pci::node;
+use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::text;
 
 /// `DEVICE_REGISTRY_PROPERTY`.
@@ -23,10 +24,14 @@ mod which {
     pub(super) const COMPATIBLE_IDS: u32 = 2;
     /// `DEVICE_REGISTRY_PROPERTY`: class name.
     pub(super) const CLASS_NAME: u32 = 4;
+    /// `DEVICE_REGISTRY_PROPERTY`: class GUID, as text.
+    pub(super) const CLASS_GUID: u32 = 5;
     /// `DEVICE_REGISTRY_PROPERTY`: driver key name.
     pub(super) const DRIVER_KEY_NAME: u32 = 6;
     /// `DEVICE_REGISTRY_PROPERTY`: friendly name.
     pub(super) const FRIENDLY_NAME: u32 = 8;
+    /// `DEVICE_REGISTRY_PROPERTY`: manufacturer.
+    pub(super) const MANUFACTURER: u32 = 9;
     /// `DEVICE_REGISTRY_PROPERTY`: physical device object name.
     pub(super) const PHYSICAL_DEVICE_OBJECT_NAME: u32 = 10;
     /// `DEVICE_REGISTRY_PROPERTY`: bus type guid.
@@ -41,35 +46,43 @@ mod which {
     pub(super) const ADDRESS: u32 = 15;
 }
 
-/// The driver's software key, below the key of classes: the first of its class.
-pub(super) const DRIVER_KEY_NAME: &str = "{4d36e96c-e325-11ce-bfc1-08002be10318}\\0000";
+/// Returns the driver's software key, below the key of classes: the first of its class.
+#[must_use]
+pub fn driver_key_name() -> String {
+    format!("{}\\0000", installation::class_guid())
+}
 
 fn wide(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 
 fn value(device: *mut DEVICE_OBJECT, property: u32) -> Option<Vec<u8>> {
-    let node = node::of(device)?;
-    let address = node.function.address;
+    let node = devnode::of(device)?;
+    let installed = installation::of(&node);
     Some(match property {
-        which::DEVICE_DESCRIPTION | which::FRIENDLY_NAME => wide(&node.description()),
+        which::DEVICE_DESCRIPTION | which::FRIENDLY_NAME => {
+            let description = installed.map(|(model, _)| model.description).filter(|text| !text.is_empty());
+            wide(&description.unwrap_or_else(|| node.description()))
+        }
+        which::MANUFACTURER => wide(&installed?.0.manufacturer),
+        which::CLASS_GUID => wide(&installation::class_guid()),
         which::HARDWARE_ID => node.hardware_ids().iter().flat_map(|id| wide(id)).chain([0, 0]).collect(),
         which::COMPATIBLE_IDS => node.compatible_ids().iter().flat_map(|id| wide(id)).chain([0, 0]).collect(),
-        which::CLASS_NAME => wide("MEDIA"),
-        which::DRIVER_KEY_NAME => wide(DRIVER_KEY_NAME),
+        which::CLASS_NAME => wide(&installation::class()),
+        which::DRIVER_KEY_NAME => wide(&driver_key_name()),
         which::PHYSICAL_DEVICE_OBJECT_NAME => wide(&node.object_name()),
         which::BUS_TYPE_GUID => {
-            let guid = GUID_BUS_TYPE_PCI;
+            let guid = node.bus_type();
             let mut bytes = guid.Data1.to_le_bytes().to_vec();
             bytes.extend(guid.Data2.to_le_bytes());
             bytes.extend(guid.Data3.to_le_bytes());
             bytes.extend(guid.Data4);
             bytes
         }
-        which::LEGACY_BUS_TYPE => (INTERFACE_TYPE_PCI_BUS as u32).to_le_bytes().to_vec(),
-        which::BUS_NUMBER => u32::from(address.bus).to_le_bytes().to_vec(),
-        which::ENUMERATOR_NAME => wide("PCI"),
-        which::ADDRESS => (u32::from(address.device) << 16 | u32::from(address.function)).to_le_bytes().to_vec(),
+        which::LEGACY_BUS_TYPE => node.interface_type().to_le_bytes().to_vec(),
+        which::BUS_NUMBER => node.bus_number().to_le_bytes().to_vec(),
+        which::ENUMERATOR_NAME => wide(node.enumerator()),
+        which::ADDRESS => node.address()?.to_le_bytes().to_vec(),
         _ => return None,
     })
 }
@@ -123,7 +136,7 @@ fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     }
     // `devpkey.h`: the ids of this set are those of the registry's properties, plus 2.
     let kind = match key.id {
-        2 | 9 | 11 | 14 | 16 | 24 => kind::STRING,
+        2 | 9 | 11 | 13 | 14 | 16 | 24 => kind::STRING,
         3 | 4 => kind::STRING_LIST,
         21 => kind::GUID,
         22 | 23 | 30 => kind::UINT32,
@@ -135,6 +148,7 @@ fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
         4 => which::COMPATIBLE_IDS,
         9 => which::CLASS_NAME,
         11 => which::DRIVER_KEY_NAME,
+        13 => which::MANUFACTURER,
         14 => which::FRIENDLY_NAME,
         16 => which::PHYSICAL_DEVICE_OBJECT_NAME,
         21 => which::BUS_TYPE_GUID,
@@ -153,7 +167,7 @@ export_functions! {
     /// Reads a property of a physical device object by key.
     [PASSIVE] fn IoGetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, length: u32,
         buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
-        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if devnode::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let Some((found, data)) = by_key(device, *key) else { return STATUS_OBJECT_NAME_NOT_FOUND };
         needed.write(data.len() as u32);
         kind.write(found);
@@ -191,7 +205,7 @@ export_functions! {
     /// Sets a property of a physical device object by key, or takes it away with no data.
     [PASSIVE] fn IoSetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, kind: u32,
         length: u32, data: *const u8) -> NTSTATUS {
-        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if devnode::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let at = (device as u64, *key);
         if data.is_null() || length == 0 {
             SET.with(|set| set.remove(&at));
@@ -204,7 +218,7 @@ export_functions! {
 
     /// Reads a property of a physical device object.
     [PASSIVE] fn IoGetDeviceProperty(device: *mut DEVICE_OBJECT, property: u32, length: u32, buffer: PVOID, needed: *mut u32) -> NTSTATUS {
-        if node::of(device).is_none() {
+        if devnode::of(device).is_none() {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         let Some(value) = value(device, property) else { return STATUS_OBJECT_NAME_NOT_FOUND };

@@ -9,11 +9,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::arch::uninterrupted::Uninterrupted;
+use crate::devnode;
 use crate::export_functions;
 use crate::ke::handle::{self, Object};
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
-use crate::pci::node;
 use crate::rtl::string::text;
 
 /// A value: type and data.
@@ -145,8 +145,14 @@ fn encode(value: &Value, class: i32) -> Option<Vec<u8>> {
 }
 
 /// Writes a value of a key that is there.
-pub(super) fn write_value(path: &str, value: Value) {
+pub fn write_value(path: &str, value: Value) {
     KEYS.with(|keys| keys.entry(path.to_lowercase()).or_default().values.insert(value.name.to_lowercase(), value));
+}
+
+/// Returns the key of a device interface by its symbolic link.
+#[must_use]
+pub fn interface_key(link: &str) -> String {
+    format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\{}", link.replace('\\', "#"))
 }
 
 /// Deletes a value. Whether it was there.
@@ -269,13 +275,13 @@ export_functions! {
 
     /// Opens the key of a device (1) or of its driver (2), in the current hardware profile (4) or the common one.
     [PASSIVE] fn IoOpenDeviceRegistryKey(device: *mut DEVICE_OBJECT, kind: u32, _access: u32, out: *mut HANDLE) -> NTSTATUS {
-        let Some(id) = node::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let Some(id) = devnode::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
         let set = if kind & 4 != 0 { "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\Current\\System\\CurrentControlSet" }
             else { "\\Registry\\Machine\\System\\CurrentControlSet" };
         let path = if kind & 1 != 0 {
             format!("{set}\\Enum\\{id}\\Device Parameters")
         } else {
-            format!("{set}\\Control\\Class\\{}", super::property::DRIVER_KEY_NAME)
+            format!("{set}\\Control\\Class\\{}", super::property::driver_key_name())
         };
         create(&path);
         out.write(handle::open(Object::Key(path)));
@@ -299,7 +305,7 @@ export_functions! {
         if !super::names::interfaces().iter().any(|interface| interface.link == link) {
             return STATUS_OBJECT_NAME_NOT_FOUND;
         }
-        let path = format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\{}", link.replace('\\', "#"));
+        let path = interface_key(&link);
         create(&path);
         out.write(handle::open(Object::Key(path)));
         STATUS_SUCCESS

@@ -10,6 +10,7 @@ use crate::arch::cpu::{self, PROCESSORS_MAX};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{apic, clock, smp, stop, trap};
 use crate::contract::{checks, delay, rules, verifier, watch};
+use crate::devnode;
 use crate::harness::stopwatch::{self, Mark};
 use crate::nt::status::*;
 use crate::nt::{
@@ -17,7 +18,6 @@ use crate::nt::{
     LIST_ENTRY, NTSTATUS, PVOID,
 };
 use crate::pci::interrupts::{self, Assigned};
-use crate::pci::node;
 use crate::pci::registers::{self, Registers};
 use crate::{export_functions, warn};
 
@@ -359,7 +359,10 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
         let (vector, irql, synchronize, latched) = match p.version {
             CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
             CONNECT_LINE_BASED => match line_of(p.pdo) {
-                Some(vector) => (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), false),
+                Some(vector) => {
+                    let latched = interrupts::assigned().is_some_and(|given| given.is_latched());
+                    (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), latched)
+                }
                 None => return STATUS_NOT_FOUND,
             },
             CONNECT_MESSAGE_BASED => return message_connection::connect(p),
@@ -394,9 +397,9 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
 
 /// Returns the vector of a device's line, if a line is what it was given.
 fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
-    node::of(pdo)?;
+    devnode::of(pdo)?;
     match interrupts::assigned()? {
-        Assigned::Line { vector, .. } => Some(vector),
+        Assigned::Line { vector, .. } | Assigned::IsaLine { vector, .. } => Some(vector),
         Assigned::Messages { .. } => None,
     }
 }

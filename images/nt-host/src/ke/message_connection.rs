@@ -12,10 +12,11 @@ use super::interrupt::{self, CONNECT_LINE_BASED, ConnectParameters, Connection};
 use crate::arch::apic;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::verifier;
+use crate::devnode;
 use crate::nt::status::*;
 use crate::nt::{KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, NTSTATUS, PVOID};
 use crate::pci::interrupts::{self, Assigned};
-use crate::pci::{message, node};
+use crate::pci::message;
 
 const FUNCTION: &str = "IoConnectInterruptEx";
 /// Where the message version of the parameters has its `FallBackServiceRoutine`.
@@ -54,7 +55,7 @@ static TABLES: Uninterrupted<Vec<Box<[u64]>>> = Uninterrupted::new(Vec::new());
 /// # Safety
 /// The parameters are a driver's, of the message version.
 pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
-    if node::of(p.pdo).is_none() {
+    if devnode::of(p.pdo).is_none() {
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the caller's promise.
@@ -67,7 +68,7 @@ pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
             // SAFETY: the caller's promise.
             unsafe { connect_messages(p, first, count) }
         }
-        Some(Assigned::Line { vector, .. }) if !fall_back.is_null() => {
+        Some(given @ (Assigned::Line { vector, .. } | Assigned::IsaLine { vector, .. })) if !fall_back.is_null() => {
             p.version = CONNECT_LINE_BASED;
             let connection = Connection {
                 // SAFETY: the driver's routine for its line.
@@ -78,7 +79,7 @@ pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
                 vector: vector.into(),
                 irql: vector >> 4,
                 synchronize: p.synchronize.max(vector >> 4),
-                latched: false,
+                latched: given.is_latched(),
             };
             match interrupt::connect(FUNCTION, &connection) {
                 Ok(object) => {

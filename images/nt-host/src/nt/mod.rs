@@ -92,6 +92,18 @@ impl GUID {
             Data4: (value as u64).to_be_bytes(),
         }
     }
+
+    /// Makes a GUID of its bytes in memory order.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, data4 @ ..] = bytes;
+        Self {
+            Data1: u32::from_le_bytes([a, b, c, d]),
+            Data2: u16::from_le_bytes([e, f]),
+            Data3: u16::from_le_bytes([g, h]),
+            Data4: data4,
+        }
+    }
 }
 
 /// A link of a doubly linked list.

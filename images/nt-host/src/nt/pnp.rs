@@ -37,6 +37,15 @@ pub const CM_RESOURCE_PORT_16_BIT_DECODE: u16 = 0x10;
 /// Flag of a port resource: bar.
 pub const CM_RESOURCE_PORT_BAR: u16 = 0x100;
 
+/// Flag of a DMA resource: 8-bit transfers.
+pub const CM_RESOURCE_DMA_8: u16 = 0;
+/// Flag of a DMA resource: 16-bit transfers.
+pub const CM_RESOURCE_DMA_16: u16 = 1;
+
+/// `INTERFACE_TYPE`: ISA.
+pub const INTERFACE_TYPE_ISA: i32 = 1;
+/// `INTERFACE_TYPE`: the bus of devices that no bus enumerates.
+pub const INTERFACE_TYPE_PNP_BUS: i32 = 15;
 /// `INTERFACE_TYPE`: PCI.
 pub const INTERFACE_TYPE_PCI_BUS: i32 = 5;
 
@@ -57,6 +66,7 @@ pub union CM_RESOURCE {
     /// Also `Port`.
     pub Memory: CM_RANGE,
     pub Interrupt: CM_INTERRUPT,
+    pub Dma: CM_DMA,
     pub DevicePrivate: [u32; 3],
     pub Bytes: [u8; 16],
 }
@@ -67,6 +77,15 @@ pub union CM_RESOURCE {
 pub struct CM_RANGE {
     pub Start: i64,
     pub Length: u32,
+}
+
+/// A channel of a DMA controller.
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+pub struct CM_DMA {
+    pub Channel: u32,
+    pub Port: u32,
+    pub Reserved1: u32,
 }
 
 /// An interrupt: level, vector, affinity.
@@ -146,6 +165,8 @@ pub struct INTERFACE {
 
 /// Identifies [`BUS_INTERFACE_STANDARD`].
 pub const GUID_BUS_INTERFACE_STANDARD: GUID = GUID::from_u128(0x496B_8280_6F25_11D0_BEAF_0800_2BE2_092F);
+/// Identifies the bus of devices that no bus enumerates (wdmguid.h).
+pub const GUID_BUS_TYPE_INTERNAL: GUID = GUID::from_u128(0x1530_EA73_086B_11D1_A09F_00C0_4FC3_40B1);
 /// Identifies the PCI bus.
 pub const GUID_BUS_TYPE_PCI: GUID = GUID::from_u128(0xC8EB_DFB0_B510_11D0_80E5_00A0_C925_42E3);
 

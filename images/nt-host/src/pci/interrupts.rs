@@ -19,6 +19,15 @@ pub enum Assigned {
         /// The vector that it interrupts at.
         vector: u8,
     },
+    /// A line of the ISA bus, which no other device has.
+    IsaLine {
+        /// The I/O APIC's pin.
+        pin: u32,
+        /// The vector that it interrupts at.
+        vector: u8,
+        /// Level-sensitive, not edge-triggered.
+        level: bool,
+    },
     /// Messages, edge-triggered and not shared, at vectors in a row.
     Messages {
         /// The function's table.
@@ -32,9 +41,16 @@ pub enum Assigned {
 
 static ASSIGNED: Uninterrupted<Option<Assigned>> = Uninterrupted::new(None);
 
-/// Returns a function its interrupts, as the options say: a function without messages has its line.
-pub fn assign(function: &Function) -> Option<Assigned> {
-    let wanted = options::current().interrupts == Interrupts::Message;
+/// Returns a device the line of the ISA bus that it was given by hand.
+pub fn assign_isa(line: u8, level: bool) -> Assigned {
+    let given = Assigned::IsaLine { pin: line.into(), vector: routing::vector_of_isa(line), level };
+    ASSIGNED.with(|slot| *slot = Some(given));
+    given
+}
+
+/// Returns a function its interrupts, as the options or its INF say: a function without messages has its line.
+pub fn assign(function: &Function, inf_wants_messages: bool) -> Option<Assigned> {
+    let wanted = inf_wants_messages || options::current().interrupts == Interrupts::Message;
     let table = wanted.then(|| message::table(function)).flatten();
     if wanted && table.is_none() {
         crate::warn!("{} has no MSI-X table that this guest reaches: it interrupts by its line", function.address);
@@ -73,7 +89,7 @@ impl Assigned {
     /// Returns whether it is edge-triggered, which the WDK calls latched.
     #[must_use]
     pub const fn is_latched(&self) -> bool {
-        matches!(self, Self::Messages { .. })
+        matches!(self, Self::Messages { .. } | Self::IsaLine { level: false, .. })
     }
 
     /// Returns whether it interrupts at this vector.
@@ -86,7 +102,7 @@ impl Assigned {
     #[must_use]
     pub fn entry(&self, vector: u8) -> Option<u16> {
         match *self {
-            Self::Line { vector: only, .. } => (only == vector).then_some(0),
+            Self::Line { vector: only, .. } | Self::IsaLine { vector: only, .. } => (only == vector).then_some(0),
             Self::Messages { first, count, .. } => {
                 vector.checked_sub(first).map(u16::from).filter(|entry| *entry < count)
             }
@@ -96,7 +112,10 @@ impl Assigned {
     /// Lets it interrupt at a vector of its own.
     pub fn route(&self, vector: u8) {
         match *self {
-            Self::Line { pin, .. } => apic::route(pin, vector, apic::Trigger::LevelLow),
+            Self::Line { pin, .. } | Self::IsaLine { pin, level: true, .. } => {
+                apic::route(pin, vector, apic::Trigger::LevelLow);
+            }
+            Self::IsaLine { pin, level: false, .. } => apic::route(pin, vector, apic::Trigger::Edge),
             Self::Messages { table, .. } => {
                 if let Some(entry) = self.entry(vector) {
                     table.unmask(entry, vector);
@@ -108,7 +127,7 @@ impl Assigned {
     /// Keeps it from interrupting at a vector of its own.
     pub fn silence(&self, vector: u8) {
         match *self {
-            Self::Line { pin, .. } => apic::mask(pin),
+            Self::Line { pin, .. } | Self::IsaLine { pin, .. } => apic::mask(pin),
             Self::Messages { table, .. } => {
                 if let Some(entry) = self.entry(vector) {
                     table.mask(entry);
@@ -123,6 +142,10 @@ impl Assigned {
         match *self {
             Self::Line { pin, vector } => {
                 format!("interrupt line {pin}, vector {vector:#x}, level-sensitive, shared")
+            }
+            Self::IsaLine { pin, vector, level } => {
+                let how = if level { "level-sensitive" } else { "latched" };
+                format!("interrupt line {pin} of the ISA bus, vector {vector:#x}, {how}")
             }
             Self::Messages { first, count, table } => {
                 format!("{count} of {} message interrupts, vectors from {first:#x}, latched", table.entries)

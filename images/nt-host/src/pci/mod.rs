@@ -8,7 +8,6 @@ pub mod config;
 pub mod function;
 pub mod interrupts;
 pub mod message;
-pub mod node;
 pub mod registers;
 pub mod routing;
 

@@ -87,6 +87,13 @@ pub fn vector_of(pin: u32) -> Option<u8> {
     Some((DEVICE_LEVEL_MIN + line as KIRQL) << 4 | (FIRST_IN_LEVEL + TURN.load(Ordering::Relaxed)))
 }
 
+/// Returns the vector of a line of the ISA bus. The device that has it is the only one of the driver's, so that it may have
+/// the level of a PCI line.
+#[must_use]
+pub fn vector_of_isa(line: u8) -> u8 {
+    (DEVICE_LEVEL_MIN + line % LINES as u8) << 4 | (FIRST_IN_LEVEL + TURN.load(Ordering::Relaxed))
+}
+
 /// Writes the line into the function's interrupt line register, where drivers of old look.
 pub fn prepare(function: &Function) {
     if let Some(pin) = io_apic_pin(function) {

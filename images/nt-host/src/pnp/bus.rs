@@ -1,4 +1,5 @@
-//! The PCI bus driver: physical device objects and the requests that reach them.
+//! The bus driver, of PCI and of devices that no bus enumerates: physical device objects and the requests that reach
+//! them.
 #![allow(unsafe_code, reason = "a driver of the Windows ABI")]
 
 use alloc::boxed::Box;
@@ -6,14 +7,15 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::ptr::null_mut;
 
+use super::installation;
 use crate::arch::uninterrupted::Uninterrupted;
+use crate::devnode::{self, Node};
 use crate::io::device;
 use crate::io::irp::{IofCompleteRequest, current_stack};
 use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::node::{self, Node};
-use crate::pci::{Function, config, interrupts};
+use crate::pci::{config, interrupts};
 
 const TAG: u32 = u32::from_le_bytes(*b"PciB");
 const BUS_QUERY_DEVICE_ID: u32 = 0;
@@ -66,11 +68,11 @@ pub fn driver_object(name: &str) -> *mut DRIVER_OBJECT {
     driver
 }
 
-/// Makes the physical device object of a function.
+/// Makes the physical device object of a device, with what its installation left in the registry.
 ///
 /// # Panics
 /// If there is no memory.
-pub fn create(function: Function) -> *mut DEVICE_OBJECT {
+pub fn create(node: Node) -> *mut DEVICE_OBJECT {
     let driver = BUS_DRIVER.with(|driver| driver.0);
     let driver = if driver.is_null() {
         let driver = driver_object("pci");
@@ -92,7 +94,8 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
         (*pdo).Flags |= DO_BUS_ENUMERATED_DEVICE;
         (*pdo).Flags &= !DO_DEVICE_INITIALIZING;
         (*(*pdo).DeviceObjectExtension).DeviceNode = pdo.cast();
-        node::add(pdo, Node { function });
+        devnode::add(pdo, node.clone());
+        installation::install_device(pdo, &node);
         pdo
     }
 }
@@ -102,7 +105,7 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
 /// # Safety
 /// `pdo` came from [`create`] and is not used any more.
 pub unsafe fn delete(pdo: *mut DEVICE_OBJECT) {
-    node::remove(pdo);
+    devnode::remove(pdo);
     interrupts::release();
     // SAFETY: the caller's promise.
     unsafe { device::IoDeleteDevice(pdo) };
@@ -137,16 +140,14 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
     // SAFETY: a dispatch routine's arguments.
     unsafe {
         let unchanged = (*irp).IoStatus.Status;
-        let Some(node) = node::of(pdo) else { return finish(irp, STATUS_NO_SUCH_DEVICE) };
+        let Some(node) = devnode::of(pdo) else { return finish(irp, STATUS_NO_SUCH_DEVICE) };
         let stack = &mut *current_stack(irp);
         let status = match stack.MinorFunction {
             IRP_MN_START_DEVICE => {
                 enable(&node, true);
-                interrupts::turn(&node.function, true);
                 STATUS_SUCCESS
             }
             IRP_MN_STOP_DEVICE | IRP_MN_REMOVE_DEVICE | IRP_MN_SURPRISE_REMOVAL => {
-                interrupts::turn(&node.function, false);
                 enable(&node, false);
                 STATUS_SUCCESS
             }
@@ -155,22 +156,22 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
             | IRP_MN_QUERY_STOP_DEVICE
             | IRP_MN_CANCEL_STOP_DEVICE => STATUS_SUCCESS,
             IRP_MN_QUERY_CAPABILITIES => capabilities(&node, stack.Parameters.DeviceCapabilities.Capabilities),
-            IRP_MN_QUERY_INTERFACE => query_interface(pdo, stack.Parameters.QueryInterface, unchanged),
+            IRP_MN_QUERY_INTERFACE => query_interface(&node, pdo, stack.Parameters.QueryInterface, unchanged),
             IRP_MN_QUERY_ID => query_id(&node, stack.Parameters.QueryId.Type, irp, unchanged),
             IRP_MN_QUERY_DEVICE_TEXT => answer_text(irp, &[node.description()], false),
             IRP_MN_QUERY_BUS_INFORMATION => answer(
                 irp,
                 PNP_BUS_INFORMATION {
-                    BusTypeGuid: GUID_BUS_TYPE_PCI,
-                    LegacyBusType: INTERFACE_TYPE_PCI_BUS,
-                    BusNumber: node.function.address.bus.into(),
+                    BusTypeGuid: node.bus_type(),
+                    LegacyBusType: node.interface_type(),
+                    BusNumber: node.bus_number(),
                 },
             ),
             IRP_MN_QUERY_DEVICE_RELATIONS if stack.Parameters.QueryDeviceRelations.Type == TARGET_DEVICE_RELATION => {
                 device::reference(pdo);
                 answer(irp, (1u64, pdo))
             }
-            IRP_MN_READ_CONFIG | IRP_MN_WRITE_CONFIG => {
+            IRP_MN_READ_CONFIG | IRP_MN_WRITE_CONFIG if node.function().is_some() => {
                 let p = stack.Parameters.ReadWriteConfig;
                 if p.WhichSpace == CONFIG_SPACE {
                     let write = stack.MinorFunction == IRP_MN_WRITE_CONFIG;
@@ -187,14 +188,21 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
     }
 }
 
-/// Lets a function decode its addresses and master the bus, or not.
+/// Lets a function decode its addresses, master the bus and send messages, or not. A device of no bus has no such switch.
 fn enable(node: &Node, on: bool) {
-    let address = node.function.address;
+    let Some(function) = node.function() else { return };
+    if !on {
+        interrupts::turn(function, false);
+    }
+    let address = function.address;
     let command = config::read_word(address, COMMAND);
     let command = if on { command | DECODE_AND_MASTER } else { command & !DECODE_AND_MASTER };
     // What decodes ports or memory that the firmware uses stays decoded.
-    let command = if !on && node.function.is_bridge() { command | DECODE } else { command };
+    let command = if !on && function.is_bridge() { command | DECODE } else { command };
     config::write_word(address, COMMAND, command);
+    if on {
+        interrupts::turn(function, true);
+    }
 }
 
 unsafe fn capabilities(node: &Node, out: *mut DEVICE_CAPABILITIES) -> NTSTATUS {
@@ -205,9 +213,10 @@ unsafe fn capabilities(node: &Node, out: *mut DEVICE_CAPABILITIES) -> NTSTATUS {
         if (*out).Version != 1 || usize::from((*out).Size) < size_of::<DEVICE_CAPABILITIES>() {
             return STATUS_UNSUCCESSFUL;
         }
-        let address = node.function.address;
+        /// `DEVICE_CAPABILITIES.Address` of a device without one (wdm.h).
+        const NO_ADDRESS: u32 = u32::MAX;
         (*out).Bits |= capability::UNIQUE_ID;
-        (*out).Address = u32::from(address.device) << 16 | u32::from(address.function);
+        (*out).Address = node.address().unwrap_or(NO_ADDRESS);
         // By system state: unspecified, working, sleeping 1 to 3, hibernate, shutdown.
         (*out).DeviceState = [0, POWER_DEVICE_D0, 4, 4, 4, POWER_DEVICE_D3, POWER_DEVICE_D3];
         (*out).SystemWake = 0;
@@ -261,10 +270,15 @@ unsafe fn query_id(node: &Node, kind: u32, irp: *mut IRP, unchanged: NTSTATUS) -
     }
 }
 
-unsafe fn query_interface(pdo: *mut DEVICE_OBJECT, query: IO_QUERY_INTERFACE, unchanged: NTSTATUS) -> NTSTATUS {
+unsafe fn query_interface(
+    node: &Node,
+    pdo: *mut DEVICE_OBJECT,
+    query: IO_QUERY_INTERFACE,
+    unchanged: NTSTATUS,
+) -> NTSTATUS {
     // SAFETY: the request's parameters.
     unsafe {
-        if *query.InterfaceType != GUID_BUS_INTERFACE_STANDARD {
+        if *query.InterfaceType != GUID_BUS_INTERFACE_STANDARD || node.function().is_none() {
             return unchanged;
         }
         if usize::from(query.Size) < size_of::<BUS_INTERFACE_STANDARD>() {
@@ -328,8 +342,10 @@ unsafe extern "win64" fn set_data(context: PVOID, space: u32, buffer: PVOID, off
 
 /// Reads or writes configuration space, in accesses as wide as alignment allows. Returns how many bytes.
 unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, write: bool) -> u32 {
-    let Some(node) = node::of(context.cast()) else { return 0 };
-    let address = node.function.address;
+    let Some(address) = devnode::of(context.cast()).and_then(|node| node.function().map(|function| function.address))
+    else {
+        return 0;
+    };
     let end = offset.saturating_add(length).min(config::CONFIG_BYTES);
     let mut at = offset;
     while at < end {
@@ -355,5 +371,5 @@ unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, writ
 /// Returns where a device is and its ids, for messages.
 #[must_use]
 pub fn describe(pdo: *mut DEVICE_OBJECT) -> String {
-    node::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())
+    devnode::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())
 }

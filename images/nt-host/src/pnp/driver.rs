@@ -10,15 +10,16 @@ use guest_protocol::{DRIVER_FILE, DriverInfo, Failure, FailureKind, Import as Im
 use sha2::{Digest, Sha256};
 
 use super::resources::{self, Resources};
-use super::{bus, driver_image, load_checks};
+use super::{bus, driver_image, installation, load_checks};
 use crate::arch::fw_cfg;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::bugcheck::modules::{self, Module};
 use crate::contract::export::Absent;
 use crate::contract::final_status::Outcome;
 use crate::contract::{rules, verifier};
+use crate::devnode::{self, Node};
 use crate::ex::callback;
-use crate::harness::options;
+use crate::harness::options::{self, DeviceChoice};
 use crate::io::irp::{self, send_synchronous};
 use crate::io::names::{self, status_text};
 use crate::io::{device, dma, notification, object_callback, registry, work_item};
@@ -27,16 +28,16 @@ use crate::mm::{self, pool};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::{self, Function, message, node, registers, routing};
+use crate::pci::{self, Function, message, registers, routing};
 use crate::pe::{DriverImage, Import};
 use crate::{po, wdfldr};
 
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
-/// The name of its service, which ends its registry path.
+/// The name of its service, which ends its registry path, where no INF names it.
 const SERVICE_NAME: &str = "driver";
-/// The key that `DriverEntry` is given.
-const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
+/// The key of all services.
+const SERVICES: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services";
 /// Driver Verifier's parameter for pool left at unload.
 const POOL_LEAK: u64 = 0x62;
 const DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS: u32 = 0xce;
@@ -122,10 +123,19 @@ pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
 }
 
 fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Result<(), Failure> {
-    registry::create(SERVICE_KEY);
-    registry::create(&format!("{SERVICE_KEY}\\Parameters"));
-    let driver = bus::driver_object(SERVICE_NAME);
-    let mut registry_path = bus::lasting_string(SERVICE_KEY);
+    // A driver is loaded for its device, of whose models each may have a service of its own.
+    let installed = find_node().ok().and_then(|node| devnode::installation::of(&node)).map(|(_, install)| install);
+    let service = installed.as_ref().map(|install| install.service.as_str()).filter(|name| !name.is_empty());
+    let service = service.unwrap_or(SERVICE_NAME);
+    // What `DriverEntry` is given.
+    let key = format!("{SERVICES}\\{service}");
+    registry::create(&key);
+    registry::create(&format!("{key}\\Parameters"));
+    if let Some(install) = &installed {
+        installation::install_service(install, &key);
+    }
+    let driver = bus::driver_object(service);
+    let mut registry_path = bus::lasting_string(&key);
     // SAFETY: the driver's entry point by its real prototype, with a driver object as the I/O manager makes one.
     let status = unsafe {
         (*driver).DriverStart = module.base as PVOID;
@@ -168,37 +178,55 @@ fn of_the_machine(function: &Function) -> bool {
     CLASSES.contains(&(function.class >> 16))
 }
 
-/// Returns the function that the driver is for: the one that the options name, or the only one that is not the
-/// machine's own.
-fn find_function() -> Result<Function, Failure> {
+/// Returns the device that the driver is for: what the options name, else the only one that a model of its INF is for,
+/// else the only one that is not the machine's own.
+fn find_node() -> Result<Node, Failure> {
     let all = pci::functions();
     let describe = |functions: &[&Function]| {
-        functions
-            .iter()
-            .map(|f| format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device))
-            .collect::<Vec<_>>()
-            .join(", ")
+        let line = |f: &&Function| format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device);
+        functions.iter().map(line).collect::<Vec<_>>().join(", ")
     };
-    let wanted = options::current().device;
-    let candidates: Vec<&Function> = all
-        .iter()
-        .filter(|f| wanted.map_or(!of_the_machine(f), |(vendor, device)| (f.vendor, f.device) == (vendor, device)))
-        .collect();
+    let bus = || format!("the PCI bus has {}", describe(&all.iter().collect::<Vec<_>>()));
+    let none = |message: String| Err(failure(FailureKind::NoDevice, message));
+    let options = options::current();
+    let has_model = |f: &&Function| devnode::installation::of(&Node::Function((*f).clone())).is_some();
+    let installed = devnode::installation::installed();
+    let (candidates, what): (Vec<&Function>, String) = match (options.device, &installed) {
+        (Some(DeviceChoice::Root), _) => return Ok(Node::Root(options.resources)),
+        (Some(DeviceChoice::Function { vendor, device, number }), _) => {
+            let equal: Vec<&Function> = all.iter().filter(|f| (f.vendor, f.device) == (vendor, device)).collect();
+            let what = format!("{vendor:04x}:{device:04x}");
+            match number {
+                Some(number) if number >= equal.len() && !equal.is_empty() => {
+                    return none(format!(
+                        "there is no function {what}:{number}: there are {}, numbered from 0, {}",
+                        equal.len(),
+                        describe(&equal)
+                    ));
+                }
+                Some(number) => (equal.get(number).copied().into_iter().collect(), what),
+                None => (equal, what),
+            }
+        }
+        (None, Some(installed)) => {
+            let ids = installed.models.iter().flat_map(|m| core::iter::once(&m.hardware_id).chain(&m.compatible_ids));
+            let ids: Vec<&str> = ids.map(String::as_str).filter(|id| !id.is_empty()).take(IDS_SHOWN).collect();
+            (all.iter().filter(has_model).collect(), format!("of the models of {} ({})", installed.inf, ids.join(", ")))
+        }
+        (None, None) => (all.iter().filter(|f| !of_the_machine(f)).collect(), "for the driver".into()),
+    };
     match candidates[..] {
-        [function] => Ok(function.clone()),
-        [] => Err(failure(
-            FailureKind::NoDevice,
-            format!("no device for the driver on the PCI bus, which has {}", describe(&all.iter().collect::<Vec<_>>())),
-        )),
-        _ => Err(failure(
-            FailureKind::NoDevice,
-            format!(
-                "several devices could be the driver's: {}; say which by the option device=vendor:device",
-                describe(&candidates)
-            ),
+        [function] => Ok(Node::Function(function.clone())),
+        [] => none(format!("there is no function {what}: {}; a device of no bus is named by --no-device", bus())),
+        _ => none(format!(
+            "several functions are {what}: {}; name one by --pci VVVV:DDDD, and :0, :1 where they have the same ids",
+            describe(&candidates)
         )),
     }
 }
+
+/// Ids of an INF that a message shows.
+const IDS_SHOWN: usize = 8;
 
 /// Finds the device, runs `AddDevice`, starts the device.
 ///
@@ -213,7 +241,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     if started {
         return Err(wrong_order("the device is started already"));
     }
-    let function = find_function()?;
+    let node = find_node()?;
     // SAFETY: a live driver object.
     let Some(add_device) = (unsafe { (*(*driver).DriverExtension).AddDevice }) else {
         return Err(failure(
@@ -221,7 +249,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
             "the driver has no AddDevice routine".into(),
         ));
     };
-    let pdo = bus::create(function.clone());
+    let pdo = bus::create(node.clone());
     // SAFETY: the driver's routine by its real prototype.
     let status = verifier::call("AddDevice", || unsafe { add_device(driver, pdo) });
     if !success(status) {
@@ -264,9 +292,9 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
             (*top).Flags &= !DO_DEVICE_INITIALIZING;
         }
     }
-    let mut resources = resources::of(&function);
+    let mut resources = resources::of(&node);
     let lines = resources.lines.clone();
-    lines.iter().for_each(|line| crate::debug!("{}: {line}", function.address));
+    lines.iter().for_each(|line| crate::debug!("{}: {line}", node.description()));
     let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
     registers::assign(memory_ranges(&function));
     let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
@@ -300,19 +328,26 @@ pub fn device_object() -> Option<*mut DEVICE_OBJECT> {
 #[must_use]
 pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     let pdo = device_object()?;
-    let function = node::of(pdo)?.function;
-    expect_stopped(&function);
+    let node = devnode::of(pdo)?;
+    expect_stopped(&node);
     routing::renumber();
     message::renumber();
-    let moved = pci::relocate(&function);
-    registers::moved(&memory_ranges(&function), &memory_ranges(&moved));
-    node::set_function(pdo, &moved);
+    let moved = match &node {
+        Node::Function(function) => {
+            let moved = pci::relocate(function);
+            devnode::set_function(pdo, &moved);
+            Node::Function(moved)
+        }
+        // What was given by hand stays; its interrupt has another vector.
+        Node::Root(_) => node.clone(),
+    };
+    registers::moved(&memory_ranges(&node), &memory_ranges(&moved));
     let lines = LOADED.with(|loaded| {
         let started = loaded.as_mut()?.device.as_mut()?;
         started.resources = resources::of(&moved);
         Some(started.resources.lines.clone())
     })?;
-    lines.iter().for_each(|line| crate::debug!("{}: {line}", moved.address));
+    lines.iter().for_each(|line| crate::debug!("{}: {line}", moved.description()));
     let lists = LOADED.with(|loaded| {
         let resources = &mut loaded.as_mut()?.device.as_mut()?.resources;
         Some(IO_START_DEVICE {
@@ -323,15 +358,26 @@ pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     Some((pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists), lines))
 }
 
-/// Returns where a function's memory is.
-fn memory_ranges(function: &Function) -> Vec<Range<u64>> {
-    let memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
-    memory.map(|bar| bar.base..bar.base + bar.size).collect()
+/// Returns where a device's memory is.
+fn memory_ranges(node: &Node) -> Vec<Range<u64>> {
+    match node {
+        Node::Function(function) => {
+            let memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
+            memory.map(|bar| bar.base..bar.base + bar.size).collect()
+        }
+        Node::Root(resources) => {
+            let range = |resource: &options::Resource| match *resource {
+                options::Resource::Memory { start, length } => Some(start..start + u64::from(length)),
+                _ => None,
+            };
+            resources.iter().filter_map(range).collect()
+        }
+    }
 }
 
 /// Reports what the driver still holds that a stopped device has given back.
-fn expect_stopped(function: &Function) {
-    let mapped = registers::mapped_in(&memory_ranges(function)).len();
+fn expect_stopped(node: &Node) {
+    let mapped = registers::mapped_in(&memory_ranges(node)).len();
     let connected = interrupt::connected();
     let held = match (mapped, connected) {
         (0, 0) => return,

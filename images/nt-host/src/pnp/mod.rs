@@ -1,8 +1,9 @@
-//! Plug and Play: the PCI bus driver with its physical device objects, and the life of the driver under test.
+//! Plug and Play: the bus driver with its physical device objects, and the life of the driver under test.
 
 pub mod bus;
 pub mod driver;
 pub mod driver_image;
+pub mod installation;
 mod load_checks;
 pub mod resources;
 

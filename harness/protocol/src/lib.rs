@@ -35,7 +35,8 @@ pub use event::{BugCheck, Event, Finding, FindingKind, Level, StackFrame};
 pub use frame::{Deframer, FrameError, Received, encode};
 pub use handle::Handle;
 pub use installation::{
-    Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey, RegistryRoot, RegistryValue,
+    Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey,
+    RegistryRoot, RegistryValue,
 };
 pub use memory::Bulk;
 pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};

@@ -39,6 +39,8 @@ pub enum Reply {
         subdevices: Vec<String>,
         /// The device interfaces that the driver registered.
         interfaces: Vec<RegisteredInterface>,
+        /// The index of what the INF installs for the device, where there is an INF with a model for it.
+        install: Option<u16>,
     },
     /// The filter is open.
     FilterOpened {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::host::interrupt;
-use dmus::machine::{Health, Processes};
+use dmus::machine::Health;
 use dmus::report::{Terminal, error_line, out};
-use dmus::testbed::session::{Session, SessionError};
+use dmus::testbed::session::SessionError;
 use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 use guest_protocol::Request;
 use guest_protocol::options::LOG;
@@ -73,7 +73,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
             let _ = write!(stdout(), "dmus> ").and_then(|()| stdout().flush());
         }
         let done = next_line(&lines, &mut bed)
-            .and_then(|line| execute(&mut bed.session, &line.split_whitespace().collect::<Vec<_>>()));
+            .and_then(|line| execute(&mut bed, &line.split_whitespace().collect::<Vec<_>>()));
         match done {
             Ok(true) => {}
             Ok(false) => break,
@@ -128,7 +128,8 @@ fn next_line(lines: &Receiver<String>, bed: &mut TestBed<'_>) -> Result<String, 
 }
 
 /// Executes one command. Returns false when the guest has left.
-fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool, SessionError> {
+fn execute(bed: &mut TestBed<'_>, words: &[&str]) -> Result<bool, SessionError> {
+    let session = &mut bed.session;
     match words {
         [] => {}
         ["load"] => {
@@ -143,10 +144,11 @@ fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool,
         ["start"] => {
             let device = session.start_device()?;
             out(&format!("the device is started: {}", device.device));
-            for resource in device.resources {
+            for resource in &device.resources {
                 out(&format!("  {resource}"));
             }
             out(&format!("subdevices: {}", device.subdevices.join(", ")));
+            bed.compare_interfaces(&device);
         }
         ["open", name @ ..] => {
             let filter = session.open_filter(&name.join(" "))?;

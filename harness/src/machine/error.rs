@@ -112,7 +112,9 @@ impl Diagnosed for MachineError {
     fn class(&self) -> Class {
         match self {
             Self::Spawn(_) | Self::Resource { .. } => Class::Host,
-            Self::CardNotStarted { death } if death.ended == CARD_DISLIKES_BANK => Class::BadInput,
+            Self::CardNotStarted { death } if death.device.is_none() && death.ended == CARD_DISLIKES_BANK => {
+                Class::BadInput
+            }
             Self::CardNotStarted { .. } | Self::DeviceDoesNotListen { .. } | Self::DeviceSilent { .. } => {
                 Class::CardDied
             }
@@ -132,7 +134,7 @@ impl Diagnosed for MachineError {
                 .and_then(|limit| limit.remedy())
                 .or_else(|| Some("`cargo dmus doctor` says what is missing".into())),
             Self::Spawn(SpawnError::Log(error)) => error.remedy(),
-            Self::CardNotStarted { death } if death.ended == CARD_DISLIKES_BANK => {
+            Self::CardNotStarted { death } if death.device.is_none() && death.ended == CARD_DISLIKES_BANK => {
                 Some("give a usable bank with --bank, or leave it out".into())
             }
             Self::CardNotStarted { death } if death.from_outside() => Some(NOT_OURS.into()),

@@ -11,6 +11,7 @@ use super::error::TestBedError;
 use super::provisioned::Provisioned;
 use super::run_folder::RunFolder;
 use super::session::{Consequence, Hello, Session, SessionError, StartedDevice};
+use crate::event::Event;
 use crate::host::ended::Ended;
 use crate::host::file_error::FileError;
 use crate::host::hash::{hex, sha256_hex};
@@ -20,6 +21,7 @@ use crate::machine::conditions::Conditions;
 use crate::machine::{
     Card, CardControl, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Part, Processes, guest_exit,
 };
+use crate::provision::inf;
 
 /// The longest time for a guest that hangs to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
@@ -267,7 +269,22 @@ impl<'o> TestBed<'o> {
     /// [`TestBedError::Session`] for what the guest says.
     pub fn start_device(&mut self) -> Result<&StartedDevice, TestBedError> {
         let device = self.session.start_device()?;
+        self.compare_interfaces(&device);
         Ok(self.device.insert(device))
+    }
+
+    /// Warns of device interfaces that the driver registers and its INF does not install, and the reverse.
+    pub fn compare_interfaces(&self, device: &StartedDevice) {
+        let installation = self.provisioned.device.installation.as_ref();
+        let installed = installation.zip(device.install);
+        let Some((installation, install)) =
+            installed.and_then(|(all, index)| Some((all, all.installs.get(usize::from(index))?)))
+        else {
+            return;
+        };
+        for text in inf::compare_interfaces(&installation.inf, &install.interfaces, &device.interfaces) {
+            self.session.observer().event(&Event::Warning { text });
+        }
     }
 
     /// Stops the device and starts it again, with other resources.

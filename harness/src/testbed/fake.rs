@@ -134,6 +134,7 @@ impl FakeGuest {
                 resources: Vec::new(),
                 subdevices: self.filters.iter().map(|(name, _)| name.clone()).collect(),
                 interfaces: Vec::new(),
+                install: None,
             },
             Request::OpenFilter { subdevice } => {
                 let found = self.filters.iter().position(|(name, _)| *name == subdevice);

@@ -77,10 +77,13 @@ impl Strings {
             } else if let Some((_, folder)) = FOLDERS.iter().find(|(number, _)| *number == token) {
                 expanded.push_str(folder);
             } else {
-                self.undefined.borrow_mut().insert((line, token.to_owned()));
-                for part in ["%", token, "%"] {
-                    expanded.push_str(part);
+                if !token.contains(char::is_whitespace) {
+                    self.undefined.borrow_mut().insert((line, token.to_owned()));
                 }
+                // The second sign may begin the next token.
+                expanded.push('%');
+                rest = after;
+                continue;
             }
             rest = tail;
             if expanded.len() > 4 * FIELD_CHARS_MAX {

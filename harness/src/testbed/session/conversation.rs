@@ -109,7 +109,8 @@ impl<'a, H: Health> Session<'a, H> {
     }
 
     /// Returns the observer of what the guest says.
-    pub(super) fn observer(&self) -> &'a dyn Observer {
+    #[must_use]
+    pub fn observer(&self) -> &'a dyn Observer {
         self.observer
     }
 

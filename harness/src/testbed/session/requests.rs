@@ -21,6 +21,8 @@ pub struct StartedDevice {
     pub subdevices: Vec<String>,
     /// The device interfaces that the driver registered.
     pub interfaces: Vec<RegisteredInterface>,
+    /// The index of what the INF installs for it.
+    pub install: Option<u16>,
 }
 
 /// A filter that the guest has opened.
@@ -88,8 +90,8 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError`], as for [`Session::call`].
     pub fn start_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("start the device", Request::StartDevice)? {
-            Reply::DeviceStarted { device, resources, subdevices, interfaces } => {
-                Ok(StartedDevice { device, resources, subdevices, interfaces })
+            Reply::DeviceStarted { device, resources, subdevices, interfaces, install } => {
+                Ok(StartedDevice { device, resources, subdevices, interfaces, install })
             }
             other => Err(unexpected("start the device", &other)),
         }
@@ -101,8 +103,8 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError`], as for [`Session::call`].
     pub fn restart_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("stop the device and start it again", Request::RestartDevice)? {
-            Reply::DeviceStarted { device, resources, subdevices, interfaces } => {
-                Ok(StartedDevice { device, resources, subdevices, interfaces })
+            Reply::DeviceStarted { device, resources, subdevices, interfaces, install } => {
+                Ok(StartedDevice { device, resources, subdevices, interfaces, install })
             }
             other => Err(unexpected("stop the device and start it again", &other)),
         }

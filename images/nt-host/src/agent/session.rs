@@ -59,7 +59,10 @@ enum Open {
 fn interfaces() -> Vec<RegisteredInterface> {
     let enabled = names::interfaces().into_iter().filter(|interface| interface.enabled);
     enabled
-        .map(|interface| RegisteredInterface { class: guids::to_bytes(&interface.class), reference: interface.reference })
+        .map(|interface| RegisteredInterface {
+            class: guids::to_bytes(&interface.class),
+            reference: interface.reference,
+        })
         .collect()
 }
 
@@ -238,7 +241,8 @@ impl Session {
         let resources = device::restart()?;
         rules::RESTART.held();
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources, subdevices, interfaces: interfaces() })
+        let (device, install) = ("the same".to_string(), None);
+        Ok(Reply::DeviceStarted { device, resources, subdevices, interfaces: interfaces(), install })
     }
 
     fn surprise_removal(&mut self) -> Result<Reply, Failure> {
@@ -283,8 +287,8 @@ impl Session {
         let started = pnp::start_device()?;
         self.driver = DriverState::Started;
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        let pnp::StartedDevice { device, resources } = started;
-        Ok(Reply::DeviceStarted { device, resources, subdevices, interfaces: interfaces() })
+        let pnp::StartedDevice { device, resources, install } = started;
+        Ok(Reply::DeviceStarted { device, resources, subdevices, interfaces: interfaces(), install })
     }
 
     fn stop_device(&mut self) -> Result<Reply, Failure> {

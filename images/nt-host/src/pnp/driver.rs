@@ -64,6 +64,8 @@ pub struct StartedDevice {
     pub device: String,
     /// Its resources, one a line.
     pub resources: Vec<String>,
+    /// The index of what the INF installs for it.
+    pub install: Option<u16>,
 }
 
 fn failure(kind: FailureKind, message: String) -> Failure {
@@ -314,7 +316,8 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
             format!("IRP_MN_START_DEVICE returned {}", status_text(status)),
         ));
     }
-    Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
+    let install = devnode::installation::of(&node).map(|(model, _)| model.install);
+    Ok(StartedDevice { device: bus::describe(pdo), resources: lines, install })
 }
 
 /// Returns the physical device object of the driver's device, if it is there.

@@ -73,7 +73,7 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
         return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
     // Only the card can bring something in, and only for the driver that has opened a session with it.
-    if probe.bed.card().status().map_err(TestBedError::Control)?.session.is_none() {
+    if probe.bed.card_status()?.is_none_or(|status| status.session.is_none()) {
         probe.close(filter.handle)?;
         return Err(ProbeError::Inapplicable(
             "the driver has opened no session with the card, so that nothing can be brought in to be captured".into(),

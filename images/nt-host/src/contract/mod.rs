@@ -7,9 +7,9 @@ pub mod delay;
 pub mod delays;
 #[cfg(any(test, target_os = "none"))]
 pub mod export;
-pub mod kernel;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod final_status;
+pub mod kernel;
 pub mod lock_graph;
 #[cfg(any(test, target_os = "none"))]
 pub mod note;

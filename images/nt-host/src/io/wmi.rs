@@ -7,10 +7,10 @@ use alloc::format;
 
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::verifier;
+use crate::devnode;
 use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
-use crate::pci::node;
 use crate::rtl::string::{allocate, text};
 
 /// By data block, the next free instance.
@@ -41,7 +41,7 @@ unsafe fn give(name: &str, out: *mut UNICODE_STRING) -> NTSTATUS {
 fn instance_name(device: *mut DEVICE_OBJECT) -> Option<alloc::string::String> {
     // SAFETY: an export's argument.
     let bottom = unsafe { super::device::bottom(device) };
-    node::instance_path(bottom).map(|path| format!("{path}_0"))
+    devnode::instance_path(bottom).map(|path| format!("{path}_0"))
 }
 
 export_functions! {

@@ -298,7 +298,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     let lines = resources.lines.clone();
     lines.iter().for_each(|line| crate::debug!("{}: {line}", node.description()));
     let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
-    registers::assign(memory_ranges(&function));
+    registers::assign(memory_ranges(&node));
     let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
         stack.Parameters.StartDevice =
             IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };

@@ -63,6 +63,19 @@ pub enum Event {
         /// It was made to fail.
         failed: bool,
     },
+    /// The guest has found something without stopping, for the first time.
+    Finding {
+        /// `waived`, `violation` or `note`.
+        kind: &'static str,
+        /// The number of the rule or check, where there is one.
+        rule: Option<u16>,
+        /// The function that found it.
+        function: String,
+        /// The IRQL at that moment.
+        irql: u8,
+        /// What was found, and the remedy.
+        message: String,
+    },
     /// The progress of a stream.
     Progress {
         /// Frames received.

@@ -59,6 +59,8 @@ pub enum DataRange {
         channels: u32,
         /// Largest number of bits per sample.
         bits: u32,
+        /// Smallest number of bits per sample.
+        bits_min: u32,
     },
     /// Any other format, such as a bridge pin's.
     Other,

@@ -44,7 +44,7 @@ pub use property::{Caller, PropertyRequest, PropertyVerb};
 pub use reply::{Failure, FailureKind, Reply};
 pub use request::{DevicePower, Request, Starvation};
 pub use statistics::Statistics;
-pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, StreamFormat};
+pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, PlayMidi, StreamFormat};
 
 use serde::{Deserialize, Serialize};
 

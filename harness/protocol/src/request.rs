@@ -8,7 +8,7 @@ use crate::handle::Handle;
 use crate::memory::Bulk;
 use crate::probe::Probe;
 use crate::property::{Caller, PropertyRequest};
-use crate::stream::{KsState, Play, StreamFormat};
+use crate::stream::{KsState, Play, PlayMidi, StreamFormat};
 
 /// A request to the guest. Each variant names its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub enum Request {
     CancelProperty(Handle),
     /// Plays as [`Request::Play`] does, but leaves both pins in `RUN`. → [`Reply::Played`](crate::Reply::Played)
     PlayOn(Play),
+    /// Streams events into a render pin whose filter gives no PCM. The pin is brought to `RUN` and left there, so that the
+    /// device can send what it still holds; [`Request::SetState`] stops it. → [`Reply::Played`](crate::Reply::Played)
+    PlayMidi(PlayMidi),
 }
 
 /// What [`Request::Starve`] takes from an allocator.

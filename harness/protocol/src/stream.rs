@@ -62,6 +62,23 @@ pub struct Play {
     pub delivery: Delivery,
 }
 
+/// What [`Request::PlayMidi`](crate::Request::PlayMidi) plays, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlayMidi {
+    /// The render pin.
+    pub render: Handle,
+    /// Records as in [`Play::events`].
+    pub events: Bulk,
+    /// Number of records in `events`.
+    pub event_count: u32,
+    /// The time until the end, in 100 ns units from the moment when the pin runs.
+    pub duration: u64,
+    /// Speed of playback. In lockstep, events are delivered as fast as the driver takes them.
+    pub pace: Pace,
+    /// Order and wrapping of the events.
+    pub delivery: Delivery,
+}
+
 /// How fast [`Play`] proceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pace {

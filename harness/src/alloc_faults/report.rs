@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::testbed::violations::FindingsReport;
+
 /// The outcome of a boot in which an allocation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,6 +47,9 @@ pub struct AllocFaultsReport {
     pub sites: Vec<SiteReport>,
     /// The number of boots, the first one included.
     pub boots: usize,
+    /// What the guests found without stopping.
+    #[serde(skip_serializing_if = "FindingsReport::is_empty")]
+    pub findings: FindingsReport,
     /// The duration in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
@@ -77,7 +82,9 @@ impl AllocFaultsReport {
             let SiteReport { hash, function, detail, .. } = site;
             format!("when {function} is refused{place} (stack {hash}): {detail}")
         };
-        self.sites.iter().filter(failed).map(line).collect()
+        // Those of a boot with an allocation fault are the site's failure.
+        let violated = self.findings.violations.iter().map(|row| format!("violated, and went on: {}", row.text()));
+        self.sites.iter().filter(failed).map(line).chain(violated).collect()
     }
 
     /// Counts the stacks whose failure left something behind.

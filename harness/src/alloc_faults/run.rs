@@ -18,14 +18,13 @@ use crate::sound::midi::{Song, write_records};
 use crate::testbed::bug_check::{self, Place, places};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{SessionError, StartedDevice};
+use crate::testbed::violations::{FindingRow, FindingsReport, ViolationPolicy};
 use crate::testbed::{Provisioned, QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedBuilder, TestBedError, open_pins};
 
 /// Memory of the guest, in bytes.
 const MEMORY: u64 = 128 << 20;
 
-/// Frames a second, and frames that are played: enough for the first notes to come and go.
-const SAMPLE_RATE: u32 = 48_000;
-/// See [`SAMPLE_RATE`].
+/// Frames that are played: enough for the first notes to come and go.
 const FRAMES: u64 = 24_000;
 
 /// Number of the contract's rule that an unloaded driver leaves nothing behind.
@@ -41,6 +40,10 @@ pub struct AllocFaults {
     pub song: Song,
     /// The longest time for a step.
     pub timeout: Duration,
+    /// Which violations do not stop the guests.
+    pub policy: ViolationPolicy,
+    /// Frames a second; without, the pin's data ranges decide.
+    pub sample_rate: Option<u32>,
     /// The only stack to try, instead of all.
     pub only: Option<u64>,
 }
@@ -94,13 +97,20 @@ pub fn run(
         }
         report.boots += 1;
         let collector = Collector::default();
-        let ended = boot(options, provisioned, folder, fail, &collector);
+        let mut findings = FindingsReport::default();
+        let ended = boot(options, provisioned, folder, (fail, &mut findings), &collector);
+        let went_on: Vec<String> = findings.violations.iter().map(FindingRow::text).collect();
+        report.findings.add(findings);
         let sites = collector.sites.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(hash) = fail {
             let reached = sites.get(&hash).is_some_and(|site| site.failed);
             let unknown = Site { function: "?".into(), stack: Vec::new(), failed: false };
             let site = known.get(&hash).or_else(|| sites.get(&hash)).unwrap_or(&unknown);
-            let site = judge(ended, reached, hash, site, provisioned, folder)?;
+            let mut site = judge(ended, reached, hash, site, provisioned, folder)?;
+            if !went_on.is_empty() && site.outcome != Outcome::Failed {
+                (site.outcome, site.detail) =
+                    (Outcome::Failed, format!("violated, and went on: {}", went_on.join("; ")));
+            }
             let text = format!("{:<12} {} {}", name(site.outcome), site.function, site.detail);
             observer.event(&Event::Note { text });
             report.sites.push(site);
@@ -169,7 +179,7 @@ fn boot(
     options: &AllocFaults,
     provisioned: &Provisioned,
     folder: &RunFolder,
-    fail: Option<u64>,
+    (fail, findings): (Option<u64>, &mut FindingsReport),
     observer: &dyn Observer,
 ) -> Result<Option<TestBedError>, TestBedError> {
     let label = fail.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
@@ -183,10 +193,13 @@ fn boot(
         .labelled_run_folder(folder, label)
         .memory(MEMORY)
         .guest_options(guest_options)
+        .violation_policy(&options.policy)
         .timeout(options.timeout)
         .observer(observer)
         .start()?;
-    use_driver(options, &mut bed).map_err(|error| bed.cause("use the driver", error))
+    let used = use_driver(options, &mut bed).map_err(|error| bed.cause("use the driver", error));
+    *findings = bed.findings();
+    used
 }
 
 /// Loads the driver, starts it, plays, stops and unloads it, and shuts the guest down.
@@ -224,10 +237,10 @@ fn only_refusals<T>(
 }
 
 fn play(options: &AllocFaults, bed: &mut TestBed<'_>, device: &StartedDevice) -> Result<(), TestBedError> {
-    let pins = open_pins(&mut bed.session, device, SAMPLE_RATE)?;
-    let end = FRAMES * 10_000_000 / u64::from(SAMPLE_RATE);
+    let pins = open_pins(&mut bed.session, device, options.sample_rate)?;
+    let end = FRAMES * 10_000_000 / u64::from(pins.format.sample_rate);
     let events: Vec<_> = options.song.events.iter().filter(|event| event.time < end).cloned().collect();
-    let memory = StreamMemory::prepare(bed, &write_records(&events), events.len() as u32, FRAMES)?;
+    let memory = StreamMemory::prepare(bed, &write_records(&events), events.len() as u32, (FRAMES, pins.format))?;
     bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
     pins.close(bed)?;
     memory.free(bed)

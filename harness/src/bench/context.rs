@@ -1,11 +1,12 @@
 //! What benchmarks share.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use super::error::BenchError;
 use crate::event::Observer;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
+use crate::testbed::violations::{FindingsReport, ViolationPolicy};
 
 /// The inputs that all benchmarks share.
 pub struct Context<'a> {
@@ -17,6 +18,10 @@ pub struct Context<'a> {
     pub quick: bool,
     /// Whether the C++ driver is measured too.
     pub peers: bool,
+    /// Which violations do not stop the guests.
+    pub policy: ViolationPolicy,
+    /// What the guests have found without stopping.
+    findings: RefCell<FindingsReport>,
     provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     provisioned: OnceCell<Provisioned>,
 }
@@ -28,9 +33,22 @@ impl<'a> Context<'a> {
         observer: &'a dyn Observer,
         quick: bool,
         peers: bool,
+        policy: ViolationPolicy,
         provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     ) -> Self {
-        Self { workspace, observer, quick, peers, provision, provisioned: OnceCell::new() }
+        let findings = RefCell::default();
+        Self { workspace, observer, quick, peers, policy, findings, provision, provisioned: OnceCell::new() }
+    }
+
+    /// Adds what a guest has found without stopping.
+    pub(super) fn found(&self, findings: FindingsReport) {
+        self.findings.borrow_mut().add(findings);
+    }
+
+    /// Returns what the guests have found without stopping.
+    #[must_use]
+    pub fn findings(&self) -> FindingsReport {
+        self.findings.borrow().clone()
     }
 
     /// Returns programs, images and accelerator.

@@ -83,7 +83,7 @@ fn measure(
     for _ in 0..if context.quick { 1 } else { ROUNDS } {
         for (values, is_verified) in [(&mut verified, true), (&mut unverified, false)] {
             let folder = RunFolder::create(context.workspace, "bench-driver", None)?;
-            round(&provisioned, is_verified, &folder, values)?;
+            round(context, &provisioned, is_verified, &folder, values)?;
         }
     }
     for (name, (values, unit)) in unverified {
@@ -99,6 +99,7 @@ fn measure(
 
 /// Boots once, and measures everything once.
 fn round(
+    context: &Context<'_>,
     provisioned: &Provisioned,
     verified: bool,
     folder: &RunFolder,
@@ -111,10 +112,12 @@ fn round(
         .run_folder(folder)
         .card(&CardOptions { clock: Clock::Realtime, ..CardOptions::default() })
         .conditions(conditions)
+        .violation_policy(&context.policy)
         .timeout(LIMIT)
         .observer(&timeline)
         .start()?;
     let measured = measure_in(&mut bed, values).map_err(|error| error.after(bed.standstills()));
+    context.found(bed.findings());
     if let Err(DriverBenchError::TestBed(error)) = &measured
         && let TestBedError::Session(SessionError::BugCheck(found)) = error.underlying()
     {

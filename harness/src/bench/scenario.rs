@@ -17,13 +17,15 @@ const REPEATS: usize = 5;
 /// # Errors
 /// [`BenchError`] when a playback fails.
 pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
-    let playback = PlaybackTest { tail_ms: 0, ..PlaybackTest::of(songs::ALL[0].song()?) };
+    let playback =
+        PlaybackTest { tail_ms: 0, policy: context.policy.clone(), ..PlaybackTest::of(songs::ALL[0].song()?) };
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
         let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
         let verdict = run_playback(&playback, context.provisioned()?, &folder, "cargo dmus bench scenario", &Silent)
             .map_err(|failure| failure.error)?;
         remove_sound(folder.path());
+        context.found(verdict.findings.clone());
         verdicts.push(verdict);
     }
     let music_ms = playback.song.end as f64 / 10_000.0;

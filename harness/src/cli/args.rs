@@ -6,6 +6,8 @@ use card_control::Clock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
+use dmus::playback::judge::{Judge, Tolerance};
+use dmus::testbed::violations::{RuleList, ViolationPolicy, Waiver};
 
 use super::device::DeviceArguments;
 
@@ -14,7 +16,7 @@ const EXIT_CODES: &str = "Exit codes:
    0  everything holds
    1  a test failed: an expectation does not hold
    2  the command line is malformed, or names what does not exist
-   3  the guest crashed; the bug check is shown with its stack
+   3  the guest crashed; the bug check is shown with its stack. Also with --keep-going, after a violation
    4  a step took too long
    5  the card died
    6  QEMU did not start, or crashed by itself
@@ -30,11 +32,13 @@ const EXIT_CODES: &str = "Exit codes:
 const RUN_JSON: &str = "With --json the last line is one object:
   passed, failed, skipped   how many tests
   run_folders               the folder of each run
-  tests                     each: name, result, class, violations, seed (with delays), run_folder, reproduce
-  contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
-                            number, title, source, verdict, held, message), figures (each: probe, name, value), failures,
-                            run_folders, processors, seed
-  repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated,
+  tests                     each: name, result, class, violations, seed (with delays), findings, run_folder, reproduce;
+                            findings: violations (with --keep-going), waived, notes (each: rule, title, function, irql, count,
+                            message, place, stack, reason), not_fired (waived rules that were not violated: rule, reason)
+  contract                  of contract and stress: rules, pass, violated, waived, not_exercised, not_applicable, rows (each:
+                            number, title, source, verdict, held, message; of a waived rule waiver: reason, count, place),
+                            findings, figures (each: probe, name, value), failures, run_folders, processors, seed
+  repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated, waived,
                             not_exercised, not_applicable), failures
   variants                  of broken: each variant, expected, fired, caught
   rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
@@ -103,6 +107,9 @@ impl Verb {
     }
 }
 
+/// Rates that pins can have, in Hz: from telephones to the highest that audio devices offer.
+const RATES: std::ops::RangeInclusive<i64> = 4_000..=192_000;
+
 /// The clock that the card follows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ClockChoice {
@@ -160,6 +167,61 @@ pub(crate) struct MachineArguments {
     pub(crate) prepared: Option<PathBuf>,
 }
 
+/// Options about what a driver violates.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ViolationArguments {
+    /// Waive rules and checks, by number (images/nt-host/CONTRACT.md): a violation is reported and counted, and stops and fails
+    /// nothing. A scenario waives with [[waive]] and a reason
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = read_rule)]
+    pub(crate) waive: Vec<u16>,
+    /// Note each violation after which the guest can go on, go on, and list all at the end. The run fails as a crash does
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+impl ViolationArguments {
+    /// Returns which violations do not stop a guest.
+    pub(crate) fn policy(&self) -> ViolationPolicy {
+        let waiver = |&rule: &u16| Waiver { rule, reason: "--waive on the command line".into() };
+        ViolationPolicy { keep_going: self.keep_going, ..ViolationPolicy::default() }
+            .with(self.waive.iter().map(waiver))
+    }
+}
+
+/// Reads the number of a rule that the NT host has.
+fn read_rule(text: &str) -> Result<u16, String> {
+    let number = text.trim().parse().map_err(|_| format!("`{text}` is no number of a rule"))?;
+    RuleList::nt_host().expect(number).map_err(|error| error.to_string())
+}
+
+/// Options about what decides whether a song was played right.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct JudgeArguments {
+    /// What decides whether a song was played right: the offline render of the project's synthesizer, bit for bit (default for
+    /// its card); the MIDI bytes that the device received; or only that it plays and violates nothing
+    #[arg(long, value_name = "JUDGE", value_parser = ["offline", "midi-bytes", "plays"], conflicts_with = "reference")]
+    pub(crate) judge: Option<String>,
+    /// Compare the PCM with this WAV file, which has the same rate and channels
+    #[arg(long, value_name = "REF.WAV")]
+    pub(crate) reference: Option<PathBuf>,
+    /// How far the PCM may be from --reference: max=STEPS (steps of 16 bits), peak=DBFS, rms=DBFS, offset=FRAMES, with commas
+    /// between; each must hold. Without, samples must be equal
+    #[arg(long, value_name = "BOUNDS", requires = "reference", allow_hyphen_values = true)]
+    pub(crate) tolerance: Option<Tolerance>,
+}
+
+impl JudgeArguments {
+    /// Returns the judge, if an option names one.
+    pub(crate) fn judge(&self) -> Option<Judge> {
+        match (&self.reference, &self.judge) {
+            (Some(wav), _) => {
+                Some(Judge::Reference { wav: wav.clone(), tolerance: self.tolerance.unwrap_or_default() })
+            }
+            (None, name) => name.as_deref().and_then(Judge::by_name),
+        }
+    }
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
@@ -177,9 +239,13 @@ pub(crate) struct DemoArguments {
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
-    /// Frames a second
-    #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
-    pub(crate) rate: u32,
+    /// Frames a second; without, the data ranges of the driver's pin decide, 48000 if they have it
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(RATES))]
+    pub(crate) rate: Option<u32>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    #[command(flatten)]
+    pub(crate) violations: ViolationArguments,
     /// Frames that the card renders at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
@@ -235,6 +301,13 @@ pub(crate) struct RunArguments {
     /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal); on two processors without --processors
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
+    /// Frames a second, instead of the scenario's; without either, the data ranges of the driver's pin decide
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(RATES))]
+    pub(crate) rate: Option<u32>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    #[command(flatten)]
+    pub(crate) violations: ViolationArguments,
     /// Of kills: how many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) count: Option<u32>,
@@ -356,6 +429,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) violations: ViolationArguments,
+    #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// One round, and nothing that must be provisioned first (of synth: not FluidSynth)
     #[arg(long)]
@@ -374,6 +449,11 @@ pub(crate) struct LowResourcesArguments {
     /// Fail the allocation of this stack only, by the name that a run printed
     #[arg(long, value_name = "HASH", value_parser = dmus::alloc_faults::read_stack)]
     pub(crate) stack: Option<u64>,
+    /// Frames a second; without, the data ranges of the driver's pin decide
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(RATES))]
+    pub(crate) rate: Option<u32>,
+    #[command(flatten)]
+    pub(crate) violations: ViolationArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
@@ -391,6 +471,8 @@ pub(crate) struct BootArguments {
     pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) violations: ViolationArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// The level of the guest's log: error, warn, info, debug, trace

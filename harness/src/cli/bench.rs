@@ -27,7 +27,9 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     let provision = || Ok(provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?);
-    let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &provision);
+    let policy = arguments.violations.policy();
+    let context =
+        bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), policy, &provision);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });
         benchmark.run(&context, &mut |measurement| {
@@ -42,5 +44,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
             }
         })?;
     }
-    Ok(None)
+    let findings = context.findings();
+    findings.lines().iter().for_each(|line| error_line(line));
+    Ok((!findings.violations.is_empty()).then_some(Class::GuestCrashed))
 }

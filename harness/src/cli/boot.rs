@@ -41,6 +41,10 @@ impl Observer for Verbose {
             Event::Guest { level, target, text } => error_line(&format!("[{level:5} {target}] {text}")),
             Event::Console { text } => error_line(text.trim_end()),
             Event::Warning { text } | Event::Note { text } => error_line(text),
+            Event::Finding { kind, rule, function, irql, message } => {
+                let rule = rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
+                error_line(&format!("{kind}{rule}: {message} (in {function}, at IRQL {irql})"));
+            }
             _ => {}
         }
     }
@@ -60,6 +64,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
         .provisioned(provisioned)
         .temporary_logs()
         .guest_options(format!("{LOG}={}\n", arguments.guest_log))
+        .violation_policy(&arguments.violations.policy())
         .timeout(Duration::from_secs(arguments.machine.timeout))
         .observer(&observer)
         .start()?;
@@ -84,13 +89,16 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
                 if let TestBedError::Session(SessionError::BugCheck(found)) = &error {
                     error_line(bed.bug_check_report(found).trim_end());
                 }
+                bed.findings().lines().iter().for_each(|line| error_line(line));
                 return Err(error.into());
             }
         }
     }
     bed.leave().map_err(|error| bed.cause("shut down", error))?;
+    let findings = bed.findings();
+    findings.lines().iter().for_each(|line| out(line));
     out("the guest has shut down");
-    Ok(None::<Class>)
+    Ok((!findings.violations.is_empty()).then_some(Class::GuestCrashed))
 }
 
 /// Reads the lines of standard input on a thread of its own: a read cannot be waited for with a time limit.

@@ -31,6 +31,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let playback = PlaybackTest {
         card: CardOptions { clock: arguments.clock.into(), bank, render_block: arguments.render_block },
         sample_rate: arguments.rate,
+        judge: arguments.judge.judge(),
+        policy: arguments.violations.policy(),
         quantum_frames: arguments.quantum,
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),

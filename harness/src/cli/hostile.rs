@@ -8,6 +8,7 @@ use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out, write_junit};
 use dmus::testbed::run_folder::RunFolder;
+use dmus::testbed::violations::FindingsReport;
 use serde_json::{Value, json};
 
 use super::args::RunArguments;
@@ -28,6 +29,18 @@ pub(super) fn is_named(arguments: &RunArguments) -> bool {
 /// Prints that `--soak` belongs to the hostile driver.
 pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
+    error_line(&format!("error ({}): {error}", Class::Usage.name()));
+    if arguments.json {
+        out(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }).to_string());
+    }
+    Class::Usage
+}
+
+/// Prints that waivers and judges belong to drivers in a guest.
+pub(super) fn refuse_policy(arguments: &RunArguments) -> Class {
+    let error = format!(
+        "`run {NAME}` runs no driver in a guest: --waive, --keep-going, --judge, --reference and --rate are for others"
+    );
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
     if arguments.json {
         out(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }).to_string());
@@ -121,6 +134,7 @@ fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Findings, Erro
         milliseconds: f64::from(minutes) * 60_000.0,
         pcm_sha256: None,
         seed: Some(format!("{seed:x}")),
+        findings: FindingsReport::default(),
         run_folder: Some(hostile.folder.into()),
         reproduce: super::setup::reproduce(),
     };

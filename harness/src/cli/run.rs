@@ -10,11 +10,11 @@ use dmus::machine::Device;
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
 use dmus::scenario::suite::SCENARIOS;
-use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, files_in, run as run_scenario};
+use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run as run_scenario};
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{LowResourcesArguments, RunArguments};
+use super::args::{JudgeArguments, LowResourcesArguments, RunArguments};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::setup::{provisioned, workspace_of};
@@ -24,11 +24,15 @@ use super::setup::{provisioned, workspace_of};
 /// # Errors
 /// [`Error::Scenario`] when a file is unknown or malformed, and what keeps its tests from being run.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    let lenient = !arguments.violations.policy().is_strict();
     if hostile::is_named(arguments) {
         if arguments.device.is_given() {
             return Err(
                 UsageError("`run hostile` tries faults on the project's card: it has no --device".into()).into()
             );
+        }
+        if lenient || arguments.judge.judge().is_some() || arguments.rate.is_some() {
+            return Ok(Some(hostile::refuse_policy(arguments)));
         }
         return hostile::run(arguments);
     }
@@ -47,6 +51,12 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if arguments.driver.is_some() {
         for scenario in scenarios.iter().filter(|scenario| scenario.has_driver()) {
             let text = format!("{} has drivers of its own: --driver changes nothing there", scenario.name);
+            terminal.event(&Event::Warning { text });
+        }
+    }
+    if lenient {
+        for scenario in scenarios.iter().filter(|scenario| scenario.test == Some(TestKind::Kills)) {
+            let text = format!("{} judges no driver: --waive and --keep-going change nothing there", scenario.name);
             terminal.event(&Event::Warning { text });
         }
     }
@@ -105,6 +115,9 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         driver: arguments.driver.clone(),
         device,
         device_options: arguments.device.words(),
+        policy: arguments.violations.policy(),
+        sample_rate: arguments.rate,
+        judge: arguments.judge.judge(),
     }
 }
 
@@ -208,6 +221,9 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         case: arguments.stack.map(|stack| format!("{stack:016x}")),
         processors: None,
         seed: None,
+        rate: arguments.rate,
+        judge: JudgeArguments::default(),
+        violations: arguments.violations.clone(),
         count: None,
         seeds: None,
         soak: None,

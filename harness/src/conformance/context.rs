@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::event::Observer;
 use crate::machine::conditions::Conditions;
+use crate::playback::judge::Judge;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
+use crate::testbed::violations::ViolationPolicy;
 
 /// The surroundings and options of a probed driver.
 pub struct Context<'a> {
@@ -19,6 +21,12 @@ pub struct Context<'a> {
     pub filter: Option<&'a str>,
     /// The conditions that the guests run under.
     pub conditions: Conditions,
+    /// Which violations do not stop the guests.
+    pub policy: &'a ViolationPolicy,
+    /// Frames a second; without, the pins' data ranges decide.
+    pub sample_rate: Option<u32>,
+    /// What PCM is judged by; without, what fits the device.
+    pub judge: Option<&'a Judge>,
     /// Rounds of cycles of the stress test.
     pub rounds: u32,
     /// The command that repeats the test.

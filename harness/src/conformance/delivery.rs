@@ -1,12 +1,15 @@
 //! Probes deliveries that must not change the PCM: out of order, in pieces, in packages, on another channel group,
 //! through the legacy MIDI pin.
 
+use std::collections::BTreeMap;
+
 use guest_protocol::Delivery;
 
 use super::context::Context;
 use super::error::ProbeError;
 use super::findings::Findings;
-use crate::playback::{PlaybackError, PlaybackTest, StreamOptions, run_playback};
+use crate::playback::judge::{Judge, Judgement};
+use crate::playback::{PlaybackError, PlaybackTest, StreamOptions, Verdict, run_playback};
 use crate::sound::midi::{MidiEvent, Song};
 use crate::sound::songs::BuiltIn;
 use crate::testbed::run_folder::RunFolder;
@@ -87,53 +90,123 @@ fn begun_anew(mut song: Song) -> Song {
     song
 }
 
-/// Plays each delivery; the PCM must be the offline render's, bit for bit.
+/// The command that repeats the probe.
+const REPRODUCE: &str = "cargo dmus run contract --case playing";
+
+/// Plays each delivery; what comes out must be what the song is, as the judge of the device has it.
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    let judge = context.judge.unwrap_or(&Judge::Offline);
+    let mut own = OwnPcm::default();
     for way in &WAYS {
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
-        let test = PlaybackTest {
+        let mut test = PlaybackTest {
             timeout: context.timeout,
             conditions: context.conditions,
+            policy: context.policy.clone(),
+            sample_rate: context.sample_rate,
+            // A reference is that of one song, and these are others.
+            judge: Some(match judge {
+                Judge::Offline | Judge::MidiBytes { .. } => judge.clone(),
+                Judge::Reference { .. } | Judge::Plays => Judge::Plays,
+            }),
             stream: way.stream,
             quantum_frames: way.quantum,
             tail_ms: 500,
             ..PlaybackTest::of(begun_anew(song.song()?))
         };
-        let reproduce = "cargo dmus run contract --case playing";
-        match run_playback(&test, context.provisioned, folder, reproduce, context.observer) {
-            Ok(verdict) => {
-                for rule in verdict.rules {
-                    match findings.rules.iter_mut().find(|known| known.number == rule.number) {
-                        Some(known) => known.held = known.held.saturating_add(rule.held),
-                        None => findings.rules.push(rule),
-                    }
-                }
-                if let Some(difference) = verdict.difference
-                    && !verdict.standstills.is_empty()
-                {
-                    return Err(PlaybackError::Differs(difference.frame).after(verdict.standstills).into());
-                }
-                if !verdict.bit_identical {
-                    return Err(ProbeError::Violated {
-                        rule: way.rules[0],
-                        what: format!(
-                            "{} handed over {} sounds other than the offline render, from frame {} on: take the events' own times, \
-                             flags and groups as what they are; {}",
-                            way.song,
-                            way.text,
-                            verdict.difference.map_or(0, |difference| difference.frame),
-                            folder.path().display()
-                        ),
-                    });
-                }
-                way.rules.iter().for_each(|rule| findings.held(*rule));
-            }
-            Err(failure) => match failure.error {
-                // A driver without that pin cannot play this delivery.
-                PlaybackError::TestBed(TestBedError::NoPins { .. }) => {}
-                error => return Err(error.into()),
-            },
+        if test.judge == Some(Judge::Plays) && way.stream.midi_pin {
+            // So that its own PCM is that of the same times.
+            test.song = test.song.in_whole_milliseconds();
         }
+        let Some(verdict) = play(&test, context, folder, findings)? else { continue };
+        let wrong = match (&verdict.judgement, &verdict.pcm_sha256) {
+            (Judgement::Offline { difference: Some(difference), .. }, _) if !verdict.standstills.is_empty() => {
+                return Err(PlaybackError::Differs(difference.frame).after(verdict.standstills).into());
+            }
+            (Judgement::Plays, None) => {
+                let reason = "the driver gives no PCM, and the device does not say which bytes it received";
+                way.rules.iter().for_each(|rule| findings.not_exercised(*rule, reason));
+                continue;
+            }
+            (Judgement::Plays, Some(hash)) => match own.of(&test, context, folder, findings)? {
+                Some(expected) => (expected != *hash).then(|| "the same song in order does".to_owned()),
+                None => {
+                    let reason =
+                        "two playbacks of one song have different PCM, so that there is nothing to compare with";
+                    way.rules.iter().for_each(|rule| findings.not_exercised(*rule, reason));
+                    continue;
+                }
+            },
+            (judgement, _) => (!judgement.passed()).then(|| format!("the song does: {}", judgement.text())),
+        };
+        if let Some(wrong) = wrong {
+            return Err(ProbeError::Violated {
+                rule: way.rules[0],
+                what: format!(
+                    "{} handed over {} does not come out as {wrong}; take the events' own times, flags and groups as what they \
+                     are; {}",
+                    way.song,
+                    way.text,
+                    folder.path().display()
+                ),
+            });
+        }
+        way.rules.iter().for_each(|rule| findings.held(*rule));
     }
     Ok(())
+}
+
+/// Plays, and notes what the guest found and how often rules held. `None` for a driver without the pin.
+fn play(
+    test: &PlaybackTest,
+    context: &Context<'_>,
+    folder: &RunFolder,
+    findings: &mut Findings,
+) -> Result<Option<Verdict>, ProbeError> {
+    match run_playback(test, context.provisioned, folder, REPRODUCE, context.observer) {
+        Ok(mut verdict) => {
+            for rule in std::mem::take(&mut verdict.rules) {
+                match findings.rules.iter_mut().find(|known| known.number == rule.number) {
+                    Some(known) => known.held = known.held.saturating_add(rule.held),
+                    None => findings.rules.push(rule),
+                }
+            }
+            findings.report.add(verdict.findings.clone());
+            Ok(Some(verdict))
+        }
+        Err(failure) => {
+            findings.report.add(failure.findings.clone());
+            match failure.error {
+                // A driver without that pin cannot play this delivery.
+                PlaybackError::TestBed(TestBedError::NoPins { .. }) => Ok(None),
+                error => Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The PCM that a driver gives of songs in order: what its other deliveries are compared with where there is no offline render.
+#[derive(Default)]
+struct OwnPcm(BTreeMap<(String, u32, bool), Option<String>>);
+
+impl OwnPcm {
+    /// Returns the hash of a test's song in order, on the DirectMusic pin; `None` if two playbacks differ.
+    fn of(
+        &mut self,
+        test: &PlaybackTest,
+        context: &Context<'_>,
+        folder: &RunFolder,
+        findings: &mut Findings,
+    ) -> Result<Option<String>, ProbeError> {
+        let key = (test.song.name.clone(), test.quantum_frames, test.stream.midi_pin);
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let in_order = PlaybackTest { stream: USUAL, ..test.clone() };
+        let mut hash = || Ok::<_, ProbeError>(play(&in_order, context, folder, findings)?.and_then(|it| it.pcm_sha256));
+        let (first, second) = (hash()?, hash()?);
+        let same = first.filter(|first| second.as_ref() == Some(first));
+        self.0.insert(key, same.clone());
+        Ok(same)
+    }
 }

@@ -29,5 +29,5 @@ pub use error::{ConformanceError, ProbeError};
 pub use findings::Findings;
 pub use probe::ProbeContext;
 pub use repeats::{Repeats, Tally};
-pub use report::{Contract, Counted, Row, Verdict};
+pub use report::{Contract, Counted, Row, Verdict, WaivedRule};
 pub use run::{probe_names, recover, run_probes, stress};

@@ -10,11 +10,8 @@ use crate::testbed::session::{OpenedFilter, StartedDevice};
 use crate::testbed::synthesizer::caps;
 use crate::testbed::{Pins, StreamMemory, open_pins};
 
-/// Frames a second of every render.
-pub(super) const RATE: u32 = 48_000;
-
-/// Frames of a phrase.
-const PHRASE_FRAMES: u64 = RATE as u64;
+/// Frames of a phrase: a second at 48 kHz; at any rate, more than its notes take, or as many of them as fit.
+const PHRASE_FRAMES: u64 = 48_000;
 
 /// Frames of a request to the wave stream. A synthesizer may move its envelopes in steps of some frames, and may count
 /// these through silence: the phrase sounds the same only after a multiple of as many, whatever was lost in between.
@@ -56,10 +53,10 @@ pub(super) struct Phrase {
 impl Phrase {
     /// Opens the pins and writes the phrase into guest memory.
     pub(super) fn prepare(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<Self, ProbeError> {
-        let pins = open_pins(&mut probe.bed.session, device, RATE)?;
+        let pins = open_pins(&mut probe.bed.session, device, probe.sample_rate)?;
         let events = phrase();
         let records = write_records(&events);
-        let memory = StreamMemory::prepare(probe.bed, &records, events.len() as u32, PHRASE_FRAMES)?;
+        let memory = StreamMemory::prepare(probe.bed, &records, events.len() as u32, (PHRASE_FRAMES, pins.format))?;
         Ok(Self { pins, memory })
     }
 

@@ -34,6 +34,8 @@ pub struct ProbeContext<'a, 'o> {
     pub bed: &'a mut TestBed<'o>,
     /// The findings so far.
     pub findings: &'a mut Findings,
+    /// Frames a second; without, the pins' data ranges decide.
+    pub sample_rate: Option<u32>,
 }
 
 impl ProbeContext<'_, '_> {
@@ -130,13 +132,15 @@ pub(super) fn with_guest(
         .run_folder(folder)
         .card(card_options)
         .conditions(context.conditions)
+        .violation_policy(context.policy)
         .timeout(context.timeout)
         .observer(&timeline)
         .start()?;
-    let result = run_in(&mut bed, findings, probe).map_err(|error| match error {
+    let result = run_in(&mut bed, findings, context.sample_rate, probe).map_err(|error| match error {
         ProbeError::Failed(error) => ProbeError::Failed(error.after(bed.standstills())),
         other => other,
     });
+    findings.report.add(bed.findings());
     if let Err(ProbeError::Failed(error)) = &result
         && let Some(TestBedError::Session(SessionError::BugCheck(found))) = error.testbed()
     {
@@ -157,10 +161,11 @@ fn begin(bed: &mut TestBed<'_>, findings: &mut Findings) -> Result<(), SessionEr
 fn run_in(
     bed: &mut TestBed<'_>,
     findings: &mut Findings,
+    sample_rate: Option<u32>,
     probe: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
     begin(bed, findings).map_err(|error| blame(bed, error.into()))?;
-    let mut result = probe(&mut ProbeContext { bed, findings }).map_err(|error| blame(bed, error));
+    let mut result = probe(&mut ProbeContext { bed, findings, sample_rate }).map_err(|error| blame(bed, error));
     if result.as_ref().is_err_and(|error| matches!(error, ProbeError::Failed(_)) && !error.is_not_exercised()) {
         return result;
     }

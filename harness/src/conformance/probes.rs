@@ -7,14 +7,15 @@ use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Reques
 use super::context::Context;
 use super::error::ProbeError;
 use super::findings::Findings;
-use super::phrase::{Phrase, RATE, takes_downloads};
+use super::phrase::{Phrase, takes_downloads};
 use super::probe::{Probe, ProbeContext, with_guest};
 use super::{capture, delivery, download, unloading};
 use crate::machine::CardOptions;
-use crate::sound::pcm::{BITS, CHANNELS, FRAME_BYTES};
+use crate::sound::pcm::PcmFormat;
 use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::StartedDevice;
+use crate::testbed::wave_format;
 
 /// The probes, in their order.
 pub(super) const ALL: [Probe; 9] = [
@@ -170,7 +171,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
                     what: format!(
                         "after D3 and back with the streams in {state:?} the same phrase sounds different, from frame {} on: send \
                          downloads, volumes and channel state again when power is back",
-                        first as u64 / FRAME_BYTES
+                        first as u64 / phrase.pins.format.frame_bytes()
                     ),
                 });
             }
@@ -227,7 +228,8 @@ fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
                     DataRange::DirectMusic => Some(StreamFormat::DirectMusic),
                     DataRange::Midi => Some(StreamFormat::Midi),
                     DataRange::Pcm { .. } => {
-                        Some(StreamFormat::Pcm { sample_rate: RATE, channels: CHANNELS, bits: BITS })
+                        let PcmFormat { sample_rate, channels, bits } = wave_format(pin, probe.sample_rate)?;
+                        Some(StreamFormat::Pcm { sample_rate, channels, bits })
                     }
                     DataRange::Other => None,
                 });

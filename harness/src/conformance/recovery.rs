@@ -13,7 +13,6 @@ use super::findings::Findings;
 use super::phrase::{PHRASE_QUANTUM, Phrase, takes_downloads};
 use super::probe::{Probe, ProbeContext, with_guest};
 use crate::machine::CardOptions;
-use crate::sound::pcm::FRAME_BYTES;
 use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
@@ -145,7 +144,7 @@ impl Recovery<'_, '_, '_> {
                 Some(pcm) if pcm.iter().all(|byte| *byte == 0) => last = "it is silent".into(),
                 Some(pcm) => {
                     let first = pcm.iter().zip(&self.before).position(|(now, before)| now != before).unwrap_or(0);
-                    last = format!("it differs from frame {} on", first as u64 / FRAME_BYTES);
+                    last = format!("it differs from frame {} on", first as u64 / self.phrase.pins.format.frame_bytes());
                 }
                 None => {}
             }

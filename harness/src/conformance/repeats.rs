@@ -19,6 +19,8 @@ pub struct Tally {
     pub pass: u32,
     /// Runs in which it was violated.
     pub violated: u32,
+    /// Runs in which it is waived and was violated.
+    pub waived: u32,
     /// Runs in which it was not exercised.
     pub not_exercised: u32,
     /// Runs in which it did not apply.
@@ -28,7 +30,7 @@ pub struct Tally {
 impl Tally {
     /// Tells whether it ended the same way each time, and was not violated.
     const fn is_steady(&self, runs: u32) -> bool {
-        self.pass == runs || self.not_applicable == runs || self.not_exercised == runs
+        self.pass == runs || self.waived == runs || self.not_applicable == runs || self.not_exercised == runs
     }
 }
 
@@ -59,6 +61,7 @@ impl Repeats {
             *match row.verdict {
                 Verdict::Pass => &mut tally.pass,
                 Verdict::Violated => &mut tally.violated,
+                Verdict::Waived => &mut tally.waived,
                 Verdict::NotExercised => &mut tally.not_exercised,
                 Verdict::NotApplicable => &mut tally.not_applicable,
             } += 1;
@@ -71,10 +74,10 @@ impl Repeats {
         let mut text = String::new();
         let (steady, others): (Vec<&Tally>, Vec<&Tally>) =
             self.rules.iter().partition(|tally| tally.is_steady(self.runs));
-        for Tally { number, title, pass, violated, not_exercised, not_applicable } in &others {
+        for Tally { number, title, pass, violated, waived, not_exercised, not_applicable } in &others {
             let _ = writeln!(
                 text,
-                "{number:>3}  pass {pass}, VIOLATED {violated}, not exercised {not_exercised}, not applicable \
+                "{number:>3}  pass {pass}, VIOLATED {violated}, waived {waived}, not exercised {not_exercised}, not applicable \
                  {not_applicable} of {}  {title}",
                 self.runs
             );

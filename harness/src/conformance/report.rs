@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::host::failure::Class;
 use crate::machine::conditions::Conditions;
+use crate::testbed::violations::FindingsReport;
 
 /// The verdict on a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,6 +17,8 @@ pub enum Verdict {
     Pass,
     /// It was violated.
     Violated,
+    /// It is waived, and was violated.
+    Waived,
     /// It was never exercised.
     NotExercised,
     /// It cannot apply to this driver, or to any.
@@ -29,6 +32,7 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Violated => "VIOLATED",
+            Self::Waived => "waived",
             Self::NotExercised => "not exercised",
             Self::NotApplicable => "not applicable",
         }
@@ -48,8 +52,22 @@ pub struct Row {
     pub verdict: Verdict,
     /// The number of times that it was exercised and held.
     pub held: u64,
-    /// The reason why it is violated, or not applicable.
+    /// The reason why it is violated, waived, not applicable, or not exercised with this device.
     pub message: Option<String>,
+    /// Of a waived rule that was violated, how often and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<WaivedRule>,
+}
+
+/// A waived rule that was violated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaivedRule {
+    /// The reason for which it is waived.
+    pub reason: String,
+    /// The number of violations.
+    pub count: u64,
+    /// The driver's place of the first one.
+    pub place: Option<String>,
 }
 
 /// A count of a probe.
@@ -72,6 +90,8 @@ pub struct Contract {
     pub pass: usize,
     /// The number of rules that were violated.
     pub violated: usize,
+    /// The number of rules that are waived and were violated.
+    pub waived: usize,
     /// The number of rules that were not exercised.
     pub not_exercised: usize,
     /// The number of rules that cannot apply.
@@ -80,6 +100,9 @@ pub struct Contract {
     pub rows: Vec<Row>,
     /// Probes that failed for another reason than a rule.
     pub failures: Vec<String>,
+    /// What the guests found without stopping.
+    #[serde(skip_serializing_if = "FindingsReport::is_empty")]
+    pub findings: FindingsReport,
     /// The counts of the probes.
     pub figures: Vec<Counted>,
     /// The conditions that the guests ran under.
@@ -95,16 +118,22 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Tells whether no rule is violated, and none was left out.
+    /// Tells whether no rule is violated, and none was left out for which the device gives a stimulus.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.violated == 0 && self.not_exercised == 0 && self.failures.is_empty()
+        self.complaints().is_empty()
     }
 
-    /// Returns the rows that do not pass, one a line.
+    /// Returns the rows that do not pass, one a line. A rule that is waived does not fail a test, nor one that the device gives
+    /// no stimulus for; both have their rows.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
-        let rows = self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Violated | Verdict::NotExercised));
+        let fails = |row: &&Row| match row.verdict {
+            Verdict::Violated => true,
+            Verdict::NotExercised => row.message.is_none(),
+            Verdict::Pass | Verdict::Waived | Verdict::NotApplicable => false,
+        };
+        let rows = self.rows.iter().filter(fails);
         let line = |row: &Row| {
             let message = row.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
             format!("rule {} {} ({}){message}", row.number, row.verdict.name(), row.title)
@@ -139,9 +168,12 @@ impl Contract {
         }
         let _ = write!(
             text,
-            "{} rules: {} pass, {} violated, {} not exercised, {} not applicable",
-            self.rules, self.pass, self.violated, self.not_exercised, self.not_applicable
+            "{} rules: {} pass, {} violated, {} waived, {} not exercised, {} not applicable",
+            self.rules, self.pass, self.violated, self.waived, self.not_exercised, self.not_applicable
         );
+        for line in self.findings.lines() {
+            let _ = write!(text, "\n{line}");
+        }
         text
     }
 }

@@ -75,6 +75,8 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
         ledger.count(&findings.rules);
         findings.held.iter().for_each(|rule| ledger.judge(*rule));
         ledger.inapplicable.extend(findings.inapplicable);
+        ledger.not_exercised.extend(findings.not_exercised);
+        ledger.report.add(findings.report);
         contract.figures.extend(findings.figures.into_iter().map(|(name, value)| Counted {
             probe: probe.name,
             name,
@@ -120,12 +122,15 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
             ledger.inapplicable.entry(rule).or_insert_with(|| reason.to_owned());
         }
     }
+    ledger.add_kept_going();
     contract.rows = ledger.rows();
+    contract.findings = ledger.report.clone();
     contract.rules = contract.rows.len();
     for row in &contract.rows {
         *match row.verdict {
             Verdict::Pass => &mut contract.pass,
             Verdict::Violated => &mut contract.violated,
+            Verdict::Waived => &mut contract.waived,
             Verdict::NotExercised => &mut contract.not_exercised,
             Verdict::NotApplicable => &mut contract.not_applicable,
         } += 1;

@@ -7,17 +7,17 @@ use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
 
 use super::download::{self, Synthesizer, download_these};
 use super::error::{ConformanceError, ProbeError};
-use super::phrase::{Phrase, RATE, takes_downloads};
+use super::phrase::{Phrase, takes_downloads};
 use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
 /// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second more.
-const BEFORE_FRAMES: u64 = RATE as u64 / 10;
+const BEFORE_FRAMES: u64 = 4800;
 
 /// Frames after which it still sounds, and after which it does not.
 const STILL_FRAMES: u64 = BEFORE_FRAMES;
-const ENOUGH_FRAMES: u64 = 2 * RATE as u64;
+const ENOUGH_FRAMES: u64 = 96_000;
 
 /// The longest time for the notice of a voice's end to reach a client, and the number of requests that must find the
 /// unload pending before that is over: on a host so busy that requests take long, the notice takes longer.

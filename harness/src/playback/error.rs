@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::judge::ReferenceError;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::limits::LimitError;
 use crate::host::standstill::Standstills;
-use crate::machine::MachineError;
+use crate::machine::{DeviceControlError, MachineError};
+use crate::sound::pcm::PcmFormat;
 use crate::sound::render::RenderError;
 use crate::testbed::session::{Consequence, SessionError};
+use crate::testbed::violations::FindingsReport;
 use crate::testbed::{HostStalled, TestBedError};
 
 /// Why a playback test has no verdict, or what its verdict stands for where an error is needed.
@@ -39,6 +42,23 @@ pub enum PlaybackError {
     /// The PCM is the offline render, but silent.
     #[error("the PCM is bit-identical to the offline render, but silent")]
     Silent,
+    /// The reference cannot be compared with.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The offline render has another format than the driver's PCM.
+    #[error(
+        "the driver's pin gives {0}, and the offline render of the project's synthesizer has 2 channels of 16 bits"
+    )]
+    OfflineFormat(PcmFormat),
+    /// The device does not say which bytes it received.
+    #[error("{device} does not say which MIDI bytes it received from the driver, so that there is nothing to judge")]
+    NoBytes {
+        /// The device.
+        device: String,
+    },
+    /// The device did not answer on its control socket.
+    #[error(transparent)]
+    Device(#[from] DeviceControlError),
     /// The host did not let card or QEMU run, and then less was played, or something else.
     #[error(transparent)]
     HostStalled(#[from] HostStalled<PlaybackError>),
@@ -102,7 +122,14 @@ impl PlaybackError {
         match self {
             Self::TestBed(error) => Some(error.underlying()),
             Self::HostStalled(HostStalled { failed, .. }) => failed.testbed(),
-            Self::Render(_) | Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
+            Self::Render(_)
+            | Self::Short { .. }
+            | Self::Differs(_)
+            | Self::Silent
+            | Self::Reference(_)
+            | Self::OfflineFormat(_)
+            | Self::NoBytes { .. }
+            | Self::Device(_) => None,
         }
     }
 }
@@ -130,8 +157,12 @@ impl Consequence for PlaybackError {
     fn may_follow_a_death(&self) -> bool {
         match self {
             Self::TestBed(error) => error.may_follow_a_death(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent => true,
-            Self::Render(_) | Self::HostStalled(_) => false,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::Device(_) => true,
+            Self::Render(_)
+            | Self::Reference(_)
+            | Self::OfflineFormat(_)
+            | Self::NoBytes { .. }
+            | Self::HostStalled(_) => false,
         }
     }
 }
@@ -142,6 +173,9 @@ impl Diagnosed for PlaybackError {
             Self::TestBed(error) => error.class(),
             Self::Render(error) => error.class(),
             Self::Short { .. } | Self::Differs(_) | Self::Silent => Class::TestFailed,
+            Self::Reference(error) => error.class(),
+            Self::OfflineFormat(_) | Self::NoBytes { .. } => Class::Usage,
+            Self::Device(error) => error.class(),
             Self::HostStalled(error) => error.class(),
         }
     }
@@ -151,6 +185,14 @@ impl Diagnosed for PlaybackError {
             Self::TestBed(error) => error.remedy(),
             Self::Render(error) => error.remedy(),
             Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
+            Self::Reference(error) => error.remedy(),
+            Self::OfflineFormat(_) => {
+                Some("judge it by a reference of its own (--reference), or by its rules alone (--judge plays)".into())
+            }
+            Self::NoBytes { .. } => Some(
+                "offer `bytes` on the device's control socket (device/pci/CONTROL.md), or use another --judge".into(),
+            ),
+            Self::Device(error) => error.remedy(),
             Self::HostStalled(error) => error.remedy(),
         }
     }
@@ -163,6 +205,8 @@ pub struct PlaybackFailure {
     pub error: PlaybackError,
     /// The ends of the logs, a titled block each; a bug check's report first.
     pub evidence: String,
+    /// What the guest had found before without stopping.
+    pub findings: FindingsReport,
     /// The run folder.
     pub run_folder: PathBuf,
 }

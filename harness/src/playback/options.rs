@@ -6,11 +6,13 @@ use std::time::Duration;
 use guest_protocol::Delivery;
 use serde::Deserialize;
 
+use super::judge::Judge;
 use crate::event::Step;
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardOptions, Part};
 use crate::sound::midi::{CHANNEL_GROUP, Song};
 use crate::testbed::stall::Stall;
+use crate::testbed::violations::ViolationPolicy;
 use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 
 /// Silence after the song, in milliseconds, in which its last notes end.
@@ -41,8 +43,10 @@ pub struct PlaybackTest {
     pub song: Song,
     /// The card's options.
     pub card: CardOptions,
-    /// Sample rate in Hz.
-    pub sample_rate: u32,
+    /// Frames a second; without, the pin's data ranges decide.
+    pub sample_rate: Option<u32>,
+    /// What decides whether the song was played right; without, what fits the device.
+    pub judge: Option<Judge>,
     /// Frames of a request to the wave stream.
     pub quantum_frames: u32,
     /// Silence after the song, in milliseconds.
@@ -63,6 +67,8 @@ pub struct PlaybackTest {
     pub stream: StreamOptions,
     /// The conditions that the guest runs under.
     pub conditions: Conditions,
+    /// Which violations do not stop the guest.
+    pub policy: ViolationPolicy,
     /// The number of restarts of the device, with other resources each time, before the song.
     pub restarts: u8,
 }
@@ -93,7 +99,8 @@ impl PlaybackTest {
         Self {
             song,
             card: CardOptions::default(),
-            sample_rate: 48_000,
+            sample_rate: None,
+            judge: None,
             quantum_frames: QUANTUM_DEFAULT,
             tail_ms: TAIL_MS_DEFAULT,
             lead_ms: LEAD_MS_DEFAULT,
@@ -104,6 +111,7 @@ impl PlaybackTest {
             stalls: Vec::new(),
             stream: StreamOptions::default(),
             conditions: Conditions::default(),
+            policy: ViolationPolicy::default(),
             restarts: 0,
         }
     }

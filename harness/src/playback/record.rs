@@ -10,6 +10,7 @@ use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
 use crate::machine::conditions::Conditions;
 use crate::testbed::Choice;
+use crate::testbed::violations::{FindingsReport, ViolationPolicy};
 
 /// The record of the command that runs: `command.json`.
 #[derive(Serialize)]
@@ -20,10 +21,12 @@ pub(super) struct Record<'a> {
     pub(super) reproduce: &'a str,
     pub(super) song: &'a str,
     pub(super) events: usize,
-    pub(super) sample_rate: u32,
-    pub(super) frames: u64,
+    pub(super) sample_rate: Option<u32>,
+    pub(super) judge: &'static str,
     #[serde(flatten)]
     pub(super) conditions: Conditions,
+    #[serde(skip_serializing_if = "ViolationPolicy::is_strict")]
+    pub(super) policy: &'a ViolationPolicy,
     pub(super) restarts: u8,
     pub(super) card: &'a [String],
     pub(super) qemu: &'a [String],
@@ -48,6 +51,8 @@ pub(super) struct FailedVerdict<'a> {
     pub(super) remedy: Option<String>,
     #[serde(flatten)]
     pub(super) conditions: Conditions,
+    #[serde(skip_serializing_if = "FindingsReport::is_empty")]
+    pub(super) findings: &'a FindingsReport,
     pub(super) reproduce: &'a str,
 }
 

@@ -7,7 +7,9 @@ use card_control::Clock;
 use card_control::render::RenderSummary;
 use guest_protocol::{Pace, Request, Statistics};
 
+use super::device;
 use super::error::{PlaybackError, PlaybackFailure};
+use super::judge::{Judge, Judgement, MIDI_TOLERANCE_MS_DEFAULT, Reference, compare_midi};
 use super::options::{LEADS_BEFORE_SONG, PlaybackTest};
 use super::record::{FailedVerdict, Image, PassedVerdict, Record};
 use super::verdict::{CardReport, DriverReport, StepTime, Verdict};
@@ -15,18 +17,19 @@ use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
-use crate::machine::MachineError;
+use crate::machine::{MachineError, Offer, Received};
 use crate::provision::Artefacts;
-use crate::sound::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
-use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, difference};
+use crate::sound::midi::{CHANNEL_GROUP, Song, TICKS_A_SECOND, write_music_records, write_records};
+use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, PcmFormat, difference};
 use crate::sound::render::{self, RenderOptions, Rendered, Rendering};
 use crate::testbed::bug_check;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
 use crate::testbed::stall::Stalling;
+use crate::testbed::violations::FindingsReport;
 use crate::testbed::{
-    BUG_CHECK_FILE, HANG_FILE, PinOptions, Provisioned, StreamMemory, TestBed, TestBedBuilder, TestBedError,
-    open_pins_with,
+    BUG_CHECK_FILE, HANG_FILE, PinOptions, Provisioned, RATE_DEFAULT, SongPins, StreamMemory, TestBed, TestBedBuilder,
+    TestBedError, open_song_pins,
 };
 
 /// Lines of [`HANG_FILE`] that a failure shows: the report and the innermost functions.
@@ -37,6 +40,9 @@ const BASE_MEMORY: u64 = 96 << 20;
 
 /// Lines of each log that a failure shows.
 const TAIL_LINES: usize = 12;
+
+/// The song's events, as the offline render reads them.
+const EVENTS: &str = "events.txt";
 
 /// The offline render, where it differs.
 const OFFLINE_WAV: &str = "offline.wav";
@@ -52,19 +58,32 @@ pub fn run_playback(
     reproduce: &str,
     observer: &dyn Observer,
 ) -> Result<Verdict, Box<PlaybackFailure>> {
-    let run = || -> Result<Verdict, PlaybackError> {
+    let mut findings = FindingsReport::default();
+    let mut run = || -> Result<Verdict, PlaybackError> {
         let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, observer);
-        Run { test, provisioned, folder, reproduce, observer: &timeline, steps: Vec::new() }.run()
+        let run = Run {
+            test,
+            provisioned,
+            folder,
+            reproduce,
+            observer: &timeline,
+            steps: Vec::new(),
+            offline: None,
+            of_bank: Vec::new(),
+            findings: &mut findings,
+        };
+        run.run()
     };
     let again = bug_check::again(test.conditions, reproduce);
     match run() {
         Ok(verdict) => {
+            let verdict = Verdict { findings: findings.clone(), ..verdict };
             let class = (!verdict.passed()).then(|| verdict.class_of_failure());
             let passed = PassedVerdict { passed: verdict.passed(), class, verdict: &verdict, reproduce };
             folder
                 .write_json("verdict.json", &passed)
-                .map_err(|error| failure(error.into(), &again, provisioned, folder))?;
-            Ok(verdict)
+                .map_err(|error| failure(error.into(), &again, provisioned, folder, findings.clone()))?;
+            Ok(Verdict { findings, ..verdict })
         }
         Err(error) => {
             let failed = FailedVerdict {
@@ -73,17 +92,34 @@ pub fn run_playback(
                 error: error.to_string(),
                 remedy: error.remedy(),
                 conditions: test.conditions,
+                findings: &findings,
                 reproduce,
             };
             // The error itself goes to the caller in any case.
             let _ = folder.write_json("verdict.json", &failed);
-            Err(failure(error, &again, provisioned, folder))
+            Err(failure(error, &again, provisioned, folder, findings))
         }
     }
 }
 
+/// Returns what judges the driver of a device: the project's card has the synthesizer that renders offline, and another device
+/// may say which bytes it received.
+fn judge_of_device(bed: &mut TestBed<'_>) -> Judge {
+    if bed.device_source().is_card() {
+        return Judge::Offline;
+    }
+    let offers = bed.device_control().is_some_and(|control| control.offers(Offer::Bytes));
+    if offers { Judge::MidiBytes { tolerance_ms: MIDI_TOLERANCE_MS_DEFAULT } } else { Judge::Plays }
+}
+
 /// Adds the evidence to an error; `again` says how to see a bug check again.
-fn failure(error: PlaybackError, again: &str, provisioned: &Provisioned, folder: &RunFolder) -> Box<PlaybackFailure> {
+fn failure(
+    error: PlaybackError,
+    again: &str,
+    provisioned: &Provisioned,
+    folder: &RunFolder,
+    findings: FindingsReport,
+) -> Box<PlaybackFailure> {
     let mut evidence = String::new();
     if let Some(TestBedError::Session(SessionError::BugCheck(bug_check))) = error.testbed() {
         let Artefacts { driver, nt_host, .. } = &provisioned.artefacts;
@@ -112,15 +148,21 @@ fn failure(error: PlaybackError, again: &str, provisioned: &Provisioned, folder:
             }
         }
     }
-    Box::new(PlaybackFailure { error, evidence, run_folder: folder.path().into() })
+    for line in findings.lines() {
+        evidence += &format!("{line}\n");
+    }
+    Box::new(PlaybackFailure { error, evidence, findings, run_folder: folder.path().into() })
 }
 
 /// The inputs of a playback test, ready before the guest plays.
 struct Prepared<'a> {
     song: &'a Song,
     records: Vec<u8>,
-    frames: u64,
-    rendering: Rendering,
+    judge: Judge,
+    /// The PCM to compare with, of a judge that has some.
+    reference: Option<Reference>,
+    /// Frames a second that are wanted, if a rate is.
+    sample_rate: Option<u32>,
     started: Instant,
 }
 
@@ -129,10 +171,17 @@ struct Played {
     guest: String,
     device: String,
     driver_hash: String,
-    pcm: Vec<u8>,
+    pcm: Option<Pcm>,
+    received: Option<Received>,
     events: u64,
     statistics: Statistics,
     card: Option<CardReport>,
+}
+
+/// An offline render that was started for a rate.
+struct Offline {
+    rendering: Rendering,
+    sample_rate: u32,
 }
 
 struct Run<'a> {
@@ -142,11 +191,21 @@ struct Run<'a> {
     reproduce: &'a str,
     observer: &'a dyn Observer,
     steps: Vec<StepTime>,
+    /// The offline render, of a judge that compares with it.
+    offline: Option<Offline>,
+    /// What was left out of the bank.
+    of_bank: Vec<String>,
+    /// What the guest has found without stopping.
+    findings: &'a mut FindingsReport,
 }
 
 impl Run<'_> {
     fn run(mut self) -> Result<Verdict, PlaybackError> {
-        let PlaybackTest { sample_rate, tail_ms, .. } = self.test;
+        let reference = match &self.test.judge {
+            Some(Judge::Reference { wav, .. }) => Some(Reference::read(wav)?),
+            _ => None,
+        };
+        let sample_rate = self.test.sample_rate.or(reference.as_ref().map(|reference| reference.sample_rate));
         let mut song = match self.test.card.clock {
             Clock::Lockstep => self.test.song.clone(),
             Clock::Realtime => self.test.song.delayed(LEADS_BEFORE_SONG * self.test.lead_ms),
@@ -156,14 +215,13 @@ impl Run<'_> {
             song = song.in_whole_milliseconds();
         }
         let song = &song;
-        let frames = song.frames(*sample_rate, *tail_ms);
-        let events_file = self.folder.file("events.txt");
-        render::write_events(&song.events, &events_file)?;
+        render::write_events(&song.events, &self.folder.file(EVENTS))?;
         let records = if options.midi_pin {
             write_music_records(&song.events)
         } else {
             write_records(&song.on_group(options.channel_group).events)
         };
+        let frames = song.frames(sample_rate.unwrap_or(RATE_DEFAULT), self.test.tail_ms);
         let memory = (BASE_MEMORY + records.len() as u64 + frames * FRAME_BYTES).next_multiple_of(1 << 20);
         let builder = TestBedBuilder::new()
             .provisioned(self.provisioned.clone())
@@ -172,6 +230,7 @@ impl Run<'_> {
             .memory(memory)
             .guest_log(&self.test.guest_log)
             .conditions(self.test.conditions)
+            .violation_policy(&self.test.policy)
             .timeout(self.test.timeout)
             .observer(self.observer);
 
@@ -180,18 +239,15 @@ impl Run<'_> {
         self.end(Step::Card, begun, Instant::now());
         let started = self.begin(Step::Firmware);
         let mut bed = card.start_machine()?;
-        self.record(&bed, frames)?;
-        // The offline render uses the second processor while the guest boots.
-        let rendering = render::start(&RenderOptions {
-            card: self.provisioned.artefacts.card.clone(),
-            events: events_file,
-            out: self.folder.file(OFFLINE_WAV),
-            sample_rate: *sample_rate,
-            frames,
-            channel_groups: song.channel_groups(),
-            bank: self.test.card.bank.clone(),
-        })?;
-        let verdict = self.judge_test_bed(&mut bed, Prepared { song, records, frames, rendering, started });
+        let judge = self.test.judge.clone().unwrap_or_else(|| judge_of_device(&mut bed));
+        self.record(&bed, &judge)?;
+        if judge == Judge::Offline {
+            // It uses the second processor while the guest boots; the driver's pin most likely has this rate.
+            self.render_offline(song, sample_rate.unwrap_or(RATE_DEFAULT))?;
+        }
+        let prepared = Prepared { song, records, judge, reference, sample_rate, started };
+        let verdict = self.judge_test_bed(&mut bed, &prepared);
+        *self.findings = bed.findings();
         let standstills = bed.standstills();
         match verdict {
             Ok(verdict) => Ok(Verdict { standstills, ..verdict }),
@@ -199,12 +255,31 @@ impl Run<'_> {
         }
     }
 
-    /// Plays on a test bed, compares the PCM, and shuts the test bed down.
-    fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: Prepared<'_>) -> Result<Verdict, PlaybackError> {
-        let sample_rate = self.test.sample_rate;
+    /// Starts the offline render at a rate, if it is not under way.
+    fn render_offline(&mut self, song: &Song, sample_rate: u32) -> Result<(), PlaybackError> {
+        if self.offline.as_ref().is_some_and(|offline| offline.sample_rate == sample_rate) {
+            return Ok(());
+        }
+        // One at another rate ends first: it writes the same file.
+        self.offline = None;
+        let rendering = render::start(&RenderOptions {
+            card: self.provisioned.artefacts.card.clone(),
+            events: self.folder.file(EVENTS),
+            out: self.folder.file(OFFLINE_WAV),
+            sample_rate,
+            frames: song.frames(sample_rate, self.test.tail_ms),
+            channel_groups: song.channel_groups(),
+            bank: self.test.card.bank.clone(),
+        })?;
+        self.offline = Some(Offline { rendering, sample_rate });
+        Ok(())
+    }
+
+    /// Plays on a test bed, judges, and shuts the test bed down.
+    fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared<'_>) -> Result<Verdict, PlaybackError> {
         let qemu = bed.session.health.machine.version().to_owned();
-        let played = self.play(bed, &prepared);
-        let Played { guest, device, driver_hash, pcm, events, statistics, card } = match played {
+        let played = self.play(bed, prepared);
+        let Played { guest, device, driver_hash, pcm, received, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
                 let error = bed.cause("play", error);
@@ -216,12 +291,13 @@ impl Run<'_> {
         };
 
         let judging = self.begin(Step::Judging);
-        let pcm = Pcm::from_bytes(&pcm, sample_rate);
-        let Rendered { summary, warnings: of_bank } = prepared.rendering.watch(|_, _| {})?;
-        for text in &of_bank {
-            self.observer.event(&Event::Warning { text: text.clone() });
+        if let Some(pcm) = &pcm {
+            pcm.write_wav(&self.folder.file("guest.wav"))?;
+            if let Some(out) = &self.test.out {
+                pcm.write_wav(out)?;
+            }
         }
-        let difference = self.compare(&pcm, &summary)?;
+        let judgement = self.judge(prepared, pcm.as_ref(), received.as_ref())?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
         let verdict_after = ended - prepared.started;
@@ -232,16 +308,14 @@ impl Run<'_> {
         self.end(Step::ShutDown, begun, Instant::now());
 
         Ok(Verdict {
-            bit_identical: difference.is_none(),
-            audible: pcm.peak() > 0,
-            difference,
+            judgement,
+            audible: pcm.as_ref().map(|pcm| pcm.peak() > 0),
             song: prepared.song.name.clone(),
             events,
-            frames: pcm.frames(),
-            sample_rate,
-            peak: pcm.peak(),
-            pcm_sha256: pcm.sha256(),
-            offline_sha256: summary.pcm_sha256,
+            frames: pcm.as_ref().map_or(0, Pcm::frames),
+            format: pcm.as_ref().map(|pcm| pcm.format),
+            peak: pcm.as_ref().map_or(0, Pcm::peak),
+            pcm_sha256: pcm.as_ref().map(Pcm::sha256),
             counters: statistics.into(),
             card,
             qemu,
@@ -258,13 +332,14 @@ impl Run<'_> {
             milliseconds: milliseconds(verdict_after),
             run_folder: self.folder.path().into(),
             standstills: Standstills::default(),
-            warnings: [prepared.song.notices.clone(), of_bank].concat(),
+            warnings: [prepared.song.notices.clone(), std::mem::take(&mut self.of_bank)].concat(),
+            findings: FindingsReport::default(),
             rules,
         })
     }
 
     /// Records what runs, before it has done anything.
-    fn record(&self, bed: &TestBed<'_>, frames: u64) -> Result<(), FileError> {
+    fn record(&self, bed: &TestBed<'_>, judge: &Judge) -> Result<(), FileError> {
         let Artefacts { card, nt_host, driver, .. } = &self.provisioned.artefacts;
         let processes = &bed.session.health;
         let record = Record {
@@ -275,8 +350,9 @@ impl Run<'_> {
             song: &self.test.song.name,
             events: self.test.song.events.len(),
             sample_rate: self.test.sample_rate,
-            frames,
+            judge: judge.name(),
             conditions: self.test.conditions,
+            policy: &self.test.policy,
             restarts: self.test.restarts,
             card: processes.device.command_line(),
             qemu: &processes.machine.command_line,
@@ -308,11 +384,20 @@ impl Run<'_> {
             bed.session.done("say how messages are cut", request)?;
         }
         let channel_groups = options.channel_group + self.test.song.channel_groups() - CHANNEL_GROUP;
-        let pin_options = PinOptions { midi_pin: options.midi_pin, channel_groups };
-        let pins = open_pins_with(&mut bed.session, &device, self.test.sample_rate, pin_options)?;
+        let pins = open_song_pins(
+            &mut bed.session,
+            &device,
+            PinOptions {
+                midi_pin: options.midi_pin,
+                channel_groups,
+                sample_rate: prepared.sample_rate,
+                without_wave: !prepared.judge.needs_pcm(),
+            },
+        )?;
+        let frames = self.accept_format(prepared, &pins)?;
         // A song's events are bounded by its file's size, which is below 4 GiB.
         let of_events = prepared.song.events.len() as u32;
-        let memory = StreamMemory::prepare(bed, &prepared.records, of_events, prepared.frames)?;
+        let memory = StreamMemory::prepare(bed, &prepared.records, of_events, frames)?;
         let streaming = Instant::now();
         self.end(Step::DriverStart, ready, streaming);
 
@@ -322,15 +407,28 @@ impl Run<'_> {
             Clock::Lockstep => Pace::Lockstep,
             Clock::Realtime => Pace::Realtime { lead_ms: self.test.lead_ms },
         };
-        let play = memory.play(&pins, self.test.quantum_frames, pace, options.delivery);
-        let played = bed.session.play(play)?;
+        let played = match pins.sounding() {
+            Some(pins) => bed.session.play(memory.play(&pins, self.test.quantum_frames, pace, options.delivery))?,
+            None => {
+                let tail = u64::from(self.test.tail_ms) * TICKS_A_SECOND / 1000;
+                let duration = prepared.song.end.saturating_add(tail);
+                bed.session.play_midi(memory.play_midi(pins.render, duration, pace, options.delivery))?
+            }
+        };
         drop(stalling);
-        let (frames, of_frames) = (played.frames, prepared.frames);
+        let of_frames = frames.map_or(0, |(frames, _)| frames);
         let (events, of_events) = (played.events, u64::from(of_events));
-        if (frames, events) != (of_frames, of_events) {
-            return Err(PlaybackError::Short { frames, of_frames, events, of_events });
+        if (played.frames, events) != (of_frames, of_events) {
+            return Err(PlaybackError::Short { frames: played.frames, of_frames, events, of_events });
         }
-        let pcm = memory.read_pcm(bed)?;
+        let pcm = match frames {
+            Some((_, format)) => Some(Pcm::from_bytes(&memory.read_pcm(bed)?, format)),
+            None => None,
+        };
+        let received = match &prepared.judge {
+            Judge::MidiBytes { .. } => Some(device::received(bed, &prepared.song.events)?),
+            _ => None,
+        };
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the card's session's.
         let card = bed.card().map(|card| {
@@ -345,20 +443,66 @@ impl Run<'_> {
         });
         pins.close(bed)?;
         memory.free(bed)?;
-        Ok(Played { guest, device: name, driver_hash, pcm, events, statistics: played.statistics, card })
+        Ok(Played { guest, device: name, driver_hash, pcm, received, events, statistics: played.statistics, card })
     }
 
-    /// Writes the WAV files and compares.
+    /// Checks that the judge can judge what the pins give. Returns the frames to render and their format, if there is PCM.
+    fn accept_format(
+        &mut self,
+        prepared: &Prepared<'_>,
+        pins: &SongPins,
+    ) -> Result<Option<(u64, PcmFormat)>, PlaybackError> {
+        let Some((_, format)) = pins.wave else { return Ok(None) };
+        if let Some(reference) = &prepared.reference {
+            reference.expect(format)?;
+        }
+        if prepared.judge == Judge::Offline {
+            if format != PcmFormat::of_card(format.sample_rate) {
+                return Err(PlaybackError::OfflineFormat(format));
+            }
+            self.render_offline(prepared.song, format.sample_rate)?;
+        }
+        Ok(Some((prepared.song.frames(format.sample_rate, self.test.tail_ms), format)))
+    }
+
+    /// Judges what was played.
+    fn judge(
+        &mut self,
+        prepared: &Prepared<'_>,
+        pcm: Option<&Pcm>,
+        received: Option<&Received>,
+    ) -> Result<Judgement, PlaybackError> {
+        Ok(match (&prepared.judge, pcm, received) {
+            (Judge::Offline, Some(pcm), _) => {
+                let Some(Offline { rendering, .. }) = self.offline.take() else { return Ok(Judgement::Plays) };
+                let Rendered { summary, warnings } = rendering.watch(|_, _| {})?;
+                for text in &warnings {
+                    self.observer.event(&Event::Warning { text: text.clone() });
+                }
+                self.of_bank = warnings;
+                let difference = self.compare(pcm, &summary)?;
+                Judgement::Offline { difference, offline_sha256: summary.pcm_sha256 }
+            }
+            (Judge::Reference { wav, tolerance }, Some(pcm), _) => {
+                let Some(reference) = &prepared.reference else { return Ok(Judgement::Plays) };
+                let comparison = reference.compare(pcm, *tolerance)?;
+                Judgement::Reference { reference: wav.clone(), tolerance: *tolerance, comparison }
+            }
+            (Judge::MidiBytes { tolerance_ms }, _, Some(received)) => {
+                // In lockstep events are handed over as fast as the driver takes them.
+                let timed = self.test.card.clock == Clock::Realtime;
+                Judgement::MidiBytes(compare_midi(&prepared.song.events, received, timed, *tolerance_ms))
+            }
+            _ => Judgement::Plays,
+        })
+    }
+
+    /// Compares with the offline render, whose file is removed where guest.wav holds the same.
     fn compare(&self, pcm: &Pcm, summary: &RenderSummary) -> Result<Option<Difference>, PlaybackError> {
         let offline_wav: &Path = &self.folder.file(OFFLINE_WAV);
-        pcm.write_wav(&self.folder.file("guest.wav"))?;
-        if let Some(out) = &self.test.out {
-            pcm.write_wav(out)?;
-        }
         let offline = Pcm::read_wav(offline_wav)?;
         let difference = difference(pcm, &offline);
         if difference.is_none() {
-            // guest.wav holds the same.
             std::fs::remove_file(offline_wav).map_err(FileError::own("remove", offline_wav))?;
         }
         if offline.sha256() != summary.pcm_sha256 {

@@ -7,7 +7,7 @@ use super::error::PlaybackError;
 use super::options::{LEAD_MS_DEFAULT, LEADS_BEFORE_SONG, TAIL_MS_DEFAULT};
 use crate::host::leftovers::Scratch;
 use crate::sound::midi::{Song, write_records};
-use crate::sound::pcm::{Difference, Pcm, difference};
+use crate::sound::pcm::{Difference, Pcm, PcmFormat, difference};
 use crate::sound::render::{self, RenderOptions};
 use crate::testbed::session::StartedDevice;
 use crate::testbed::{QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedError, open_pins};
@@ -109,7 +109,7 @@ fn try_while_streaming<T>(
     let device = started_device(bed)?;
     let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
     let events = song.events.len() as u32;
-    let memory = StreamMemory::prepare(bed, &write_records(&song.events), events, BEGINNING_FRAMES)?;
+    let memory = StreamMemory::prepare(bed, &write_records(&song.events), events, (BEGINNING_FRAMES, pins.format))?;
     bed.session.play_on(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
     let result = body(bed)?;
     for pin in [pins.render, pins.wave] {
@@ -130,9 +130,12 @@ fn started_device(bed: &TestBed<'_>) -> Result<StartedDevice, TestBedError> {
 fn play(bed: &mut TestBed<'_>, song: &Song, frames: u64, pace: Pace) -> Result<(Pcm, Statistics), PlaybackError> {
     let device = started_device(bed)?;
     let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
+    if pins.format != PcmFormat::of_card(SAMPLE_RATE) {
+        return Err(PlaybackError::OfflineFormat(pins.format));
+    }
     // A song's events are bounded by its file's size, which is below 4 GiB.
     let of_events = song.events.len() as u32;
-    let memory = StreamMemory::prepare(bed, &write_records(&song.events), of_events, frames)?;
+    let memory = StreamMemory::prepare(bed, &write_records(&song.events), of_events, (frames, pins.format))?;
     let played = bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, pace, Delivery::InOrder))?;
     if (played.frames, played.events) != (frames, u64::from(of_events)) {
         return Err(PlaybackError::Short {
@@ -142,7 +145,7 @@ fn play(bed: &mut TestBed<'_>, song: &Song, frames: u64, pace: Pace) -> Result<(
             of_events: of_events.into(),
         });
     }
-    let pcm = Pcm::from_bytes(&memory.read_pcm(bed)?, SAMPLE_RATE);
+    let pcm = Pcm::from_bytes(&memory.read_pcm(bed)?, pins.format);
     pins.close(bed)?;
     memory.free(bed)?;
     Ok((pcm, played.statistics))

@@ -7,12 +7,14 @@ use card_control::status::DriverErrorStatus;
 use guest_protocol::{RuleState, Statistics};
 use serde::Serialize;
 
+use super::judge::Judgement;
 use crate::event::Step;
 use crate::host::failure::Class;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
-use crate::sound::pcm::Difference;
+use crate::sound::pcm::PcmFormat;
 use crate::testbed::Choice;
+use crate::testbed::violations::FindingsReport;
 
 /// The driver image, in the file and in the guest.
 #[derive(Clone, Debug, Serialize)]
@@ -105,26 +107,22 @@ impl From<Status> for CardReport {
 /// The verdict of a playback test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// Whether the guest's PCM is the offline render, bit for bit.
-    pub bit_identical: bool,
-    /// Whether the PCM is not silence.
-    pub audible: bool,
-    /// The first difference.
-    pub difference: Option<Difference>,
+    /// What the judge found.
+    pub judgement: Judgement,
+    /// Whether the PCM is not silence; `None` where there is no PCM.
+    pub audible: Option<bool>,
     /// The name of the song.
     pub song: String,
     /// Events streamed.
     pub events: u64,
     /// Frames collected.
     pub frames: u64,
-    /// Sample rate in Hz.
-    pub sample_rate: u32,
+    /// The format of the PCM; `None` for a filter that gives none.
+    pub format: Option<PcmFormat>,
     /// Largest magnitude, 0 to 32768.
     pub peak: u16,
-    /// SHA-256 of the PCM.
-    pub pcm_sha256: String,
-    /// SHA-256 of the offline render's PCM.
-    pub offline_sha256: String,
+    /// SHA-256 of the PCM, where there is some.
+    pub pcm_sha256: Option<String>,
     /// The guest's counters.
     pub counters: Counters,
     /// The card's counters, and the errors of the driver that it found; `None` where the driver is for another device.
@@ -155,6 +153,9 @@ pub struct Verdict {
     /// What was left out of the song and of the bank, or has no effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What the guest found without stopping.
+    #[serde(skip_serializing_if = "FindingsReport::is_empty")]
+    pub findings: FindingsReport,
     /// The contract, and how often each of its rules was exercised.
     #[serde(skip)]
     pub rules: Vec<RuleState>,
@@ -165,12 +166,19 @@ impl Verdict {
     /// have run out.
     #[must_use]
     pub const fn class_of_failure(&self) -> Class {
-        if self.standstills.0.is_empty() { Class::TestFailed } else { Class::HostStalled }
+        if !self.findings.violations.is_empty() {
+            // As a bug check of the rule.
+            Class::GuestCrashed
+        } else if self.standstills.0.is_empty() {
+            Class::TestFailed
+        } else {
+            Class::HostStalled
+        }
     }
 
-    /// Tells whether the PCM is bit-identical and not silent.
+    /// Tells whether the judge accepts, what can sound does, and the guest went on after no violation.
     #[must_use]
-    pub const fn passed(&self) -> bool {
-        self.bit_identical && self.audible
+    pub fn passed(&self) -> bool {
+        self.judgement.passed() && self.audible != Some(false) && self.findings.violations.is_empty()
     }
 }

@@ -11,6 +11,7 @@ use crate::conformance::{Row, Verdict};
 use crate::event::TestResult;
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
+use crate::testbed::violations::FindingsReport;
 
 /// Writes a report as JUnit XML: a suite for each scenario and each of cargo's test runners, a case for each test
 /// and each rule of the contract.
@@ -43,10 +44,29 @@ fn junit(report: &Report) -> String {
     for row in report.contract.iter().flat_map(|contract| &contract.rows) {
         suite(&mut suites, "contract by rule").add_test_case(case_of_rule(row));
     }
+    for case in waivers(&report.findings()) {
+        suite(&mut suites, "waived rules").add_test_case(case);
+    }
     let mut junit = quick_junit::Report::new("dmus");
     junit.add_test_suites(suites);
     // Nothing of it depends on anything but the report, and there is no writer that could fail.
     junit.to_string().unwrap_or_default()
+}
+
+/// Returns a case for each finding of a waived rule, and for each waived rule that was not violated. They are skipped: they
+/// are neither a success nor a failure, and never silent.
+fn waivers(findings: &FindingsReport) -> Vec<TestCase> {
+    let case = |rule: u16, function: &str, message: &str, description: &str| {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type("waived").set_message(message).set_description(description);
+        TestCase::new(format!("rule {rule}{function}"), status)
+    };
+    let fired = findings.waived.iter().map(|row| {
+        let message = format!("waived: {}", row.reason.as_deref().unwrap_or_default());
+        case(row.rule.unwrap_or(0), &format!(" in {} at IRQL {}", row.function, row.irql), &message, &row.text())
+    });
+    let silent = findings.not_fired.iter().map(|waiver| case(waiver.rule, "", "waived, did not fire", &waiver.reason));
+    fired.chain(silent).collect()
 }
 
 /// Returns the suite of a name, which is added if there is none yet.
@@ -66,12 +86,12 @@ fn parts(name: &str) -> (&str, &str) {
     }
 }
 
-/// Returns the case of a rule of the contract. A rule that was not exercised, or cannot be checked, is skipped.
+/// Returns the case of a rule of the contract. A rule that is waived, was not exercised, or cannot be checked, is skipped.
 fn case_of_rule(row: &Row) -> TestCase {
     let mut status = match row.verdict {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Violated => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Verdict::NotExercised | Verdict::NotApplicable => TestCaseStatus::skipped(),
+        Verdict::Waived | Verdict::NotExercised | Verdict::NotApplicable => TestCaseStatus::skipped(),
     };
     if row.verdict != Verdict::Pass {
         status.set_type(row.verdict.name());
@@ -102,7 +122,8 @@ fn case_of(test: &TestRecord, name: &str) -> TestCase {
     let mut case = TestCase::new(name, status);
     case.set_time(Duration::from_secs_f64(test.milliseconds.max(0.0) / 1000.0));
     let folder = test.run_folder.as_ref().map(|folder| format!("run folder: {}\n", folder.display()));
-    case.set_system_out(format!("{}reproduce: {}", folder.unwrap_or_default(), test.reproduce));
+    let findings: String = test.findings.lines().into_iter().map(|line| line + "\n").collect();
+    case.set_system_out(format!("{findings}{}reproduce: {}", folder.unwrap_or_default(), test.reproduce));
     case
 }
 
@@ -110,6 +131,7 @@ fn case_of(test: &TestRecord, name: &str) -> TestCase {
 mod tests {
     use super::super::results::CountedTest;
     use super::*;
+    use crate::testbed::violations::{FindingRow, Waiver};
 
     fn record(name: &str, result: TestResult, class: Option<Class>, violations: &[&str]) -> TestRecord {
         TestRecord {
@@ -120,6 +142,7 @@ mod tests {
             milliseconds: 1500.0,
             pcm_sha256: None,
             seed: None,
+            findings: FindingsReport::default(),
             run_folder: None,
             reproduce: "cargo dmus run songs --case tide".into(),
         }
@@ -144,6 +167,27 @@ mod tests {
         let expected =
             [("dls-synth tests/midi.rs", 1, 0, 0), ("songs", 2, 1, 0), ("power", 1, 0, 1), ("harness", 1, 0, 0)];
         assert_eq!(suites, expected);
+        let waived = FindingRow {
+            rule: Some(33),
+            title: None,
+            function: "IMiniportDMus::NewStream".into(),
+            irql: 0,
+            count: 7,
+            message: "it succeeds".into(),
+            place: Some("my.sys+0x1".into()),
+            stack: Vec::new(),
+            reason: Some("one stream".into()),
+        };
+        let mut with_waiver = record("songs [waived]", TestResult::Passed, None, &[]);
+        with_waiver.findings.waived.push(waived);
+        with_waiver.findings.not_fired.push(Waiver { rule: 57, reason: "no input".into() });
+        let mut lenient = Report::default();
+        lenient.add(with_waiver);
+        let shown = junit(&lenient);
+        for part in ["waived rules", "rule 33 in IMiniportDMus::NewStream at IRQL 0", "waived: one stream", "7 times"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(shown.contains("rule 57") && shown.contains("waived, did not fire"), "{shown}");
         assert!(text.contains("peak &lt; 100 &amp; silent") && text.contains("--case tide"), "{text}");
     }
 }

@@ -11,6 +11,7 @@ use crate::conformance::{Contract, Repeats};
 use crate::event::TestResult;
 use crate::host::failure::Class;
 use crate::kills::KillsReport;
+use crate::testbed::violations::FindingsReport;
 
 /// The result of one test.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +31,9 @@ pub struct TestRecord {
     /// The seed of the delays, where there were some, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<String>,
+    /// What the guests found without stopping: violations of waived rules, violations after which they went on, notes.
+    #[serde(skip_serializing_if = "FindingsReport::is_empty")]
+    pub findings: FindingsReport,
     /// The run folder.
     pub run_folder: Option<PathBuf>,
     /// The command that runs the test again.
@@ -48,6 +52,7 @@ impl TestRecord {
             milliseconds: row.milliseconds,
             pcm_sha256: None,
             seed: None,
+            findings: FindingsReport::default(),
             run_folder: Some(folder.into()),
             reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
         }
@@ -149,6 +154,14 @@ impl Report {
         self.variants.extend(other.variants);
     }
 
+    /// Returns what the guests of all tests found without stopping.
+    #[must_use]
+    pub fn findings(&self) -> FindingsReport {
+        let mut all = FindingsReport::default();
+        self.tests.iter().for_each(|test| all.add(test.findings.clone()));
+        all
+    }
+
     /// Returns the class of the failures: their own if they agree, else [`Class::TestFailed`].
     #[must_use]
     pub fn class(&self) -> Option<Class> {
@@ -175,6 +188,7 @@ mod tests {
             milliseconds: 0.0,
             pcm_sha256: None,
             seed: None,
+            findings: FindingsReport::default(),
             run_folder: None,
             reproduce: String::new(),
         }

@@ -97,6 +97,10 @@ impl Observer for Terminal {
                 let percent = frames * 100 / (*of_frames).max(1);
                 self.now(format!("{}streaming: {percent} % of the frames, {events} events", self.prefix()));
             }
+            Event::Finding { kind, rule, function, irql, message } => {
+                let rule = rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
+                self.line(&format!("{kind}{rule}: {message} (in {function}, at IRQL {irql})"));
+            }
             Event::Note { text } => self.line(text),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
             Event::TestBegun { name } => {

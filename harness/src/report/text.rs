@@ -10,7 +10,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, Verdict};
-use crate::sound::pcm::Difference;
+use crate::sound::pcm::PcmFormat;
 use crate::testbed::HOST_STALLED_REMEDY;
 
 /// Returns a report's tables and, as the last line, its [summary].
@@ -41,6 +41,10 @@ pub fn report_text(report: &Report) -> String {
             vec![verdict.to_owned(), row.variant.clone(), row.expected.clone(), row.fired.clone()]
         });
         parts.push(table(&["", "variant", "expected", "fired"], &[], rows));
+    }
+    // Those of the contract are with its table.
+    if report.contract.is_none() {
+        parts.extend(report.findings().lines());
     }
     parts.push(summary(report));
     parts.join("\n")
@@ -129,10 +133,17 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     lines.add("", format!("the guest loaded {}: the same", verdict.driver.sha256_in_guest));
     lines.add("song", format!("{}: {} events streamed", verdict.song, verdict.events));
     lines.add("interrupts", verdict.counters.interrupts);
-    let seconds = verdict.frames as f64 / f64::from(verdict.sample_rate);
-    lines.add("frames", format!("{} ({seconds:.2} s at {} Hz)", verdict.frames, verdict.sample_rate));
-    lines.add("peak", format!("{} ({decibels:.1} dBFS)", verdict.peak));
-    lines.add("pcm", &verdict.pcm_sha256);
+    match (verdict.format, &verdict.pcm_sha256) {
+        (Some(format), Some(hash)) => {
+            let seconds = verdict.frames as f64 / f64::from(format.sample_rate);
+            let usual = format == PcmFormat::of_card(format.sample_rate);
+            let format = if usual { format!("{} Hz", format.sample_rate) } else { format.to_string() };
+            lines.add("frames", format!("{} ({seconds:.2} s at {format})", verdict.frames));
+            lines.add("peak", format!("{} ({decibels:.1} dBFS)", verdict.peak));
+            lines.add("pcm", hash);
+        }
+        _ => lines.add("pcm", "none: no filter of the driver gives PCM"),
+    }
     if let Some(card) = &verdict.card {
         let counted = &card.counters;
         lines.add(
@@ -159,29 +170,27 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
         lines.add("reproduce", reproduce);
         return lines.0.join("\n");
     }
-    match verdict.difference {
-        None if verdict.audible => lines.add("verdict", "bit-identical to the offline render"),
-        None => lines.add("verdict", "FAILED: bit-identical to the offline render, but silent"),
-        Some(difference) => {
-            lines.add("verdict", format!("FAILED: {}", difference_text(difference)));
-            lines.add("", "guest.wav and offline.wav are in the run folder");
+    for line in verdict.findings.lines() {
+        lines.0.push(line);
+    }
+    let text = verdict.judgement.text();
+    let violations = verdict.findings.violations.len();
+    match verdict.judgement.passed() {
+        true if violations > 0 => {
+            lines.add("verdict", format!("FAILED: {violations} violations were noted, and {text}"));
+            lines.add("reproduce", reproduce);
+        }
+        true if verdict.audible == Some(false) => lines.add("verdict", format!("FAILED: {text}, but silent")),
+        true => lines.add("verdict", text),
+        false => {
+            lines.add("verdict", format!("FAILED: {text}"));
+            if verdict.judgement.bit_identical().is_some() {
+                lines.add("", "guest.wav and offline.wav are in the run folder");
+            }
             lines.add("reproduce", reproduce);
         }
     }
     lines.0.join("\n")
-}
-
-fn difference_text(difference: Difference) -> String {
-    let sample = |sample: Option<i16>| sample.map_or_else(|| "nothing".into(), |value| value.to_string());
-    format!(
-        "differs from the offline render from frame {}, channel {} on (guest {}, offline {}); {} samples differ, by at most {}",
-        difference.frame,
-        difference.channel,
-        sample(difference.guest),
-        sample(difference.offline),
-        difference.samples,
-        difference.largest
-    )
 }
 
 /// Returns what failed in a playback test without a verdict: the ends of the logs, the error, its remedy, and how to repeat it.

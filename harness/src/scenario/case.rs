@@ -39,8 +39,8 @@ pub struct Case {
     pub render_block: Option<u32>,
     /// The card's bank.
     pub bank: Option<PathBuf>,
-    /// Frames a second.
-    pub sample_rate: u32,
+    /// Frames a second; without, the pin's data ranges decide.
+    pub sample_rate: Option<u32>,
     /// Frames of a request to the wave stream.
     pub quantum: u32,
     /// Silence after the song, in milliseconds.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use card_control::Clock;
 use serde::Deserialize;
-use toml::Spanned;
+use toml::{Spanned, Value};
 
 use super::expect::Expectations;
+use super::waive_table::WaiveTable;
 use crate::machine::conditions::Interrupts;
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
 use crate::testbed::QUANTUM_DEFAULT;
@@ -63,6 +64,11 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) stall: Vec<Spanned<Stall>>,
     #[serde(default)]
+    pub(super) waive: Vec<WaiveTable>,
+    #[serde(default)]
+    pub(super) keep_going: bool,
+    pub(super) judge: Option<Spanned<Value>>,
+    #[serde(default)]
     pub(super) expect: Expectations,
 }
 
@@ -114,7 +120,7 @@ pub(super) struct DeviceTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StreamTable {
-    pub(super) sample_rate: u32,
+    pub(super) sample_rate: Option<u32>,
     pub(super) quantum: u32,
     pub(super) tail_ms: u32,
     pub(super) lead_ms: u32,
@@ -122,7 +128,7 @@ pub(super) struct StreamTable {
 
 impl Default for StreamTable {
     fn default() -> Self {
-        Self { sample_rate: 48_000, quantum: QUANTUM_DEFAULT, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
+        Self { sample_rate: None, quantum: QUANTUM_DEFAULT, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::host::failure::Diagnosed;
 use crate::playback::{CardReport, PlaybackFailure, Verdict};
 use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
+use crate::testbed::violations::FindingsReport;
 
 /// The end that a scenario expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -114,6 +115,9 @@ pub struct Expectations {
     pub diagnoses: Range,
     /// The bug check of an [`Outcome::GuestCrashed`].
     pub bug_check: Option<ExpectedBugCheck>,
+    /// The rules whose violations do not stop the guest and are noted, because they are waived or the guest keeps going:
+    /// exactly these.
+    pub noted: Option<Vec<u16>>,
 }
 
 impl Default for Expectations {
@@ -135,6 +139,7 @@ impl Default for Expectations {
             // A driver in which the card finds errors is wrong, even if the PCM is right.
             diagnoses: Range { min: None, max: Some(0) },
             bug_check: None,
+            noted: None,
         }
     }
 }
@@ -150,28 +155,20 @@ impl Expectations {
         if self.outcome != Outcome::Played {
             found.push(format!("it played to its end, expected {}", self.outcome.name()));
         }
-        if self.bit_identical
-            && let Some(difference) = verdict.difference
-        {
-            found.push(format!(
-                "the PCM differs from the offline render at frame {}, channel {} (guest {:?}, offline {:?}; {} samples, \
-                 by at most {})",
-                difference.frame,
-                difference.channel,
-                difference.guest,
-                difference.offline,
-                difference.samples,
-                difference.largest
-            ));
+        // What has no expectation of its own must satisfy its judge.
+        if !verdict.judgement.passed() && (self.bit_identical || verdict.judgement.bit_identical().is_none()) {
+            found.push(format!("the judge refuses it: {}", verdict.judgement.text()));
         }
-        if self.audible && !verdict.audible {
+        if self.audible && verdict.audible == Some(false) {
             found.push("the PCM is silent".into());
         }
         if let Some(hash) = &self.pcm_sha256
-            && *hash != verdict.pcm_sha256
+            && verdict.pcm_sha256.as_ref() != Some(hash)
         {
-            found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
+            let is = verdict.pcm_sha256.as_deref().unwrap_or("no PCM");
+            found.push(format!("pcm_sha256: {is}, expected {hash}"));
         }
+        found.extend(self.unexpected_findings(&verdict.findings));
         if let Some(card) = &verdict.card {
             found.extend(self.violations_of_card(card));
         }
@@ -209,6 +206,18 @@ impl Expectations {
             .flatten(),
         );
         found
+    }
+
+    /// Lists what was noted and is not expected: without an expectation, every violation after which the guest went on.
+    fn unexpected_findings(&self, findings: &FindingsReport) -> Vec<String> {
+        let Some(expected) = &self.noted else {
+            return findings.violations.iter().map(|row| format!("violated, and went on: {}", row.text())).collect();
+        };
+        let rows = || findings.violations.iter().chain(&findings.waived);
+        let other = rows().filter(|row| row.rule.is_none_or(|rule| !expected.contains(&rule)));
+        let missing = expected.iter().filter(|rule| !rows().any(|row| row.rule == Some(**rule)));
+        let missing = missing.map(|rule| format!("noted: no violation of rule {rule}"));
+        other.map(|row| format!("noted and not expected: {}", row.text())).chain(missing).collect()
     }
 
     /// Lists what does not hold of a result without a verdict; nothing where the failure is the expected one.
@@ -249,9 +258,15 @@ mod tests {
 
     use super::*;
     use crate::host::standstill::{Standstill, Standstills, Who};
+    use crate::testbed::violations::FindingRow;
 
     fn failure(error: SessionError) -> PlaybackFailure {
-        PlaybackFailure { error: error.into(), evidence: String::new(), run_folder: "x".into() }
+        PlaybackFailure {
+            error: error.into(),
+            evidence: String::new(),
+            findings: FindingsReport::default(),
+            run_folder: "x".into(),
+        }
     }
 
     #[test]
@@ -269,6 +284,31 @@ mod tests {
         assert_eq!(host.violations_of_failure(&stalled()), Vec::<String>::new());
         let played = Expectations::default().violations_of_failure(&stalled());
         assert!(played[0].starts_with("the host stalled 9000 ms"), "{played:?}");
+    }
+
+    #[test]
+    fn expects_the_noted_violations_and_no_others() {
+        let row = |rule| FindingRow {
+            rule,
+            title: None,
+            function: "f".into(),
+            irql: 0,
+            count: 1,
+            message: "m".into(),
+            place: None,
+            stack: Vec::new(),
+            reason: None,
+        };
+        let findings =
+            FindingsReport { violations: vec![row(Some(5))], waived: vec![row(Some(40))], ..FindingsReport::default() };
+        let noted = |rules: &[u16]| Expectations { noted: Some(rules.to_vec()), ..Expectations::default() };
+        assert_eq!(noted(&[40, 5]).unexpected_findings(&findings), Vec::<String>::new());
+        assert!(noted(&[5]).unexpected_findings(&findings)[0].starts_with("noted and not expected: rule 40"));
+        assert_eq!(noted(&[5, 40, 7]).unexpected_findings(&findings), ["noted: no violation of rule 7"]);
+        let unnamed = FindingsReport { violations: vec![row(None)], ..FindingsReport::default() };
+        assert_eq!(noted(&[]).unexpected_findings(&unnamed).len(), 1);
+        let without = Expectations::default().unexpected_findings(&findings);
+        assert_eq!(without.len(), 1, "a waived rule fails no test: {without:?}");
     }
 
     #[test]

@@ -9,14 +9,18 @@ use super::case::Case;
 use super::device::{ScenarioDevice, device};
 use super::document::{CppDriver, Document, Guest, MachineTable, TestKind};
 use super::expect::{Expectations, Outcome};
+use super::judge_table;
 use super::malformed::{ScenarioError, Source};
 use super::matrix::cases;
 use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
+use super::waive_table;
 use crate::event::Step;
 use crate::host::file_error::FileError;
 use crate::machine::Device;
 use crate::playback::Kill;
+use crate::playback::judge::Judge;
 use crate::testbed::stall::Stall;
+use crate::testbed::violations::ViolationPolicy;
 use crate::{alloc_faults, conformance};
 
 /// Longest stall of a scenario: a typing error must not keep a run for hours.
@@ -52,6 +56,12 @@ pub struct Scenario {
     pub machine: MachineTable,
     /// The product of its matrix, at least one.
     pub cases: Vec<Case>,
+    /// Which violations do not stop the guest.
+    pub policy: ViolationPolicy,
+    /// Frames a second of a test that is no playback test; without, the pins' data ranges decide.
+    pub sample_rate: Option<u32>,
+    /// What decides whether a song was played right; without, what fits the device.
+    pub judge: Option<Judge>,
     /// The expectations of each case.
     pub expect: Expectations,
 }
@@ -138,6 +148,19 @@ impl Scenario {
             return Err(file.error(stall.span(), &message));
         }
         let ScenarioDevice { device, notices } = device(file, folder, &document)?;
+        let policy = waive_table::policy(file, &document.waive, document.keep_going)?;
+        if !policy.is_strict() && document.test == Some(TestKind::Kills) {
+            let message = "a test of kills judges no driver: there is nothing to waive or to go on after";
+            return Err(file.error_at_key("kills", message));
+        }
+        if document.cpp_driver == Some(CppDriver::Broken) && document.keep_going {
+            return Err(file.error_at_key("keep_going", "a broken driver must be stopped: it is not to keep going"));
+        }
+        let judge = judge_table::read(file, folder, document.judge.as_ref())?;
+        if document.expect.noted.is_some() && policy.is_strict() {
+            let message = "noted expects violations that do not stop the guest: waive rules, or keep_going = true";
+            return Err(file.error_at_key("noted", message));
+        }
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -151,6 +174,9 @@ impl Scenario {
             stalls: document.stall.into_iter().map(Spanned::into_inner).collect(),
             machine: document.machine,
             cases,
+            policy,
+            sample_rate: document.stream.sample_rate,
+            judge,
             expect: document.expect,
         })
     }
@@ -258,6 +284,25 @@ mod tests {
         for wrong in ["test = 'contract'\nrounds = 1", "test = 'stress'\nrounds = 0", "[machine]\nprocessors = 3"] {
             let error = parse(&format!("title = 't'\n{wrong}")).unwrap_err().to_string();
             assert!(error.contains("x.toml:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_waiver_names_a_rule_that_there_is_and_a_reason() {
+        let waive = |rule: &str, reason: &str| format!("title = 't'\n[[waive]]\nrule = {rule}\nreason = '{reason}'\n");
+        let scenario = parse(&waive("33", "one stream")).unwrap();
+        assert_eq!(scenario.policy.waived[&33], "one stream");
+        assert!(!scenario.policy.keep_going && parse("title = 't'\nkeep_going = true").unwrap().policy.keep_going);
+        for (text, line, part) in [
+            (waive("700", "x"), 3, "there is no rule 700: the NT host has 1 to 83, 101 to "),
+            (waive("33", " "), 4, "a waiver says why"),
+            (waive("33", "a") + "[[waive]]\nrule = 33\nreason = 'b'\n", 6, "rule 33 is waived twice"),
+            ("title = 't'\n[[waive]]\nrule = 33\n".into(), 2, "missing field `reason`"),
+            ("title = 't'\ntest = 'kills'\nkeep_going = true".into(), 2, "nothing to waive"),
+            ("title = 't'\n[expect]\nnoted = [33]".into(), 3, "keep_going = true"),
+        ] {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("x.toml:{line}:")) && error.contains(part), "{text}: {error}");
         }
     }
 

@@ -16,6 +16,7 @@ use crate::report::{Report, TestRecord};
 use crate::sound::songs;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::violations::{FindingsReport, ViolationPolicy};
 
 /// Runs a test of a kind once for each seed; its rows are in the report.
 ///
@@ -28,6 +29,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
     if !context.filter.is_none_or(|filter| scenario.has_case(filter)) {
         return Ok(report);
     }
+    let policy = context.overrides.policy(scenario);
     for conditions in context.overrides.conditions(scenario, 0) {
         let begun = Instant::now();
         let name = context.overrides.name(scenario.name.clone(), conditions);
@@ -41,6 +43,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
             milliseconds: 0.0,
             pcm_sha256: None,
             seed: conditions.seed_text(),
+            findings: FindingsReport::default(),
             run_folder: None,
         };
         let built = scenario.cases.first().map_or(Ok(None), |case| driver::build(case, context.workspace));
@@ -49,7 +52,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                 (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
             }
             Ok(provisioned) if kind == TestKind::LowResources => {
-                run_low_resources(&provisioned, part, context, &mut test, &mut report)?;
+                run_low_resources(&provisioned, part, (context, &policy), &mut test, &mut report)?;
             }
             Ok(provisioned) if kind == TestKind::Kills => {
                 let count = context.overrides.count.unwrap_or(scenario.rounds);
@@ -80,6 +83,9 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                     timeout: context.timeout,
                     filter: part,
                     conditions,
+                    policy: &policy,
+                    sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
+                    judge: context.overrides.judge(scenario),
                     rounds: scenario.rounds,
                     reproduce: test.reproduce.clone(),
                     observer: context.observer,
@@ -122,6 +128,7 @@ fn run_contract(
         test.result = TestResult::Failed;
         test.class = Some(found.class.unwrap_or(Class::TestFailed));
     }
+    test.findings = found.findings.clone();
     report.run_folders.extend(found.run_folders.clone());
     report.contract = Some(found);
     Ok(())
@@ -131,7 +138,7 @@ fn run_contract(
 fn run_low_resources(
     provisioned: &Provisioned,
     part: Option<&str>,
-    context: &Context<'_>,
+    (context, policy): (&Context<'_>, &ViolationPolicy),
     test: &mut TestRecord,
     report: &mut Report,
 ) -> Result<(), RunError> {
@@ -140,11 +147,14 @@ fn run_low_resources(
     let faults = AllocFaults {
         song: songs::ALL[0].song()?,
         timeout: context.timeout,
+        policy: policy.clone(),
+        sample_rate: context.overrides.sample_rate,
         only: part.and_then(|part| alloc_faults::read_stack(part).ok()),
     };
     match alloc_faults::run(&faults, provisioned, &folder, context.observer) {
         Ok(found) => {
             test.violations = found.complaints();
+            test.findings = found.findings.clone();
             if !test.violations.is_empty() {
                 (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
             }

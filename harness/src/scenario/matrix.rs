@@ -75,7 +75,8 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         let (value, text) = spanned(value);
         (Some(value), text)
     });
-    let rate_axis = dimension("sample_rate", &matrix.sample_rate, stream.sample_rate, |rate| (*rate, rate.to_string()));
+    let rate_axis =
+        dimension("sample_rate", &matrix.sample_rate, stream.sample_rate, |rate| (Some(*rate), rate.to_string()));
     let quantum_axis = dimension("quantum", &matrix.quantum, stream.quantum, spanned);
     let repeats: Vec<u32> = (1..=matrix.repeat.as_ref().map_or(0, |repeat| *repeat.get_ref())).collect();
     let repeat_axis = dimension("repeat", &repeats, 0, |number| (*number, number.to_string()));

@@ -8,6 +8,7 @@ mod driver;
 mod error;
 mod expect;
 mod file;
+mod judge_table;
 mod kinds;
 mod malformed;
 mod matrix;
@@ -17,6 +18,7 @@ mod run;
 pub mod suite;
 mod variant;
 mod variant_table;
+mod waive_table;
 
 pub use case::{BuiltDriver, Case, SongSource};
 pub use context::Context;

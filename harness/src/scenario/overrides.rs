@@ -6,6 +6,8 @@ use super::document::MachineTable;
 use super::file::Scenario;
 use crate::machine::Device;
 use crate::machine::conditions::Conditions;
+use crate::playback::judge::Judge;
+use crate::testbed::violations::ViolationPolicy;
 
 /// Options of the command line that replace those of a scenario.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,12 @@ pub struct Overrides {
     pub device: Device,
     /// The options of the device, with a space before each, for the reproduce line.
     pub device_options: String,
+    /// Violations that do not stop the guest, beside the scenario's.
+    pub policy: ViolationPolicy,
+    /// Frames a second, instead of the scenario's.
+    pub sample_rate: Option<u32>,
+    /// What decides whether a song was played right, instead of the scenario's.
+    pub judge: Option<Judge>,
 }
 
 impl Overrides {
@@ -44,6 +52,16 @@ impl Overrides {
         self.seeds.iter().map(|&seed| Conditions { seed: Some(seed), ..own }).collect()
     }
 
+    /// Returns which violations do not stop the guests of a scenario.
+    pub(super) fn policy(&self, scenario: &Scenario) -> ViolationPolicy {
+        scenario.policy.clone().and(&self.policy)
+    }
+
+    /// Returns what judges the songs of a scenario.
+    pub(super) fn judge<'a>(&'a self, scenario: &'a Scenario) -> Option<&'a Judge> {
+        self.judge.as_ref().or(scenario.judge.as_ref())
+    }
+
     /// Returns a test's name: with its seed, where the command line names seeds.
     pub(super) fn name(&self, test: String, conditions: Conditions) -> String {
         match conditions.seed_text().filter(|_| !self.seeds.is_empty()) {
@@ -60,6 +78,23 @@ impl Overrides {
         // The scenario's own conditions need no option.
         let conditions =
             if self.seeds.is_empty() && self.processors.is_none() { String::new() } else { conditions.arguments() };
-        format!("cargo dmus run {}{case}{driver}{}{conditions}", scenario.path.display(), self.device_options)
+        // Those of the scenario need no option either.
+        let policy = self.policy.arguments();
+        let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
+        let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
+            Judge::Reference { wav, tolerance } if tolerance.is_exact() && tolerance.offset == 0 => {
+                format!(" --reference '{}'", wav.display())
+            }
+            Judge::Reference { wav, tolerance } => {
+                let tolerance = tolerance.to_string().replace("equal samples,", "");
+                format!(" --reference '{}' --tolerance {tolerance}", wav.display())
+            }
+            other => format!(" --judge {}", other.name()),
+        });
+        format!(
+            "cargo dmus run {}{case}{driver}{}{conditions}{policy}{rate}{judge}",
+            scenario.path.display(),
+            self.device_options
+        )
     }
 }

@@ -20,6 +20,7 @@ use crate::report::{Report, TestRecord};
 use crate::sound::song_file::SongFile;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::violations::FindingsReport;
 
 /// Runs every case that the filter names.
 ///
@@ -56,6 +57,7 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
                     milliseconds,
                     pcm_sha256: None,
                     seed: None,
+                    findings: FindingsReport::default(),
                     run_folder: None,
                     reproduce,
                 });
@@ -64,7 +66,8 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
         };
         let provisioned = driver::provisioned_with(scenario, built.as_ref(), context);
         if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
-            let variant = VariantProbe { case, probe, provisioned: &provisioned, conditions, name, reproduce };
+            let policy = &context.overrides.policy(scenario);
+            let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, name, reproduce };
             variant.run(&mut report, context)?;
             continue;
         }
@@ -77,6 +80,10 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
             milliseconds: 0.0,
             pcm_sha256: None,
             seed: conditions.seed_text(),
+            findings: match &result {
+                Ok(verdict) => verdict.findings.clone(),
+                Err(failure) => failure.findings.clone(),
+            },
             run_folder: Some(folder.path().into()),
             reproduce,
         };
@@ -93,7 +100,8 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
         }
         report.variants.extend(variant::row(case, &result, &test));
         test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-        let mut detail = test.violations.join("\n");
+        let findings = test.findings.lines();
+        let mut detail = test.violations.iter().chain(&findings).cloned().collect::<Vec<_>>().join("\n");
         if test.result == TestResult::Failed
             && let Err(failure) = &result
         {
@@ -168,7 +176,9 @@ fn play(
     }
     let playback = PlaybackTest {
         card: CardOptions { clock: case.clock, bank, render_block: case.render_block },
-        sample_rate: case.sample_rate,
+        sample_rate: context.overrides.sample_rate.or(case.sample_rate),
+        judge: context.overrides.judge(scenario).cloned(),
+        policy: context.overrides.policy(scenario),
         quantum_frames: case.quantum,
         tail_ms: case.tail_ms,
         lead_ms: case.lead_ms,
@@ -192,14 +202,15 @@ fn judge(
     match result {
         Ok(verdict) => {
             test.violations = expect.violations(verdict);
-            test.pcm_sha256 = Some(verdict.pcm_sha256.clone());
+            test.pcm_sha256.clone_from(&verdict.pcm_sha256);
             if expect.same_pcm {
-                match first_pcm {
-                    Some((name, hash)) if *hash != verdict.pcm_sha256 => {
-                        test.violations.push(format!("its PCM {} is not that of {name}, {hash}", verdict.pcm_sha256));
+                match (&*first_pcm, &verdict.pcm_sha256) {
+                    (_, None) => test.violations.push("same_pcm compares PCM, and there is none".into()),
+                    (Some((name, hash)), Some(own)) if hash != own => {
+                        test.violations.push(format!("its PCM {own} is not that of {name}, {hash}"));
                     }
-                    Some(_) => {}
-                    None => *first_pcm = Some((test.name.clone(), verdict.pcm_sha256.clone())),
+                    (Some(_), Some(_)) => {}
+                    (None, Some(own)) => *first_pcm = Some((test.name.clone(), own.clone())),
                 }
             }
             if !test.violations.is_empty() {

@@ -18,6 +18,7 @@ use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::report::{CountedTest, HOSTILE_DRIVER, Report, TestRecord};
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::violations::FindingsReport;
 use crate::testbed::{Provisioned, TestBedError};
 
 /// The folder of the scenarios, from the workspace's root.
@@ -150,6 +151,7 @@ impl Suite<'_> {
             milliseconds,
             pcm_sha256: None,
             seed: None,
+            findings: FindingsReport::default(),
             run_folder: None,
             reproduce: "cargo dmus test".into(),
         });

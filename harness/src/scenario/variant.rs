@@ -12,10 +12,12 @@ use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackError, PlaybackFailure, Verdict};
 use crate::report::{Report, TestRecord, VariantRow};
 use crate::testbed::session::SessionError;
+use crate::testbed::violations::ViolationPolicy;
 use crate::testbed::{Provisioned, TestBedError};
 
 /// A variant that a probe shows: a broken one must violate its own rule and no other, one that passes none.
 pub(super) struct VariantProbe<'a> {
+    pub(super) policy: &'a ViolationPolicy,
     pub(super) case: &'a Case,
     pub(super) probe: &'a str,
     pub(super) provisioned: &'a Provisioned,
@@ -31,13 +33,16 @@ impl VariantProbe<'_> {
     /// An interruption, or a run folder that cannot be created.
     pub(super) fn run(self, report: &mut Report, context: &Context<'_>) -> Result<(), RunError> {
         let begun = Instant::now();
-        let Self { case, probe, provisioned, conditions, name, reproduce } = self;
+        let Self { policy, case, probe, provisioned, conditions, name, reproduce } = self;
         let found = conformance::run_probes(&conformance::Context {
             workspace: context.workspace,
             provisioned,
             timeout: context.timeout,
             filter: Some(probe),
             conditions,
+            policy,
+            sample_rate: None,
+            judge: None,
             rounds: 0,
             reproduce: reproduce.clone(),
             observer: &Silent,
@@ -76,6 +81,7 @@ impl VariantProbe<'_> {
             milliseconds,
             pcm_sha256: None,
             seed: conditions.seed_text(),
+            findings: found.findings.clone(),
             run_folder: found.run_folders.first().cloned(),
             reproduce,
         });

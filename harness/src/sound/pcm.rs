@@ -1,5 +1,6 @@
 //! PCM of a guest or of an offline render, and the comparison of both, bit for bit.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -7,30 +8,69 @@ use serde::Serialize;
 use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
 
-/// Audio channels of every stream that the harness opens.
+/// Audio channels of the project's card.
 pub const CHANNELS: u16 = 2;
 
-/// Bits of a sample.
+/// Bits of a sample of the project's card.
 pub const BITS: u16 = 16;
 
-/// Bytes of a frame.
+/// Bytes of a frame of the project's card.
 pub const FRAME_BYTES: u64 = CHANNELS as u64 * BITS as u64 / 8;
 
-/// 16-bit PCM, interleaved.
+/// Bits of the other samples that the harness reads: unsigned bytes.
+const BYTE_BITS: u16 = 8;
+
+/// The format of PCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PcmFormat {
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Audio channels, 1 or 2.
+    pub channels: u16,
+    /// Bits of a sample, 8 or 16.
+    pub bits: u16,
+}
+
+impl PcmFormat {
+    /// Returns the format of the project's card at a rate.
+    #[must_use]
+    pub const fn of_card(sample_rate: u32) -> Self {
+        Self { sample_rate, channels: CHANNELS, bits: BITS }
+    }
+
+    /// Returns the bytes of a frame.
+    #[must_use]
+    pub const fn frame_bytes(self) -> u64 {
+        self.channels as u64 * (self.bits as u64).div_ceil(8)
+    }
+}
+
+impl fmt::Display for PcmFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.channels == 1 { "" } else { "s" };
+        write!(f, "{} Hz, {} channel{plural}, {} bits", self.sample_rate, self.channels, self.bits)
+    }
+}
+
+/// PCM, interleaved. Samples of 8 bits are widened to 16.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pcm {
-    /// Samples, [`CHANNELS`] a frame.
+    /// Samples, as many a frame as there are channels.
     pub samples: Vec<i16>,
-    /// Sample rate in Hz.
-    pub sample_rate: u32,
+    /// The format in the guest, or in the file.
+    pub format: PcmFormat,
 }
 
 impl Pcm {
-    /// Reads bytes as they are in guest memory, little-endian.
+    /// Reads bytes as they are in guest memory: little-endian, or unsigned bytes.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8], sample_rate: u32) -> Self {
-        let samples = bytes.as_chunks::<2>().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
-        Self { samples, sample_rate }
+    pub fn from_bytes(bytes: &[u8], format: PcmFormat) -> Self {
+        let samples = if format.bits == BYTE_BITS {
+            bytes.iter().map(|&byte| (i16::from(byte) - 128) << 8).collect()
+        } else {
+            bytes.as_chunks::<2>().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
+        };
+        Self { samples, format }
     }
 
     /// Reads a WAV file.
@@ -46,7 +86,7 @@ impl Pcm {
             return Err(FileError::own("read", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
         }
         let samples = reader.samples().collect::<Result<_, _>>().map_err(fail)?;
-        Ok(Self { samples, sample_rate: spec.sample_rate })
+        Ok(Self { samples, format: PcmFormat::of_card(spec.sample_rate) })
     }
 
     /// Writes a WAV file.
@@ -55,13 +95,17 @@ impl Pcm {
     /// [`FileError`] where the file cannot be written.
     pub fn write_wav(&self, path: &Path) -> Result<(), FileError> {
         let fail = |error: hound::Error| FileError::own("write", path)(to_io(error));
-        let spec = hound::WavSpec {
-            channels: CHANNELS,
-            sample_rate: self.sample_rate,
-            bits_per_sample: BITS,
-            sample_format: hound::SampleFormat::Int,
-        };
+        let PcmFormat { sample_rate, channels, bits } = self.format;
+        let spec =
+            hound::WavSpec { channels, sample_rate, bits_per_sample: bits, sample_format: hound::SampleFormat::Int };
         let mut writer = hound::WavWriter::create(path, spec).map_err(fail)?;
+        if bits == BYTE_BITS {
+            for sample in &self.samples {
+                // The upper byte is the sample.
+                writer.write_sample((*sample >> 8) as i8).map_err(fail)?;
+            }
+            return writer.finalize().map_err(fail);
+        }
         let mut samples = writer.get_i16_writer(self.samples.len() as u32);
         for sample in &self.samples {
             samples.write_sample(*sample);
@@ -73,7 +117,7 @@ impl Pcm {
     /// Returns the number of frames.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.samples.len() as u64 / u64::from(CHANNELS)
+        self.samples.len() as u64 / u64::from(self.format.channels.max(1))
     }
 
     /// Returns the largest magnitude, 0 to 32768.
@@ -114,10 +158,27 @@ pub struct Difference {
     pub largest: u16,
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sample = |sample: Option<i16>| sample.map_or_else(|| "nothing".into(), |value| value.to_string());
+        write!(
+            f,
+            "differs from the offline render from frame {}, channel {} on (guest {}, offline {}); {} samples differ, by at most {}",
+            self.frame,
+            self.channel,
+            sample(self.guest),
+            sample(self.offline),
+            self.samples,
+            self.largest
+        )
+    }
+}
+
 /// Compares two renders. Returns `None` if they are the same, bit for bit.
 #[must_use]
 pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
     let length = guest.samples.len().max(offline.samples.len());
+    let channels = usize::from(guest.format.channels.max(1));
     let mut found: Option<Difference> = None;
     for index in 0..length {
         let pair = (guest.samples.get(index).copied(), offline.samples.get(index).copied());
@@ -129,8 +190,8 @@ pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
             _ => 0,
         };
         let first = found.get_or_insert(Difference {
-            frame: index as u64 / u64::from(CHANNELS),
-            channel: (index % usize::from(CHANNELS)) as u16,
+            frame: (index / channels) as u64,
+            channel: (index % channels) as u16,
             guest: pair.0,
             offline: pair.1,
             samples: 0,
@@ -148,7 +209,7 @@ mod tests {
     use crate::host::leftovers::Scratch;
 
     fn pcm(samples: &[i16]) -> Pcm {
-        Pcm { samples: samples.to_vec(), sample_rate: 48_000 }
+        Pcm { samples: samples.to_vec(), format: PcmFormat::of_card(48_000) }
     }
 
     #[test]
@@ -174,6 +235,20 @@ mod tests {
     #[test]
     fn returns_the_peak_of_the_lowest_sample() {
         assert_eq!(pcm(&[3, i16::MIN]).peak(), 32_768);
+    }
+
+    #[test]
+    fn widens_unsigned_bytes_and_writes_them_as_they_were() {
+        let format = PcmFormat { sample_rate: 22_050, channels: 1, bits: 8 };
+        let pcm = Pcm::from_bytes(&[0, 128, 129, 255], format);
+        assert_eq!(pcm.samples, [i16::MIN, 0, 256, 127 << 8]);
+        assert_eq!((pcm.frames(), format.frame_bytes()), (4, 1));
+        let folder = Scratch::new().unwrap();
+        let path = folder.path().join("x.wav");
+        pcm.write_wav(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes[bytes.len() - 4..], [0, 128, 129, 255]);
+        assert_eq!(format.to_string(), "22050 Hz, 1 channel, 8 bits");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::error::TestBedError;
 use super::provisioned::Provisioned;
 use super::run_folder::RunFolder;
 use super::session::{Consequence, Hello, Session, SessionError, StartedDevice};
+use super::violations::{FindingsReport, ViolationPolicy};
 use crate::event::Event;
 use crate::host::ended::Ended;
 use crate::host::file_error::FileError;
@@ -70,6 +71,7 @@ pub struct TestBed<'o> {
     folder: Option<(RunFolder, Option<String>)>,
     card_options: CardOptions,
     conditions: Conditions,
+    policy: ViolationPolicy,
     timeout: Duration,
     hello: Option<Hello>,
     device: Option<StartedDevice>,
@@ -85,7 +87,7 @@ impl<'o> TestBed<'o> {
         session: Session<'o, Processes>,
         provisioned: Provisioned,
         folder: Option<(RunFolder, Option<String>)>,
-        (card_options, conditions, timeout): (CardOptions, Conditions, Duration),
+        (card_options, conditions, policy, timeout): (CardOptions, Conditions, ViolationPolicy, Duration),
         control: Option<DeviceControl>,
         scratch: Scratch,
     ) -> Self {
@@ -95,6 +97,7 @@ impl<'o> TestBed<'o> {
             folder,
             card_options,
             conditions,
+            policy,
             timeout,
             hello: None,
             device: None,
@@ -331,6 +334,14 @@ impl<'o> TestBed<'o> {
     pub fn bug_check_report(&self, found: &BugCheck) -> String {
         let (driver, nt_host) = self.images();
         bug_check::report(found, &bug_check::places(&found.stack, Some(driver), Some(nt_host)))
+    }
+
+    /// Returns what the guest has found so far without stopping: violations of waived rules, violations after which it went
+    /// on, and notes.
+    #[must_use]
+    pub fn findings(&self) -> FindingsReport {
+        let (driver, nt_host) = self.images();
+        FindingsReport::of(&self.session.collected, &self.policy, driver, nt_host)
     }
 
     fn images(&self) -> (&Path, &Path) {

@@ -13,6 +13,7 @@ use super::provisioned::Provisioned;
 use super::provisioning::provision;
 use super::run_folder::RunFolder;
 use super::session::{Session, SessionError};
+use super::violations::ViolationPolicy;
 use crate::event::{Observer, Silent};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
@@ -55,6 +56,7 @@ pub struct TestBedBuilder<'o> {
     guest_log: String,
     guest_options: Option<String>,
     conditions: Conditions,
+    policy: ViolationPolicy,
     timeout: Duration,
     observer: &'o dyn Observer,
 }
@@ -81,6 +83,7 @@ impl TestBedBuilder<'static> {
             guest_log: "info".into(),
             guest_options: None,
             conditions: Conditions::default(),
+            policy: ViolationPolicy::default(),
             timeout: TIMEOUT_DEFAULT,
             observer: &Silent,
         }
@@ -202,6 +205,13 @@ impl<'o> TestBedBuilder<'o> {
         self
     }
 
+    /// Sets which violations do not stop the guest.
+    #[must_use]
+    pub fn violation_policy(mut self, policy: &ViolationPolicy) -> Self {
+        self.policy = policy.clone();
+        self
+    }
+
     /// Sets how long a step of the session may take without progress.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -310,6 +320,7 @@ impl<'o> TestBedBuilder<'o> {
             .guest_options
             .clone()
             .unwrap_or_else(|| self.conditions.guest_options(&self.guest_log, self.card.clock));
+        let guest_options = guest_options + &self.policy.guest_options();
         let name = device.name();
         let installation = device.installation.as_ref().map(|installation| {
             let too_large = |error: InstallationError| MachineError::Resource {
@@ -367,7 +378,7 @@ impl<'o> StartedCard<'o> {
             Logs::Run { folder, label } => Some((folder, label)),
             Logs::NewRun(_) | Logs::Temporary => None,
         };
-        let options = (builder.card, builder.conditions, builder.timeout);
+        let options = (builder.card, builder.conditions, builder.policy, builder.timeout);
         Ok(TestBed::new(session, provisioned, folder, options, control, scratch))
     }
 }

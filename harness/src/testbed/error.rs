@@ -31,11 +31,12 @@ pub enum TestBedError {
     Session(#[from] SessionError),
     /// No filter of the driver has the pins that a song needs.
     #[error(
-        "no filter has both a DirectMusic pin to write to and a PCM pin of {sample_rate} Hz to read from:\n{found}"
+        "no filter has both a DirectMusic pin to write to and a PCM pin{} to read from, of 8 or 16 bits:\n{found}",
+        sample_rate.map_or_else(String::new, |rate| format!(" of {rate} Hz"))
     )]
     NoPins {
-        /// The requested rate, in Hz.
-        sample_rate: u32,
+        /// The requested rate, in Hz, if one was.
+        sample_rate: Option<u32>,
         /// The pins that the driver has, a line each.
         found: String,
     },
@@ -201,7 +202,10 @@ impl Diagnosed for TestBedError {
             Self::Driver(error) => error.remedy(),
             Self::Machine(error) => error.remedy(),
             Self::Session(error) => error.remedy(),
-            Self::NoPins { .. } => Some("the driver must offer both on one filter; check its data ranges".into()),
+            Self::NoPins { .. } => Some(
+                "the driver must offer both on one filter; check its data ranges, and leave --rate out to take theirs"
+                    .into(),
+            ),
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }

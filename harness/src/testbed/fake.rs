@@ -48,7 +48,7 @@ pub struct FakeGuest {
 #[must_use]
 pub fn directmusic_pins() -> Vec<PinFactory> {
     let pin = |flow_in, data_ranges| PinFactory { flow_in, communication: 1, instances: 1, data_ranges };
-    let pcm = DataRange::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16 };
+    let pcm = DataRange::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16, bits_min: 16 };
     vec![
         pin(false, vec![DataRange::Other]),
         pin(false, vec![pcm]),

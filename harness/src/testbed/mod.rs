@@ -28,6 +28,7 @@ pub mod stall;
 mod stream;
 mod symbols;
 pub mod synthesizer;
+pub mod violations;
 
 pub use card_control::{Clock, InjectedFault, UsedRingCorruption};
 pub use guest_protocol::DevicePower;
@@ -42,7 +43,7 @@ pub use bare::BareMachine;
 pub use bed::{BUG_CHECK_FILE, HANG_FILE, TestBed};
 pub use builder::{MEMORY_DEFAULT, StartedCard, TIMEOUT_DEFAULT, TestBedBuilder};
 pub use error::{HOST_STALLED_REMEDY, HostStalled, TestBedError};
-pub use pins::{PinOptions, Pins, open_pins, open_pins_with};
+pub use pins::{PinOptions, Pins, RATE_DEFAULT, SongPins, open_pins, open_song_pins, wave_format};
 pub use provisioned::Provisioned;
 pub use provisioning::provision;
 pub use stream::{QUANTUM_DEFAULT, StreamMemory};

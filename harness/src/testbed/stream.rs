@@ -1,11 +1,11 @@
 //! Guest memory for a song: event records in, PCM out.
 
-use guest_protocol::{Bulk, Delivery, Pace, Play, Request};
+use guest_protocol::{Bulk, Delivery, Handle, Pace, Play, PlayMidi, Request};
 
 use super::bed::TestBed;
 use super::error::TestBedError;
-use super::pins::Pins;
-use crate::sound::pcm::FRAME_BYTES;
+use super::pins::{Pins, SongPins};
+use crate::sound::pcm::PcmFormat;
 
 /// Frames of a request to the wave stream, unless told otherwise: 10 ms at 48 kHz.
 pub const QUANTUM_DEFAULT: u32 = 480;
@@ -16,21 +16,29 @@ pub struct StreamMemory {
     records: Bulk,
     records_bytes: u64,
     event_count: u32,
-    pcm: Bulk,
-    frames: u64,
+    /// The range for PCM, and its frames and format; none for a filter that gives none.
+    pcm: Option<(Bulk, u64, PcmFormat)>,
 }
 
 impl StreamMemory {
-    /// Reserves memory for records and for the PCM of some frames, and writes the records.
+    /// Reserves memory for records, and for the PCM of some frames, if there is any, and writes the records.
     ///
     /// # Errors
     /// [`TestBedError::Session`] where the guest has no memory left; [`TestBedError::Memory`] where it cannot be written.
-    pub fn prepare(bed: &mut TestBed<'_>, records: &[u8], event_count: u32, frames: u64) -> Result<Self, TestBedError> {
+    pub fn prepare(
+        bed: &mut TestBed<'_>,
+        records: &[u8],
+        event_count: u32,
+        frames: impl Into<Option<(u64, PcmFormat)>>,
+    ) -> Result<Self, TestBedError> {
         let records_bytes = records.len() as u64;
         let bulk = bed.session.allocate(records_bytes)?;
-        let pcm = bed.session.allocate(frames * FRAME_BYTES)?;
+        let pcm = match frames.into() {
+            Some((frames, format)) => Some((bed.session.allocate(frames * format.frame_bytes())?, frames, format)),
+            None => None,
+        };
         bed.memory().write(bulk, records).map_err(TestBedError::Memory)?;
-        Ok(Self { records: bulk, records_bytes, event_count, pcm, frames })
+        Ok(Self { records: bulk, records_bytes, event_count, pcm })
     }
 
     /// Returns the request that streams the records to the render pin, and collects PCM from the wave pin in quanta of some
@@ -40,21 +48,37 @@ impl StreamMemory {
         Play {
             render: pins.render,
             wave: pins.wave,
-            events: Bulk { address: self.records.address, length: self.records_bytes },
+            events: self.events(),
             event_count: self.event_count,
             pcm: self.pcm_range(),
-            frames: self.frames,
+            frames: match self.pcm {
+                Some((_, frames, _)) => frames,
+                None => 0,
+            },
             quantum_frames,
             pace,
             delivery,
         }
     }
 
-    const fn pcm_range(&self) -> Bulk {
-        Bulk { address: self.pcm.address, length: self.frames * FRAME_BYTES }
+    /// Returns the request that streams the records to a render pin whose filter gives no PCM, until a time in 100 ns units.
+    #[must_use]
+    pub const fn play_midi(&self, render: Handle, duration: u64, pace: Pace, delivery: Delivery) -> PlayMidi {
+        PlayMidi { render, events: self.events(), event_count: self.event_count, duration, pace, delivery }
     }
 
-    /// Reads the PCM that the guest collected, 16-bit little-endian.
+    const fn events(&self) -> Bulk {
+        Bulk { address: self.records.address, length: self.records_bytes }
+    }
+
+    const fn pcm_range(&self) -> Bulk {
+        match self.pcm {
+            Some((bulk, frames, format)) => Bulk { address: bulk.address, length: frames * format.frame_bytes() },
+            None => Bulk { address: 0, length: 0 },
+        }
+    }
+
+    /// Reads the PCM that the guest collected, in the pin's format.
     ///
     /// # Errors
     /// [`TestBedError::Memory`] where the range is outside guest memory.
@@ -67,10 +91,35 @@ impl StreamMemory {
     /// # Errors
     /// [`TestBedError::Session`] for what the guest says.
     pub fn free(self, bed: &mut TestBed<'_>) -> Result<(), TestBedError> {
-        for bulk in [self.records, self.pcm] {
+        for bulk in [self.records].into_iter().chain(self.pcm.map(|(bulk, ..)| bulk)) {
             bed.session.done("give back guest memory", Request::FreeBulk(bulk))?;
         }
         Ok(())
+    }
+}
+
+impl SongPins {
+    /// Returns the pins of a song with sound.
+    #[must_use]
+    pub const fn sounding(&self) -> Option<Pins> {
+        match self.wave {
+            Some((wave, format)) => Some(Pins { filter: self.filter, render: self.render, wave, format }),
+            None => None,
+        }
+    }
+
+    /// Closes the pins, and the filter. A render pin without a wave pin is still in `RUN`, and is stopped by that.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for what the guest says.
+    pub fn close(self, bed: &mut TestBed<'_>) -> Result<(), TestBedError> {
+        match self.sounding() {
+            Some(pins) => pins.close(bed),
+            None => {
+                bed.session.done("close the render pin", Request::Close(self.render))?;
+                Ok(bed.session.done("close the filter", Request::Close(self.filter))?)
+            }
+        }
     }
 }
 

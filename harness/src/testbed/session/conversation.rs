@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{BugCheck, Level, Reply, Request, ToGuest, ToHost, encode};
+use guest_protocol::{BugCheck, FindingKind, Level, Reply, Request, ToGuest, ToHost, encode};
 
 use super::consequence::Consequence;
 use super::error::SessionError;
@@ -16,6 +16,7 @@ use crate::host::ended::Ended;
 use crate::host::failure::Class;
 use crate::host::interrupt;
 use crate::machine::{Health, Part, guest_exit};
+use crate::testbed::violations::Collected;
 
 /// The interval at which the session checks, while the line is silent, whether the processes live.
 const CHECK_PERIOD: Duration = Duration::from_millis(50);
@@ -76,6 +77,8 @@ pub struct Session<'a, H> {
     pub entered: Option<Instant>,
     last_seen: String,
     output: GuestOutput,
+    /// What the guest has found without stopping.
+    pub collected: Collected,
     /// When the processes were checked last.
     checked: Instant,
 }
@@ -104,6 +107,7 @@ impl<'a, H: Health> Session<'a, H> {
             entered: None,
             last_seen: String::new(),
             output: GuestOutput::default(),
+            collected: Collected::default(),
             checked: Instant::now(),
         })
     }
@@ -326,6 +330,24 @@ impl<'a, H: Health> Session<'a, H> {
                 self.observer.event(&Event::Allocation { hash, function, stack, failed });
                 Ok(None)
             }
+            ToHost::Event(guest_protocol::Event::Finding(finding)) => {
+                let kind = finding_kind(finding.kind);
+                let rule = finding.rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
+                self.keep(&format!("[{kind}{rule}] {}: {}\n", finding.function, finding.message));
+                self.observer.event(&Event::Finding {
+                    kind,
+                    rule: finding.rule,
+                    function: finding.function.clone(),
+                    irql: finding.irql,
+                    message: finding.message.clone(),
+                });
+                self.collected.add(finding);
+                Ok(None)
+            }
+            ToHost::Event(guest_protocol::Event::FindingCount { id, count }) => {
+                self.collected.set_count(id, count);
+                Ok(None)
+            }
             ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {
                 self.keep(&format!("[bug check] {:#x} {}: {}\n", bug_check.code, bug_check.name, bug_check.message));
                 Err(SessionError::BugCheck(Box::new(bug_check)))
@@ -426,6 +448,14 @@ impl<H> Drop for Session<'_, H> {
             let text = format!("{} lines of the guest's were not kept", self.output.dropped);
             self.observer.event(&Event::Warning { text });
         }
+    }
+}
+
+const fn finding_kind(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Waived => "waived",
+        FindingKind::Violation => "violation",
+        FindingKind::Note => "note",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The requests that a guest serves, a method each.
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, DriverInfo, Figure, Handle, PinFactory, Play, Probe, PropertyRequest,
+    Bulk, Caller, CapturedEvent, DriverInfo, Figure, Handle, PinFactory, Play, PlayMidi, Probe, PropertyRequest,
     RegisteredInterface, Reply, Request, RuleState, Statistics, StreamFormat, VERSION,
 };
 
@@ -162,6 +162,14 @@ impl<H: Health> Session<'_, H> {
     pub fn play_on(&mut self, play: Play) -> Result<Played, SessionError> {
         let of_frames = play.frames;
         self.stream(of_frames, Request::PlayOn(play))
+    }
+
+    /// Sends [`Request::PlayMidi`], which leaves the pin in `RUN`.
+    ///
+    /// # Errors
+    /// [`SessionError`], as for [`Session::call`].
+    pub fn play_midi(&mut self, play: PlayMidi) -> Result<Played, SessionError> {
+        self.stream(0, Request::PlayMidi(play))
     }
 
     fn stream(&mut self, of_frames: u64, request: Request) -> Result<Played, SessionError> {

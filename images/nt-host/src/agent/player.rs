@@ -5,6 +5,7 @@
 //! then the quantum is rendered. In real time, the master clock says when.
 
 use alloc::vec::Vec;
+use core::iter::{Peekable, Take};
 
 use guest_protocol::{Delivery, Pace};
 
@@ -12,7 +13,7 @@ use crate::contract::rules;
 use crate::nt::NTSTATUS;
 use crate::portcls::com::abi::KsState;
 use crate::portcls::kernel::deadline::Deadline;
-use crate::portcls::pin::unpack::{Malformed, Message};
+use crate::portcls::pin::unpack::{Malformed, Message, Records};
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 
 /// How long a stream may keep any event in STOP. 100 ns units.
@@ -21,6 +22,9 @@ const RETURN_LIMIT: i64 = 50_000_000;
 /// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns
 /// units.
 const STUCK_LIMIT: i64 = 200_000_000;
+
+/// What is handed over at a time without a wave stream: 10 ms, in 100 ns units.
+const MIDI_QUANTUM: i64 = 100_000;
 
 /// How often progress is reported. 100 ns units.
 const PROGRESS_EVERY: i64 = 2_500_000;
@@ -47,6 +51,20 @@ pub(crate) struct Piece<'a> {
     pub(crate) delivery: Delivery,
 }
 
+/// What to play on a pin whose filter gives no PCM.
+pub(crate) struct MidiPiece<'a> {
+    /// Records, as of a [`Piece`].
+    pub(crate) events: &'a [u8],
+    /// How many there are.
+    pub(crate) event_count: u32,
+    /// The end, in 100 ns units from the start.
+    pub(crate) duration: u64,
+    /// How fast.
+    pub(crate) pace: Pace,
+    /// In which order events are handed over, and how wrapped.
+    pub(crate) delivery: Delivery,
+}
+
 /// What has been played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Played {
@@ -62,6 +80,9 @@ pub(crate) enum PlayError {
     /// The pins are no render pin and wave pin.
     #[error("Play takes a music render pin and a wave pin, both in STOP")]
     Pins,
+    /// The pin is no render pin.
+    #[error("PlayMidi takes a music render pin in STOP")]
+    Render,
     /// The frames do not fit the range, or there are none, or the quantum is none.
     #[error("{frames} frames of {block} bytes do not fit the PCM range, or frames or quantum are 0")]
     Frames { frames: u64, block: u32 },
@@ -83,10 +104,8 @@ pub(crate) enum PlayError {
     /// `PutMessage` failed.
     #[error("IMXF::PutMessage answered status {0:#010x} in RUN: a render stream takes every event")]
     Refused(NTSTATUS),
-    /// Every event is out.
-    #[error(
-        "the render stream has kept all {0} events of its allocator for 20 s; it must give events back when it has sent them"
-    )]
+    /// Events are out, and none or too few came back.
+    #[error("the render stream has kept {0} events for 20 s; it must give events back when it has sent them")]
     Stuck(usize),
 }
 
@@ -120,21 +139,11 @@ pub(crate) fn play(
     if piece.quantum == 0 || piece.frames == 0 || bytes > piece.pcm.len() as u64 {
         return Err(PlayError::Frames { frames: piece.frames, block });
     }
-    check_records(render, piece)?;
+    check_records(render, piece.events, piece.event_count)?;
     let result = run(render, wave).and_then(|start| {
-        Playback {
-            render,
-            wave,
-            rate,
-            block,
-            start,
-            reported: start,
-            events: 0,
-            frames: 0,
-            progress: &mut progress,
-            wait: &mut wait,
-        }
-        .perform(piece)
+        let mut playback =
+            Playback { render, start, reported: start, events: 0, frames: 0, progress: &mut progress, wait: &mut wait };
+        playback.perform(wave, (rate, block), piece)
     });
     if leave == Leave::Running && result.is_ok() {
         return result;
@@ -145,6 +154,33 @@ pub(crate) fn play(
     stopped?;
     render.expect_returned(rules::CONSERVATION, RETURN_LIMIT, wait);
     Ok(played)
+}
+
+/// Plays a piece on a pin whose filter gives no PCM; the pin is in STOP before, and in RUN afterwards. `progress` and `wait`
+/// are as for [`play`].
+///
+/// # Errors
+/// The [`PlayError`] of the first step that failed; the pin is then in STOP.
+pub(crate) fn play_midi(
+    render: &mut Pin,
+    piece: &MidiPiece<'_>,
+    mut progress: impl FnMut(Played),
+    mut wait: impl FnMut(),
+) -> Result<Played, PlayError> {
+    if !render.is_render() || render.state() != KsState::Stop {
+        return Err(PlayError::Render);
+    }
+    check_records(render, piece.events, piece.event_count)?;
+    let result = set_state(render, "render", KsState::Run).and_then(|()| {
+        let start = clock::now();
+        let mut playback =
+            Playback { render, start, reported: start, events: 0, frames: 0, progress: &mut progress, wait: &mut wait };
+        playback.perform_midi(piece)
+    });
+    if result.is_err() {
+        set_state(render, "render", KsState::Stop)?;
+    }
+    result
 }
 
 /// Takes both pins to RUN. Returns the master time of the first frame.
@@ -168,10 +204,10 @@ fn set_state(pin: &mut Pin, name: &'static str, state: KsState) -> Result<(), Pl
 }
 
 /// Reads all records once, so that nothing is wrong with them when the music plays.
-fn check_records(render: &Pin, piece: &Piece<'_>) -> Result<(), PlayError> {
+fn check_records(render: &Pin, events: &[u8], event_count: u32) -> Result<(), PlayError> {
     let mut found = 0;
     let mut previous = i64::MIN;
-    for record in render.records(piece.events).take(piece.event_count as usize) {
+    for record in render.records(events).take(event_count as usize) {
         let message = record.map_err(|malformed| PlayError::Malformed { index: found, malformed })?;
         if message.delta < previous {
             return Err(PlayError::Order { index: found, time: message.delta, previous });
@@ -179,19 +215,12 @@ fn check_records(render: &Pin, piece: &Piece<'_>) -> Result<(), PlayError> {
         previous = message.delta;
         found += 1;
     }
-    if found == u64::from(piece.event_count) {
-        Ok(())
-    } else {
-        Err(PlayError::Count { says: piece.event_count, found })
-    }
+    if found == u64::from(event_count) { Ok(()) } else { Err(PlayError::Count { says: event_count, found }) }
 }
 
 /// A piece being played.
 struct Playback<'a, P: FnMut(Played), W: FnMut()> {
     render: &'a Pin,
-    wave: &'a mut Pin,
-    rate: u32,
-    block: u32,
     start: i64,
     reported: i64,
     events: u64,
@@ -200,49 +229,109 @@ struct Playback<'a, P: FnMut(Played), W: FnMut()> {
     wait: &'a mut W,
 }
 
+/// The records of a piece that have not been handed over.
+type Waiting<'a> = Peekable<Take<Records<'a>>>;
+
 impl<P: FnMut(Played), W: FnMut()> Playback<'_, P, W> {
-    fn perform(mut self, piece: &mut Piece<'_>) -> Result<Played, PlayError> {
+    fn perform(
+        &mut self,
+        wave: &mut Pin,
+        (rate, block): (u32, u32),
+        piece: &mut Piece<'_>,
+    ) -> Result<Played, PlayError> {
         let total = piece.frames;
-        let mut records = self.render.records(piece.events).take(piece.event_count as usize).peekable();
-        if matches!(piece.pace, Pace::Realtime { .. }) {
-            self.render.follow_clock(true);
-        }
+        let mut records = self.begin(piece.events, piece.event_count, piece.pace);
         while self.frames < total {
             let end = (self.frames + u64::from(piece.quantum)).min(total);
-            let horizon = match piece.pace {
-                Pace::Lockstep => frame_time(end, self.rate),
-                Pace::Realtime { lead_ms } => {
-                    (clock::now() - self.start).saturating_add(i64::from(lead_ms).saturating_mul(MILLISECOND))
-                }
-            };
-            let mut stretch = Vec::new();
-            while let Some(Ok(message)) =
-                records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon))
-            {
-                match piece.delivery {
-                    Delivery::InOrder => self.send(&message)?,
-                    Delivery::Reversed | Delivery::Packages => stretch.push(message),
-                }
-            }
-            self.send_stretch(stretch, piece.delivery)?;
-            self.render.flush();
-            if let Some(status) = self.render.refused() {
-                return Err(PlayError::Refused(status));
-            }
+            let horizon = self.horizon(frame_time(end, rate), piece.pace);
+            self.send_due(&mut records, horizon, piece.delivery)?;
             match piece.pace {
                 Pace::Lockstep => self.render.deliver_until(self.start.saturating_add(horizon)),
-                Pace::Realtime { .. } if clock::now() - self.start < frame_time(end, self.rate) => {
+                Pace::Realtime { .. } if clock::now() - self.start < frame_time(end, rate) => {
                     (self.wait)();
                     continue;
                 }
                 Pace::Realtime { .. } => {}
             }
-            let place = self.frames as usize * self.block as usize;
-            self.wave.render(&mut piece.pcm[place..], (end - self.frames) as u32);
+            let place = self.frames as usize * block as usize;
+            wave.render(&mut piece.pcm[place..], (end - self.frames) as u32);
             self.frames = end;
             self.report_progress();
         }
         Ok(self.played())
+    }
+
+    /// Plays without a wave stream. In lockstep, each quantum's events are handed over, and the next quantum waits until the
+    /// driver has given them back, for as long as a stream may keep every event.
+    fn perform_midi(&mut self, piece: &MidiPiece<'_>) -> Result<Played, PlayError> {
+        let total = i64::try_from(piece.duration).unwrap_or(i64::MAX);
+        let mut records = self.begin(piece.events, piece.event_count, piece.pace);
+        let mut end = 0;
+        while end < total {
+            end = end.saturating_add(MIDI_QUANTUM).min(total);
+            let horizon = self.horizon(end, piece.pace);
+            self.send_due(&mut records, horizon, piece.delivery)?;
+            match piece.pace {
+                Pace::Lockstep => {
+                    self.render.deliver_until(self.start.saturating_add(horizon));
+                    self.await_returned()?;
+                }
+                Pace::Realtime { .. } => {
+                    while clock::now() - self.start < end {
+                        (self.wait)();
+                    }
+                }
+            }
+            self.report_progress();
+        }
+        self.await_returned()?;
+        Ok(self.played())
+    }
+
+    /// Returns the records to hand over; in real time, the port's timer delivers what the sequencer holds.
+    fn begin<'e>(&self, events: &'e [u8], event_count: u32, pace: Pace) -> Waiting<'e> {
+        if matches!(pace, Pace::Realtime { .. }) {
+            self.render.follow_clock(true);
+        }
+        self.render.records(events).take(event_count as usize).peekable()
+    }
+
+    /// Returns the time before which events are handed over, for a quantum that ends at `end`.
+    fn horizon(&self, end: i64, pace: Pace) -> i64 {
+        match pace {
+            Pace::Lockstep => end,
+            Pace::Realtime { lead_ms } => {
+                (clock::now() - self.start).saturating_add(i64::from(lead_ms).saturating_mul(MILLISECOND))
+            }
+        }
+    }
+
+    /// Hands over what is before `horizon`.
+    fn send_due(&mut self, records: &mut Waiting<'_>, horizon: i64, delivery: Delivery) -> Result<(), PlayError> {
+        let mut stretch = Vec::new();
+        while let Some(Ok(message)) =
+            records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon))
+        {
+            match delivery {
+                Delivery::InOrder => self.send(&message)?,
+                Delivery::Reversed | Delivery::Packages => stretch.push(message),
+            }
+        }
+        self.send_stretch(stretch, delivery)?;
+        self.render.flush();
+        self.render.refused().map_or(Ok(()), |status| Err(PlayError::Refused(status)))
+    }
+
+    /// Waits until the driver has given every event back.
+    fn await_returned(&mut self) -> Result<(), PlayError> {
+        let deadline = Deadline::after(STUCK_LIMIT);
+        while self.render.allocator().events_out() > 0 {
+            if deadline.has_passed() {
+                return Err(PlayError::Stuck(self.render.allocator().events_out()));
+            }
+            (self.wait)();
+        }
+        Ok(())
     }
 
     /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time

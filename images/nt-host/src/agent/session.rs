@@ -10,14 +10,14 @@ use alloc::vec::Vec;
 
 use guest_protocol::{
     Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle, KsState,
-    PinFactory, Play, Probe, PropertyRequest, RegisteredInterface, Reply, Request, RuleState, Starvation, Statistics,
-    StreamFormat, VERSION,
+    PinFactory, Play, PlayMidi, Probe, PropertyRequest, RegisteredInterface, Reply, Request, RuleState, Starvation,
+    Statistics, StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
 use super::device;
 use super::libraries::LIBRARIES;
-use super::player::{self, Leave, Piece, PlayError, Played};
+use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use crate::arch::frames;
 use crate::conformance::{self, Figures};
@@ -109,6 +109,7 @@ impl Session {
             Request::FreeBulk(bulk) => self.ranges.free(bulk).map(|()| Reply::Done),
             Request::Play(play) => self.play(&play, Leave::Stopped),
             Request::PlayOn(play) => self.play(&play, Leave::Running),
+            Request::PlayMidi(play) => self.play_midi(&play),
             Request::Close(handle) => self.close(handle),
             Request::StopDevice => self.stop_device(),
             Request::UnloadDriver => self.unload_driver(),
@@ -412,6 +413,25 @@ impl Session {
         result
     }
 
+    fn play_midi(&mut self, play: &PlayMidi) -> Result<Reply, Failure> {
+        let events = self.ranges.bytes(play.events)?.to_vec();
+        let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&play.render.0) else {
+            return Err(no_pin(play.render));
+        };
+        let before = count();
+        let piece = MidiPiece {
+            events: &events,
+            event_count: play.event_count,
+            duration: play.duration,
+            pace: play.pace,
+            delivery: play.delivery,
+        };
+        let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
+        let Played { frames, events } =
+            player::play_midi(pin, &piece, progress, kernel::pause).map_err(|error| play_failure(&error))?;
+        Ok(Reply::Played { frames, events, statistics: since(&before) })
+    }
+
     fn play_pins(&mut self, play: &Play, leave: Leave, render: &mut Pin, wave: &mut Pin) -> Result<Reply, Failure> {
         // The events are copied: the two ranges may be parts of one, and the driver sees neither.
         let events = self.ranges.bytes(play.events)?.to_vec();
@@ -538,6 +558,7 @@ fn play_failure(error: &PlayError) -> Failure {
         }
         PlayError::Stuck(_) => FailureKind::Timeout,
         PlayError::Pins
+        | PlayError::Render
         | PlayError::Frames { .. }
         | PlayError::Malformed { .. }
         | PlayError::Order { .. }
@@ -566,6 +587,7 @@ fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
                     sample_rate_max: limits.rate_max,
                     channels: limits.channels,
                     bits: limits.bits_max,
+                    bits_min: limits.bits_min,
                 },
                 None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC => DataRange::DirectMusic,
                 None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI => DataRange::Midi,

@@ -6,11 +6,12 @@ use card_control::Clock;
 
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
+use crate::playback::judge::Judge;
 use crate::sound::song_file::{self, SongFile};
 use crate::sound::songs::BuiltIn;
 
 /// A driver that is built for a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BuiltDriver {
     /// The script that builds the driver.
     pub script: PathBuf,
@@ -20,6 +21,8 @@ pub struct BuiltDriver {
     pub variant: Option<String>,
     /// The bug check by which the guest must stop it; `None` for a driver that it must not stop.
     pub bug_check: Option<ExpectedBugCheck>,
+    /// What decides whether it plays right, where the offline render of the project's synthesizer cannot.
+    pub judge: Option<Judge>,
     /// The probe of the contract that shows the variant; `None` for a playback test.
     pub probe: Option<String>,
 }

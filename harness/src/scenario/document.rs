@@ -159,7 +159,7 @@ pub(super) enum CppDriver {
     Broken,
     /// `passing`: every variant that a guest must not stop: a case each.
     Passing,
-    /// Another driver, by the name of its folder.
+    /// Another driver, by the name of its folder, or a variant of one, as `dmusfix:event_leaked`.
     Named(String),
 }
 

@@ -177,7 +177,12 @@ fn play(
     let playback = PlaybackTest {
         card: CardOptions { clock: case.clock, bank, render_block: case.render_block },
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
-        judge: context.overrides.judge(scenario).cloned(),
+        judge: case
+            .driver
+            .as_ref()
+            .and_then(|driver| driver.judge.as_ref())
+            .or_else(|| context.overrides.judge(scenario))
+            .cloned(),
         policy: context.overrides.policy(scenario),
         quantum_frames: case.quantum,
         tail_ms: case.tail_ms,

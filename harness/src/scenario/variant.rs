@@ -42,7 +42,7 @@ impl VariantProbe<'_> {
             conditions,
             policy,
             sample_rate: None,
-            judge: None,
+            judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),
             rounds: 0,
             reproduce: reproduce.clone(),
             observer: &Silent,

@@ -12,6 +12,7 @@ use super::document::CppDriver;
 use super::expect::ExpectedBugCheck;
 use super::malformed::{ScenarioError, Source};
 use crate::host::file_error::FileError;
+use crate::playback::judge::Judge;
 
 /// The script that builds a driver, in their folder.
 const SCRIPT: &str = "build.sh";
@@ -20,6 +21,9 @@ pub(super) const CPP_DRIVER: &str = "../../guest-driver/fixture";
 
 /// The folder of the tables of their variants, from that of the drivers.
 const VARIANTS: &str = "variants";
+
+/// The character between the name of a driver and that of its variant.
+const VARIANT_MARK: char = ':';
 
 /// A table of variants.
 #[derive(Deserialize)]
@@ -36,6 +40,7 @@ struct Variant {
     bug_check: Option<u32>,
     guards: Option<u16>,
     probe: Option<String>,
+    judge: Option<Spanned<String>>,
     status: VariantStatus,
 }
 
@@ -66,7 +71,14 @@ fn read_variants(
     for entry in table.variant {
         let span = entry.span();
         let variant = entry.into_inner();
-        let Variant { name, driver, check, bug_check, guards, probe, .. } = variant;
+        let Variant { name, driver, check, bug_check, guards, probe, judge, .. } = variant;
+        let judge = match judge {
+            Some(judge) => match Judge::by_name(judge.get_ref()) {
+                Some(known) => Some(known),
+                None => return Err(file.error(judge.span(), "judge is \"offline\", \"midi-bytes\" or \"plays\"")),
+            },
+            None => None,
+        };
         if variant.status == VariantStatus::Fires && check.is_some() == bug_check.is_some() {
             let message = format!("{name} fires, so it names what fires: either check or bug_check");
             return Err(file.error(span, &message));
@@ -80,7 +92,7 @@ fn read_variants(
         }
         let bug_check =
             (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
-        found.push(BuiltDriver { script: source.join(SCRIPT), driver, variant: Some(name), bug_check, probe });
+        found.push(BuiltDriver { script: source.join(SCRIPT), driver, variant: Some(name), bug_check, probe, judge });
     }
     Ok(found)
 }
@@ -111,13 +123,22 @@ fn variants(source: &Path, status: VariantStatus) -> Result<Vec<BuiltDriver>, Sc
 /// # Errors
 /// [`ScenarioError::File`] when a table of variants cannot be read, [`ScenarioError::Malformed`] when one is wrong.
 pub(super) fn with_cpp_drivers(source: &Path, kind: &CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
-    let good =
-        |driver| BuiltDriver { script: source.join(SCRIPT), driver, variant: None, bug_check: None, probe: None };
+    let built = |driver, variant| BuiltDriver {
+        script: source.join(SCRIPT),
+        driver,
+        variant,
+        bug_check: None,
+        probe: None,
+        judge: None,
+    };
     let drivers = match kind {
-        CppDriver::Good => vec![good(None)],
+        CppDriver::Good => vec![built(None, None)],
         CppDriver::Broken => variants(source, VariantStatus::Fires)?,
         CppDriver::Passing => variants(source, VariantStatus::Passes)?,
-        CppDriver::Named(name) => vec![good(Some(name.clone()))],
+        CppDriver::Named(name) => match name.split_once(VARIANT_MARK) {
+            Some((driver, variant)) => vec![built(Some(driver.into()), Some(variant.into()))],
+            None => vec![built(Some(name.clone()), None)],
+        },
     };
     let with = |case: &Case, driver: &BuiltDriver| {
         let names = [driver.variant.as_deref().unwrap_or_default(), &case.name];
@@ -173,6 +194,10 @@ mod tests {
         let found: Vec<_> =
             passing.iter().map(|driver| (driver.variant.as_deref(), driver.bug_check.is_some())).collect();
         assert_eq!(found, [(Some("d"), false)]);
+        let judged = "[[variant]]\nname = 'd'\nguards = 7\njudge = 'plays'\nstatus = 'passes'\n";
+        assert_eq!(read(judged, VariantStatus::Passes).unwrap()[0].judge, Some(Judge::Plays));
+        let error = read(&judged.replace("plays", "good"), VariantStatus::Passes).unwrap_err().to_string();
+        assert!(error.contains("a.toml:4:9"), "{error}");
         let error = read("[[variant]]\nname = 'd'\nstatus = 'passes'\n", VariantStatus::Fires).unwrap_err().to_string();
         assert!(error.contains("guards"), "{error}");
     }

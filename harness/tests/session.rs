@@ -261,6 +261,35 @@ fn reads_the_last_report_although_the_line_has_ended() {
 }
 
 #[test]
+fn collects_what_the_guest_found_without_stopping() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let finding = guest_protocol::Finding {
+        id: 0,
+        kind: guest_protocol::FindingKind::Waived,
+        rule: Some(33),
+        code: 0xc4,
+        message: "it succeeds".into(),
+        function: "IMiniportDMus::NewStream".into(),
+        irql: 0,
+        stack: Vec::new(),
+    };
+    let events = [
+        guest_protocol::Event::Finding(finding),
+        guest_protocol::Event::FindingCount { id: 0, count: 41 },
+        guest_protocol::Event::FindingCount { id: 9, count: 1 },
+        guest_protocol::Event::Ready,
+    ];
+    for event in events {
+        let message = guest_protocol::encode(&guest_protocol::ToHost::Event(event)).unwrap();
+        std::io::Write::write_all(&mut theirs, &message).unwrap();
+    }
+    let mut session = Session::new(ours, NoProcesses, LIMIT, None, &Silent).unwrap();
+    session.ready().unwrap();
+    let found: Vec<_> = session.collected.iter().map(|counted| (counted.finding.rule, counted.count)).collect();
+    assert_eq!(found, [(Some(33), 41)]);
+}
+
+#[test]
 fn blames_the_card_for_what_a_guest_reports_after_its_death() {
     let bug_check = BugCheck {
         code: 0xd1,

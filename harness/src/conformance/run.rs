@@ -17,11 +17,23 @@ use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{Consequence, SessionError};
 
 /// Rules about what a driver need not do, with the reason why they do not apply where the driver never did it.
-const ABOUT_CHOICES: [(u16, &str); 3] = [
-    (15, "the driver registers no power management"),
+const ABOUT_CHOICES: [(u16, &str); 10] = [
+    (15, NO_POWER),
     (16, "the driver registers no physical connection"),
+    (19, NO_INTERRUPT),
+    (21, NO_INTERRUPT),
+    (56, NO_INTERRUPT),
+    (60, NO_INTERRUPT),
     (61, "the driver has no interrupt sync object in Repeat mode"),
+    (63, NO_INTERRUPT),
+    (73, "the synthesizer has no channel groups, voice priorities, volumes or statistics to set or read"),
+    (79, NO_POWER),
 ];
+
+/// See [`ABOUT_CHOICES`].
+const NO_POWER: &str = "the driver registers no power management";
+/// See [`ABOUT_CHOICES`].
+const NO_INTERRUPT: &str = "the driver connects no interrupt";
 
 /// Returns the names of all probes.
 pub fn probe_names() -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,6 @@
 //! Shows events as they come: a progress line on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,6 +17,8 @@ const TICK: Duration = Duration::from_millis(120);
 pub struct Terminal {
     bar: Option<ProgressBar>,
     begun: Mutex<String>,
+    /// Findings that were shown: several guests make the same ones, and reports count them.
+    shown: Mutex<BTreeSet<(Option<u16>, String)>>,
 }
 
 impl Terminal {
@@ -29,7 +32,7 @@ impl Terminal {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self { bar, begun: Mutex::new(String::new()) }
+        Self { bar, begun: Mutex::default(), shown: Mutex::default() }
     }
 
     fn line(&self, text: &str) {
@@ -98,6 +101,10 @@ impl Observer for Terminal {
                 self.now(format!("{}streaming: {percent} % of the frames, {events} events", self.prefix()));
             }
             Event::Finding { kind, rule, function, irql, message } => {
+                let is_new = self.shown.lock().is_ok_and(|mut shown| shown.insert((*rule, function.clone())));
+                if !is_new {
+                    return;
+                }
                 let rule = rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
                 self.line(&format!("{kind}{rule}: {message} (in {function}, at IRQL {irql})"));
             }

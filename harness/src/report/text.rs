@@ -9,6 +9,7 @@ use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;
 use crate::machine::conditions::Conditions;
+use crate::playback::judge::Judgement;
 use crate::playback::{PlaybackFailure, Verdict};
 use crate::sound::pcm::PcmFormat;
 use crate::testbed::HOST_STALLED_REMEDY;
@@ -44,7 +45,7 @@ pub fn report_text(report: &Report) -> String {
     }
     // Those of the contract are with its table.
     if report.contract.is_none() {
-        parts.extend(report.findings().lines());
+        parts.extend(report.findings().short_lines());
     }
     parts.push(summary(report));
     parts.join("\n")
@@ -173,11 +174,23 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     for line in verdict.findings.lines() {
         lines.0.push(line);
     }
-    let text = verdict.judgement.text();
     let violations = verdict.findings.violations.len();
+    let mut text = verdict.judgement.text();
+    if verdict.judgement == Judgement::Plays && violations == 0 {
+        text += if verdict.findings.waived.is_empty() {
+            ", nothing violated"
+        } else {
+            ", nothing violated but what is waived"
+        };
+    }
     match verdict.judgement.passed() {
         true if violations > 0 => {
-            lines.add("verdict", format!("FAILED: {violations} violations were noted, and {text}"));
+            let noted = if violations == 1 {
+                "a violation was noted".into()
+            } else {
+                format!("{violations} violations were noted")
+            };
+            lines.add("verdict", format!("FAILED: {noted}; otherwise {text}"));
             lines.add("reproduce", reproduce);
         }
         true if verdict.audible == Some(false) => lines.add("verdict", format!("FAILED: {text}, but silent")),

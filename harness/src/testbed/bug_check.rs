@@ -10,7 +10,7 @@ use super::symbols;
 use crate::machine::conditions::Conditions;
 
 /// The module name of guest addresses in the NT host itself.
-const HOST_MODULE: &str = "nt-host";
+pub(crate) const HOST_MODULE: &str = "nt-host";
 
 /// A stack frame with its place in the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

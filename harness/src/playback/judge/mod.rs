@@ -129,7 +129,7 @@ impl Judgement {
                 format!("{within} the tolerance ({tolerance}) of {}: {comparison}", reference.display())
             }
             Self::MidiBytes(verdict) => verdict.to_string(),
-            Self::Plays => "played to its end, and nothing violated".into(),
+            Self::Plays => "played to its end".into(),
         }
     }
 }

@@ -331,6 +331,9 @@ impl<'a, H: Health> Session<'a, H> {
                 Ok(None)
             }
             ToHost::Event(guest_protocol::Event::Finding(finding)) => {
+                if !self.is_kept(finding.function.len().saturating_add(finding.message.len())) {
+                    return Ok(None);
+                }
                 let kind = finding_kind(finding.kind);
                 let rule = finding.rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
                 self.keep(&format!("[{kind}{rule}] {}: {}\n", finding.function, finding.message));
@@ -341,7 +344,11 @@ impl<'a, H: Health> Session<'a, H> {
                     irql: finding.irql,
                     message: finding.message.clone(),
                 });
-                self.collected.add(finding);
+                if !self.collected.add(finding) {
+                    let text =
+                        "the guest reports more findings than are kept: the last ones are in its console log".into();
+                    self.observer.event(&Event::Warning { text });
+                }
                 Ok(None)
             }
             ToHost::Event(guest_protocol::Event::FindingCount { id, count }) => {

@@ -42,23 +42,27 @@ impl FindingRow {
     fn of(counted: &CountedFinding, reason: Option<&String>, driver: &Path, nt_host: &Path) -> Self {
         let CountedFinding { finding, count } = counted;
         let places = bug_check::places(&finding.stack, Some(driver), Some(nt_host));
+        // What was inlined into the NT host's own functions says little.
         let text = |place: &Place| match place.functions.first() {
-            Some(function) => {
+            Some(innermost) => {
+                let of_host = place.offset.starts_with(bug_check::HOST_MODULE);
+                let function = place.functions.last().filter(|_| of_host).unwrap_or(innermost);
                 format!("{} {} {}", place.offset, function.name, function.line.as_deref().unwrap_or_default())
                     .trim_end()
                     .to_owned()
             }
             None => place.offset.clone(),
         };
-        let in_driver =
-            finding.stack.iter().position(|frame| frame.module.as_deref().is_some_and(|it| it != "nt-host"));
+        let of_driver = |module: &String| module != bug_check::HOST_MODULE;
+        let in_driver = finding.stack.iter().position(|frame| frame.module.as_ref().is_some_and(of_driver));
+        let title = finding.rule.and_then(|rule| RuleList::nt_host().title(rule)).map(str::to_owned);
         Self {
             rule: finding.rule,
-            title: finding.rule.and_then(|rule| RuleList::nt_host().title(rule)).map(str::to_owned),
+            message: without_title(finding.rule, title.as_deref(), &finding.message).to_owned(),
+            title,
             function: finding.function.clone(),
             irql: finding.irql,
             count: *count,
-            message: finding.message.clone(),
             place: in_driver.map(|index| text(&places.places[index])),
             stack: places.places.iter().take(FRAMES_MAX).map(text).collect(),
             reason: reason.cloned(),
@@ -78,6 +82,12 @@ impl FindingRow {
     fn is_same(&self, other: &Self) -> bool {
         (self.rule, self.irql, &self.function) == (other.rule, other.irql, &other.function)
     }
+}
+
+/// Returns a message without the rule and title that it begins with, which a row has besides.
+fn without_title<'a>(rule: Option<u16>, title: Option<&str>, message: &'a str) -> &'a str {
+    let (Some(rule), Some(title)) = (rule, title) else { return message };
+    message.strip_prefix(&format!("rule {rule} ({title}): ")).unwrap_or(message)
 }
 
 /// What guests found without stopping.
@@ -151,10 +161,20 @@ impl FindingsReport {
     /// Returns the report as lines of text, with the stacks of violations.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
+        self.lines_with(true)
+    }
+
+    /// Returns the report as lines of text, one for each finding.
+    #[must_use]
+    pub fn short_lines(&self) -> Vec<String> {
+        self.lines_with(false)
+    }
+
+    fn lines_with(&self, stacks: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for row in &self.violations {
             lines.push(format!("VIOLATED {}", row.text()));
-            lines.extend(row.stack.iter().map(|place| format!("    {place}")));
+            lines.extend(row.stack.iter().filter(|_| stacks).map(|place| format!("    {place}")));
         }
         for row in &self.waived {
             lines.push(format!("waived {} [{}]", row.text(), row.reason.as_deref().unwrap_or_default()));
@@ -210,6 +230,14 @@ mod tests {
         assert_eq!(lines[1], "waived rule 57, did not fire [reason 57]");
         assert!(lines[2].starts_with("note rule 63"), "{}", lines[2]);
         assert_eq!(report.violations, []);
+    }
+
+    #[test]
+    fn a_message_does_not_repeat_the_rule() {
+        let title = RuleList::nt_host().title(33).unwrap();
+        let message = format!("rule 33 ({title}): it succeeds");
+        assert_eq!(without_title(Some(33), Some(title), &message), "it succeeds");
+        assert_eq!(without_title(Some(34), Some(title), &message), message);
     }
 
     #[test]

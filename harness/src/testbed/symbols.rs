@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use object::Object;
@@ -75,27 +76,32 @@ fn wanted(image: &[u8]) -> Result<Option<Identity>, object::Error> {
 }
 
 /// Opens the PDB beside an image.
-fn open(image: &Path) -> Result<ContextPdbData<'static, 'static, std::io::Cursor<Vec<u8>>>, SymbolError> {
+fn open(image: &Path) -> Result<ContextPdbData<'static, 'static, Cursor<Vec<u8>>>, SymbolError> {
     let path = image.with_extension("pdb");
     let unreadable = |path: &Path, reason: String| SymbolError::Unreadable { path: path.into(), reason };
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(SymbolError::Missing(path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(SymbolError::Missing(path)),
         Err(error) => return Err(unreadable(&path, error.to_string())),
     };
     let file = fs::read(image).map_err(|error| unreadable(image, error.to_string()))?;
     let wanted = wanted(&file).map_err(|error| unreadable(image, error.to_string()))?;
+    let Some(wanted) = wanted else { return Err(SymbolError::Unnamed(path)) };
     let broken = |error: pdb_addr2line::pdb::Error| unreadable(&path, error.to_string());
-    let mut pdb = PDB::open(std::io::Cursor::new(bytes)).map_err(broken)?;
-    let information = pdb.pdb_information().map_err(broken)?;
-    // The image has the age of the debug information; the file's own counts every tool that wrote it.
-    let age = pdb.debug_information().map_err(broken)?.age().unwrap_or(information.age);
-    let found = Identity { guid: information.guid.to_bytes_le(), age };
-    match wanted {
-        None => Err(SymbolError::Unnamed(path)),
-        Some(image) if image != found => Err(SymbolError::Other { path, pdb: found, image }),
-        Some(_) => ContextPdbData::try_from_pdb(pdb).map_err(|error| unreadable(&path, error.to_string())),
+    let mut pdb = PDB::open(Cursor::new(bytes)).map_err(broken)?;
+    let found = identity(&mut pdb).map_err(broken)?;
+    if found != wanted {
+        return Err(SymbolError::Other { path, pdb: found, image: wanted });
     }
+    ContextPdbData::try_from_pdb(pdb).map_err(|error| unreadable(&path, error.to_string()))
+}
+
+/// Returns the identity of a PDB.
+fn identity(pdb: &mut PDB<'static, Cursor<Vec<u8>>>) -> Result<Identity, pdb_addr2line::pdb::Error> {
+    let information = pdb.pdb_information()?;
+    // The image has the age of the debug information; the file's own counts every tool that wrote it.
+    let age = pdb.debug_information()?.age().unwrap_or(information.age);
+    Ok(Identity { guid: information.guid.to_bytes_le(), age })
 }
 
 /// Returns the functions at relative addresses of an image, by the PDB beside it.
@@ -127,6 +133,94 @@ mod tests {
         let guid = [0x67, 0x45, 0x23, 0x01, 0xab, 0x89, 0xef, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8];
         let text = Identity { guid, age: 2 }.to_string();
         assert_eq!(text, "{01234567-89ab-cdef-0102-030405060708} age 2");
+    }
+
+    const GUID: [u8; 16] = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6];
+
+    fn put(file: &mut [u8], at: usize, value: u32) {
+        file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// An image that names a PDB: headers, and one section with the debug directory and a CodeView record.
+    fn image(age: u32) -> Vec<u8> {
+        const OPTIONAL: usize = 0x58;
+        const SECTION: usize = OPTIONAL + 240;
+        let mut file = vec![0; 0x400];
+        file[..2].copy_from_slice(b"MZ");
+        put(&mut file, 0x3c, 0x40);
+        file[0x40..0x44].copy_from_slice(b"PE\0\0");
+        // The machine and one section; the size of the optional header.
+        put(&mut file, 0x44, 0x0001_8664);
+        put(&mut file, 0x54, 240);
+        put(&mut file, OPTIONAL, 0x20b);
+        put(&mut file, OPTIONAL + 108, 16);
+        put(&mut file, OPTIONAL + 112 + 8 * 6, 0x1000);
+        put(&mut file, OPTIONAL + 116 + 8 * 6, 28);
+        for (field, value) in [(8, 0x200), (12, 0x1000), (16, 0x200), (20, 0x200)] {
+            put(&mut file, SECTION + field, value);
+        }
+        // The directory's entry: CodeView, 24 bytes and a name, at 0x1020.
+        for (field, value) in [(12, 2), (16, 26), (20, 0x1020), (24, 0x220)] {
+            put(&mut file, 0x200 + field, value);
+        }
+        file[0x220..0x224].copy_from_slice(b"RSDS");
+        file[0x224..0x234].copy_from_slice(&GUID);
+        put(&mut file, 0x234, age);
+        file[0x238..0x23a].copy_from_slice(b"x\0");
+        file
+    }
+
+    /// A PDB with its two headers: a multi-stream file of pages of 512 bytes.
+    fn pdb(guid: &[u8; 16], age: u32) -> Vec<u8> {
+        const PAGE: usize = 512;
+        let mut file = vec![0; 6 * PAGE];
+        file[..32].copy_from_slice(b"Microsoft C/C++ MSF 7.00\r\n\x1aDS\0\0\0");
+        // Page size, free page map, pages, bytes of the directory, and the page that lists its pages.
+        for (index, value) in [PAGE as u32, 1, 6, 28, 0, 2].into_iter().enumerate() {
+            put(&mut file, 32 + 4 * index, value);
+        }
+        put(&mut file, 2 * PAGE, 3);
+        // The directory: four streams, their sizes, the pages of streams 1 and 3.
+        for (index, value) in [4, 0, 32, 0, 64, 4, 5].into_iter().enumerate() {
+            put(&mut file, 3 * PAGE + 4 * index, value);
+        }
+        // The PDB's own header: it was written once more than the debug information.
+        put(&mut file, 4 * PAGE, 20_000_404);
+        put(&mut file, 4 * PAGE + 8, age + 1);
+        file[4 * PAGE + 12..4 * PAGE + 28].copy_from_slice(guid);
+        put(&mut file, 5 * PAGE, u32::MAX);
+        put(&mut file, 5 * PAGE + 4, 19_990_903);
+        put(&mut file, 5 * PAGE + 8, age);
+        file
+    }
+
+    fn result(image: &[u8], pdb: &[u8]) -> Result<(), SymbolError> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x.sys"), image).unwrap();
+        fs::write(folder.path().join("x.pdb"), pdb).unwrap();
+        open(&folder.path().join("x.sys")).map(|_| ())
+    }
+
+    #[test]
+    fn sets_a_pdb_of_another_build_aside_and_names_both() {
+        let other = [0xee; 16];
+        for (pdb, text) in [(pdb(&other, 1), "eeeeeeee-eeee"), (pdb(&GUID, 2), "age 2")] {
+            let error = result(&image(1), &pdb).unwrap_err();
+            assert!(matches!(error, SymbolError::Other { .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(text) && error.contains("{06070809-0405-0203-0100-010203040506} age 1"), "{error}");
+        }
+        let same = result(&image(1), &pdb(&GUID, 1));
+        assert!(!matches!(same, Err(SymbolError::Other { .. } | SymbolError::Unnamed(_))), "{same:?}");
+    }
+
+    #[test]
+    fn believes_no_pdb_that_the_image_does_not_name() {
+        let mut image = image(1);
+        put(&mut image, 0x58 + 116 + 8 * 6, 0);
+        put(&mut image, 0x58 + 112 + 8 * 6, 0);
+        let error = result(&image, &pdb(&GUID, 1)).unwrap_err();
+        assert!(matches!(error, SymbolError::Unnamed(_)), "{error}");
     }
 
     #[test]

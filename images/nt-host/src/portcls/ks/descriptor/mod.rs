@@ -123,7 +123,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::contract::note::taken_notes;
     use crate::portcls::com::abi::{
-        DATA_RANGE_MUSIC_BYTES, FILTER_NODE, FilterDescriptor, PinDescriptor, communication, data_flow, property_type,
+        Attribute, AttributeList, DATA_RANGE_MUSIC_BYTES, FILTER_NODE, FilterDescriptor, PinDescriptor, communication,
+        data_flow, property_type,
     };
     use crate::portcls::com::guids;
 
@@ -310,5 +311,75 @@ pub(crate) mod tests {
         filter.version = 0;
         filter.node_count = 1;
         assert_eq!(read(&filter).err(), Some(25));
+    }
+
+    /// Reads a filter of one pin whose range has these flags and is followed by this list, if there is one. Returns the
+    /// attributes of the range, or the number of the rule that is broken.
+    fn with_attributes(flags: u32, attributes: Option<&[Option<Attribute>]>) -> Result<Vec<Vec<u8>>, u16> {
+        let addresses: Option<Vec<*const Attribute>> = attributes.map(|all| {
+            all.iter().map(|attribute| attribute.as_ref().map_or(core::ptr::null(), core::ptr::from_ref)).collect()
+        });
+        let list = addresses.as_ref().map(|of| AttributeList {
+            count: of.len() as u32,
+            attributes: if of.is_empty() { core::ptr::null() } else { of.as_ptr() },
+        });
+        // Two, because a music range is longer than its fixed part.
+        let music = [DataFormat { format_size: 96, flags, ..range(guids::KSDATAFORMAT_SUBTYPE_MIDI).format }; 2];
+        let entries = [
+            (&raw const music).cast::<DataFormat>(),
+            list.as_ref().map_or(core::ptr::null(), |list| core::ptr::from_ref(list).cast()),
+        ];
+        let mut pins = [core::mem::MaybeUninit::<PinDescriptor>::zeroed()];
+        // SAFETY: all zero is a valid value of plain C structures.
+        let pin = unsafe { pins[0].assume_init_mut() };
+        (pin.max_global, pin.max_filter) = (1, 1);
+        (pin.ks.data_range_count, pin.ks.data_ranges) = (1 + u32::from(list.is_some()), entries.as_ptr());
+        (pin.ks.data_flow, pin.ks.communication) = (data_flow::IN, communication::SINK);
+        // SAFETY: as above.
+        let mut filter: FilterDescriptor = unsafe { core::mem::zeroed() };
+        (filter.pin_size, filter.pin_count, filter.pins) = (112, 1, pins.as_ptr().cast());
+        // SAFETY: the descriptor points to what is above.
+        let read = unsafe { Filter::read(&filter) };
+        read.map(|filter| filter.pins[0].ranges[0].attributes.clone()).map_err(|broken| broken.rule.number)
+    }
+
+    #[test]
+    fn attributes_follow_the_range_that_says_so_and_are_whole() {
+        let attribute = |size, flags| Some(Attribute { size, flags, attribute: guids::KSCATEGORY_AUDIO });
+        let (optional, required) = (attribute(24, 0), attribute(24, 1));
+        let count =
+            |flags, of: Option<Vec<Option<Attribute>>>| with_attributes(flags, of.as_deref()).map(|found| found.len());
+        assert_eq!(count(0, None), Ok(0));
+        assert_eq!(count(2, Some(vec![optional])), Ok(1));
+        assert_eq!(count(6, Some(vec![optional, required])), Ok(2));
+        for (flags, of) in [
+            (2, None),
+            (2, Some(vec![])),
+            (2, Some(vec![None])),
+            (2, Some(vec![attribute(20, 0)])),
+            (2, Some(vec![attribute(24, 2)])),
+            (2, Some(vec![required])),
+            (6, Some(vec![optional])),
+            (4, None),
+            (8, None),
+        ] {
+            assert_eq!(count(flags, of), Err(211), "flags {flags}");
+        }
+    }
+
+    #[test]
+    fn a_pin_without_the_standard_medium_breaks_rule_210_and_interfaces_are_noted() {
+        let own = KsIdentifier { set: guids::KSCATEGORY_AUDIO, id: 1, flags: 0 };
+        let standard = KsIdentifier { set: guids::KSMEDIUMSETID_STANDARD, id: 0, flags: 0 };
+        let check = |change: &dyn Fn(&mut Pin)| {
+            let mut pin = pin(guids::KSDATAFORMAT_SUBTYPE_MIDI, data_flow::IN, communication::SINK);
+            change(&mut pin);
+            check_pin(0, &pin).map_err(|broken| broken.rule.number)
+        };
+        assert_eq!(check(&|pin| pin.mediums = vec![own]), Err(210));
+        assert_eq!(check(&|pin| pin.mediums = vec![own, standard]), Ok(()));
+        assert!(taken_notes().is_empty());
+        assert_eq!(check(&|pin| pin.interfaces = vec![own]), Ok(()));
+        assert!(taken_notes()[0].contains("rule 210"));
     }
 }

@@ -14,7 +14,7 @@ use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::text;
 
-/// `DEVICE_REGISTRY_PROPERTY`.
+/// `DEVICE_REGISTRY_PROPERTY` (wdm.h).
 mod which {
     /// `DEVICE_REGISTRY_PROPERTY`: device description.
     pub(super) const DEVICE_DESCRIPTION: u32 = 0;
@@ -23,27 +23,27 @@ mod which {
     /// `DEVICE_REGISTRY_PROPERTY`: compatible ids.
     pub(super) const COMPATIBLE_IDS: u32 = 2;
     /// `DEVICE_REGISTRY_PROPERTY`: class name.
-    pub(super) const CLASS_NAME: u32 = 4;
+    pub(super) const CLASS_NAME: u32 = 5;
     /// `DEVICE_REGISTRY_PROPERTY`: class GUID, as text.
-    pub(super) const CLASS_GUID: u32 = 5;
+    pub(super) const CLASS_GUID: u32 = 6;
     /// `DEVICE_REGISTRY_PROPERTY`: driver key name.
-    pub(super) const DRIVER_KEY_NAME: u32 = 6;
+    pub(super) const DRIVER_KEY_NAME: u32 = 7;
     /// `DEVICE_REGISTRY_PROPERTY`: friendly name.
-    pub(super) const FRIENDLY_NAME: u32 = 8;
+    pub(super) const FRIENDLY_NAME: u32 = 9;
     /// `DEVICE_REGISTRY_PROPERTY`: manufacturer.
-    pub(super) const MANUFACTURER: u32 = 9;
+    pub(super) const MANUFACTURER: u32 = 8;
     /// `DEVICE_REGISTRY_PROPERTY`: physical device object name.
-    pub(super) const PHYSICAL_DEVICE_OBJECT_NAME: u32 = 10;
+    pub(super) const PHYSICAL_DEVICE_OBJECT_NAME: u32 = 11;
     /// `DEVICE_REGISTRY_PROPERTY`: bus type guid.
-    pub(super) const BUS_TYPE_GUID: u32 = 11;
+    pub(super) const BUS_TYPE_GUID: u32 = 12;
     /// `DEVICE_REGISTRY_PROPERTY`: legacy bus type.
-    pub(super) const LEGACY_BUS_TYPE: u32 = 12;
+    pub(super) const LEGACY_BUS_TYPE: u32 = 13;
     /// `DEVICE_REGISTRY_PROPERTY`: bus number.
-    pub(super) const BUS_NUMBER: u32 = 13;
+    pub(super) const BUS_NUMBER: u32 = 14;
     /// `DEVICE_REGISTRY_PROPERTY`: enumerator name.
-    pub(super) const ENUMERATOR_NAME: u32 = 14;
+    pub(super) const ENUMERATOR_NAME: u32 = 15;
     /// `DEVICE_REGISTRY_PROPERTY`: address.
-    pub(super) const ADDRESS: u32 = 15;
+    pub(super) const ADDRESS: u32 = 16;
 }
 
 /// Returns the driver's software key, below the key of classes: the first of its class.

@@ -13,7 +13,7 @@ use super::bug_check::Function;
 
 /// What an image and its PDB are matched by: the debug directory's CodeView record names it in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     guid: [u8; 16],
     age: u32,
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Identity {
 
 /// Why a driver's functions have no names.
 #[derive(Debug, thiserror::Error)]
-pub enum SymbolError {
+pub(super) enum SymbolError {
     /// The PDB is not there.
     #[error("{} is missing: put the linker's PDB beside the image to see functions and lines of the driver", .0.display())]
     Missing(PathBuf),

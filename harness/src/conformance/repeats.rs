@@ -136,7 +136,10 @@ mod tests {
         let tally = &repeats.rules[2];
         assert_eq!((tally.number, tally.pass, tally.not_exercised), (59, 1, 1));
         let table = repeats.table();
-        assert!(table.contains(" 59  pass 1, VIOLATED 0, waived 0, not exercised 1, not applicable 0 of 2  t59"), "{table}");
+        assert!(
+            table.contains(" 59  pass 1, VIOLATED 0, waived 0, not exercised 1, not applicable 0 of 2  t59"),
+            "{table}"
+        );
         assert!(
             table.ends_with(
                 "2 runs: 1 of 4 rules pass 2 of 2, 1 apply in none, 1 are exercised in none, 1 are broken or differ"

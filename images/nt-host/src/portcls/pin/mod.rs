@@ -73,6 +73,8 @@ pub(crate) struct Pin {
     wave: Option<Wave>,
     capture: Option<Com<CaptureSink>>,
     longest_put: AtomicU64,
+    /// Events that the driver took for itself in `NewStream`, and keeps until the stream goes.
+    own_events: usize,
 }
 
 // SAFETY: timer and DPC are the kernel's to synchronise; everything else is `Send` by itself.
@@ -108,7 +110,7 @@ impl Pin {
         let NewStream { stream, group, prefetch, taken, synth_sink } =
             new_stream(port, id, kind, format, &allocator, &clock)?;
         port.add_stream(stream.as_raw());
-        let room = allocator.capacity();
+        let (room, own_events) = (allocator.capacity(), allocator.events_out());
         let mut pin = Box::new(Self {
             port: port.clone(),
             id,
@@ -127,6 +129,7 @@ impl Pin {
             clock,
             stream: Some(stream),
             longest_put: AtomicU64::new(0),
+            own_events,
         });
         pin.join_group(group);
         pin.start_render();
@@ -264,14 +267,17 @@ impl Pin {
     /// Waits, in STOP, until the stream has given every event back; after `limit` (100 ns units) `rule` is broken.
     pub(crate) fn expect_returned(&self, rule: &'static Rule, limit: i64, mut wait: impl FnMut()) {
         let deadline = Deadline::after(limit);
-        while self.allocator.events_out() > 0 {
+        while self.allocator.events_out() > self.own_events {
             if deadline.has_passed() {
                 deadline.note_missed();
                 violation(
                     "IMXF::SetState",
                     Violation::new(
                         rule,
-                        format!("the stream is in STOP, and {} events did not come back", self.allocator.events_out()),
+                        format!(
+                            "the stream is in STOP, and {} events did not come back",
+                            self.allocator.events_out() - self.own_events
+                        ),
                         "give every event to the allocator exactly once: when it has been sent, or in SetState(STOP)",
                     ),
                 );

@@ -25,8 +25,9 @@ const BACKGROUNDS: [[u8; 2]; 2] = [[0x55, 0x20], [0xAB, 0xDF]];
 /// apart.
 const WRITTEN_OVER: u16 = 0x2055;
 
-/// Frames with which a wave stream is tried out: so many that those that a stream writes are told from half of them.
-const TRIAL_FRAMES: u32 = 64;
+/// Frames with which a wave stream is tried out: whole blocks of a synthesizer, in frames and in bytes, so that what it computes
+/// once a block is where it was before.
+const TRIAL_FRAMES: u32 = 1024;
 
 /// Times in a row that a stream brings sound and then the same stretch of exact silence up to the end of the buffer:
 /// more than music does by chance.

@@ -73,7 +73,7 @@ fn asks_no_miniport_for_a_format_that_the_pin_does_not_have() {
 }
 
 #[test]
-#[should_panic(expected = "64 frames of 4 bytes were asked for, and 63 were rendered")]
+#[should_panic(expected = "1024 frames of 4 bytes were asked for, and 1023 were rendered")]
 fn catches_a_frame_that_render_does_not_write() {
     let _ = wave_pin(&faulty(Fault::RendersShort, false));
 }

@@ -23,7 +23,7 @@ const VFIO_USER: &str = "vfio-user:";
 pub(crate) struct DeviceArguments {
     /// A device of QEMU's instead of the project's card, as QEMU's -device has it: ES1370, edu, isa-serial,irq=3; further
     /// -device, -chardev, -audiodev, -object, -global may follow. Or vfio-user:SOCKET, a server that runs already
-    #[arg(long, value_name = "ARGUMENTS", value_parser = read_source, conflicts_with_all = ["device_command", "no_device"])]
+    #[arg(long, value_name = "ARGUMENTS", value_parser = read_source, allow_hyphen_values = true, conflicts_with_all = ["device_command", "no_device"])]
     device: Option<DeviceSource>,
     /// A vfio-user server instead of the project's card: started, watched and ended with the run. {socket} is the path that
     /// it listens on, {control} that of its control socket (device/pci/CONTROL.md)

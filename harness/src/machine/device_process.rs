@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,10 @@ const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 /// The interval at which a wait checks whether the device listens.
 const POLL: Duration = Duration::from_millis(5);
 
+/// The time after which a socket counts as listening that exists and is not in the kernel's list under its path: its
+/// device has bound it under another name, or in another network namespace, as in a container.
+const BOUND: Duration = Duration::from_millis(300);
+
 /// The flag of a socket that listens, in `/proc/net/unix` (`__SO_ACCEPTCON` of Linux' `uapi/linux/net.h`).
 const ACCEPTS: u64 = 1 << 16;
 
@@ -40,8 +45,8 @@ impl DeviceProcess {
     /// Starts a device and waits until it listens on its sockets.
     ///
     /// # Errors
-    /// [`MachineError::DeviceProgram`] for a program that does not start, [`MachineError::CardNotStarted`] for one that
-    /// ends, [`MachineError::DeviceDoesNotListen`] for one that does not listen.
+    /// [`MachineError::DeviceProgram`] for a program that does not start, [`MachineError::DeviceEnded`] for one that ends,
+    /// [`MachineError::DeviceDoesNotListen`] for one that does not listen.
     pub fn start(device: &DeviceCommand, sockets: &CardSockets, log: &Path) -> Result<Self, MachineError> {
         let command = device.command(&sockets.machine, &sockets.control);
         let command_line = words_of(&command);
@@ -63,17 +68,18 @@ impl DeviceProcess {
     /// Waits without connecting: a vfio-user server serves its first connection only.
     fn wait_until_it_listens(&mut self, socket: &Path) -> Result<(), MachineError> {
         let begun = Instant::now();
+        let mut bound: Option<Instant> = None;
         loop {
-            if listens(socket) {
+            if bound.is_none() && is_socket(socket) {
+                bound = Some(Instant::now());
+            }
+            if listens(socket) || bound.is_some_and(|bound| bound.elapsed() > BOUND) {
                 return Ok(());
             }
             if let Some(ended) = self.ended() {
-                let death = Death {
-                    device: Some(self.name.clone()),
-                    last_words: (self.tail(), String::new()),
-                    ..Death::of(Part::Card, ended)
-                };
-                return Err(MachineError::CardNotStarted { death: Box::new(death) });
+                let death = Death { last_words: (self.tail(), String::new()), ..Death::of(Part::Card, ended) };
+                let (device, tail) = (self.name.clone(), self.tail());
+                return Err(MachineError::DeviceEnded { device, ended: death.how(), tail });
             }
             if interrupt::requested() {
                 return Err(MachineError::Interrupted);
@@ -166,8 +172,11 @@ impl DeviceProcess {
 
 /// Tells whether a process listens on a socket, without connecting to it.
 fn listens(socket: &Path) -> bool {
-    // One that listens in another network namespace, as in a container, is not in the list of this one.
-    fs::read_to_string("/proc/net/unix").map_or_else(|_| socket.exists(), |list| is_listed(&list, socket))
+    fs::read_to_string("/proc/net/unix").is_ok_and(|list| is_listed(&list, socket))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// Finds a socket that listens in the text of `/proc/net/unix`: number, references, protocol, flags, type, state, inode,
@@ -214,12 +223,8 @@ mod tests {
         let error = start("sh -c 'echo no such card >&2; exit 3' {socket}");
         assert_eq!(error.class(), Class::CardDied);
         let text = error.to_string();
-        assert!(
-            text.starts_with(
-                "the device `sh -c 'echo no such card >&2; exit 3' {socket}` did not start: exit status 3"
-            )
-        );
-        assert!(text.contains("the device's log ends with:\n  no such card"), "{text}");
+        let expected = "ended before it listened: exit status 3, by itself; its log ends with:\nno such card";
+        assert!(text.starts_with("the device `sh -c ") && text.ends_with(expected), "{text}");
         let error = start("/nowhere/card {socket}");
         assert_eq!(error.class(), Class::Usage);
         assert!(error.to_string().contains("`/nowhere/card`"), "{error}");

@@ -49,6 +49,16 @@ pub enum MachineError {
         /// The error of the start.
         source: io::Error,
     },
+    /// A device ended before it listened on its socket.
+    #[error("{device} ended before it listened: {ended}{}{tail}", if .tail.is_empty() { "" } else { "; its log ends with:\n" })]
+    DeviceEnded {
+        /// The name of the device.
+        device: String,
+        /// Its exit status or signal.
+        ended: String,
+        /// The end of the device's log.
+        tail: String,
+    },
     /// A device that runs does not listen on its socket.
     #[error(
         "{device} does not listen on {socket} after {seconds} s{}{tail}",
@@ -115,9 +125,10 @@ impl Diagnosed for MachineError {
             Self::CardNotStarted { death } if death.device.is_none() && death.ended == CARD_DISLIKES_BANK => {
                 Class::BadInput
             }
-            Self::CardNotStarted { .. } | Self::DeviceDoesNotListen { .. } | Self::DeviceSilent { .. } => {
-                Class::CardDied
-            }
+            Self::CardNotStarted { .. }
+            | Self::DeviceEnded { .. }
+            | Self::DeviceDoesNotListen { .. }
+            | Self::DeviceSilent { .. } => Class::CardDied,
             Self::DeviceRefused { of_qemu: false, .. } => Class::CardDied,
             Self::DeviceProgram { .. } | Self::DeviceRefused { of_qemu: true, .. } => Class::Usage,
             Self::Control(error) => error.class(),
@@ -138,6 +149,9 @@ impl Diagnosed for MachineError {
                 Some("give a usable bank with --bank, or leave it out".into())
             }
             Self::CardNotStarted { death } if death.from_outside() => Some(NOT_OURS.into()),
+            Self::DeviceEnded { .. } => {
+                Some("the words above are the device's own; device.log in the run folder has them all".into())
+            }
             Self::CardNotStarted { death } if death.device.is_some() => {
                 Some("device.log in the run folder has the device's own words".into())
             }
@@ -149,7 +163,7 @@ impl Diagnosed for MachineError {
                 "`qemu-system-x86_64 -device help` lists QEMU's devices, `-device NAME,help` their properties".into(),
             ),
             Self::DeviceRefused { .. } | Self::DeviceSilent { .. } => {
-                Some("the device must serve the vfio-user protocol, version 0.0: device.log says what it saw".into())
+                Some("the device must run, listen on the socket and serve the vfio-user protocol, version 0.0".into())
             }
             Self::Control(error) => error.remedy(),
             Self::CardNotStarted { .. } => {

@@ -5,10 +5,25 @@ use std::time::Duration;
 use super::death::Death;
 use crate::host::limits::LimitError;
 
+/// A device that QEMU has lost while both processes live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostDevice {
+    /// The name of the device.
+    pub device: String,
+    /// QEMU's own words.
+    pub words: String,
+}
+
 /// Tells whether the processes behind a guest's serial line live.
 pub trait Health {
     /// Returns the first death, once a process has died.
     fn death(&mut self) -> Option<Death>;
+
+    /// Returns the device that QEMU has lost, if it has: one that has gone, or does not answer, without the end of a process
+    /// of the harness's.
+    fn lost_device(&mut self) -> Option<LostDevice> {
+        None
+    }
 
     /// Returns the limit of the host that a process has reached, if one has.
     fn limit(&mut self) -> Option<LimitError> {

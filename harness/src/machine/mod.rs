@@ -29,7 +29,7 @@ pub use device_control::{
 };
 pub use device_process::DeviceProcess;
 pub use error::MachineError;
-pub use health::{Health, NoProcesses};
+pub use health::{Health, LostDevice, NoProcesses};
 pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
 pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use super::death::{Death, Ends, Part, is_crash, may_follow_card};
 use super::error::MachineError;
-use super::health::Health;
+use super::health::{Health, LostDevice};
 use super::memory::GuestMemory;
 use super::qemu::{Boot, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};
 use super::qmp::Answers;
@@ -54,6 +54,8 @@ pub struct Processes {
     /// The card, or the device in its place.
     pub device: RunningDevice,
     watch: Watch,
+    /// The name of the device, if it is a vfio-user server.
+    server: Option<String>,
     found: Option<Death>,
     /// Whether QEMU has started a guest.
     started: bool,
@@ -147,7 +149,11 @@ impl Processes {
         let watch = Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
         let standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
         let watch = watch.map_err(resource)?;
-        let mut processes = Self { standstills, machine, device, watch, found: None, started: false };
+        let server = match &options.device {
+            MachineDevice::VfioUser { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        let mut processes = Self { standstills, machine, device, watch, server, found: None, started: false };
         let device = &mut processes.device;
         device.note_limits();
         let is_card = device.card().is_some();
@@ -384,6 +390,14 @@ impl Health for Processes {
             self.found = self.decide();
         }
         self.found.clone()
+    }
+
+    fn lost_device(&mut self) -> Option<LostDevice> {
+        let device = self.server.clone()?;
+        let words = self.machine.lost_device()?;
+        // A server that dies closes its socket before its end shows.
+        self.device.wait(FOLLOWS);
+        if self.death().is_some() { None } else { Some(LostDevice { device, words }) }
     }
 
     fn limit(&mut self) -> Option<LimitError> {

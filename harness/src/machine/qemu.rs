@@ -37,6 +37,16 @@ const LEAVES_BY_SIGNAL: &str = "terminating on signal ";
 /// The words of QEMU's log before it aborts for want of its card: those of vhost-user, and of a character device.
 const MISSES_CARD: [&str; 4] = ["vhost", "msg header", "Failed to write msg", "Failed to set msg fds"];
 
+/// The words of QEMU's log when a vfio-user server does not answer, has gone, or answers what it was not asked.
+const LOSES_DEVICE: [&str; 6] = [
+    "timed out waiting for reply",
+    "failed to read header",
+    "Unable to write to socket",
+    "bad header size",
+    "unexpected reply",
+    "unexpected message",
+];
+
 /// The accelerator that executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -298,6 +308,13 @@ impl Machine {
     pub(super) fn missed_card(&self) -> bool {
         let said = self.process.said();
         MISSES_CARD.iter().any(|words| said.contains(words))
+    }
+
+    /// Returns the line of QEMU's log that says that it has lost its vfio-user server.
+    pub(super) fn lost_device(&self) -> Option<String> {
+        let said = self.process.said();
+        let line = said.lines().find(|line| LOSES_DEVICE.iter().any(|words| line.contains(words)))?;
+        Some(line.split_once(": ").map_or(line, |(_, words)| words).to_owned())
     }
 
     /// Returns the signal that made QEMU leave with a status, and the signal's sender.

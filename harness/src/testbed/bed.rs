@@ -387,6 +387,7 @@ impl<'o> TestBed<'o> {
     /// [`TestBedError::Session`] for the process that ended in another way; [`TestBedError::BadEnd`] for a guest that did.
     pub fn leave(&mut self) -> Result<(), TestBedError> {
         const STEP: &str = "shut down";
+        self.session.expect_device(STEP)?;
         match self.session.health.leave(self.timeout) {
             Ok(()) => Ok(()),
             Err(LeaveError::Interrupted) => Err(SessionError::Interrupted(STEP.into()).into()),

@@ -126,6 +126,8 @@ impl TestBedError {
             Self::Session(SessionError::Refused { failure, .. }) => {
                 matches!(failure.kind, FailureKind::Status(_) | FailureKind::Timeout)
             }
+            // QEMU's own time-out for an answer.
+            Self::Session(SessionError::DeviceLost { .. }) => true,
             _ => false,
         };
         if enough && !standstills.is_empty() {

@@ -133,7 +133,7 @@ impl Device {
     pub fn name(&self) -> String {
         match &self.source {
             DeviceSource::Card => "the card".into(),
-            DeviceSource::Qemu(arguments) => format!("QEMU's device `{arguments}`"),
+            DeviceSource::Qemu(arguments) => format!("the device `{arguments}`"),
             DeviceSource::VfioUser(socket) => format!("the vfio-user device at {}", socket.display()),
             DeviceSource::Command(command) => command.name(),
             DeviceSource::None => "no device".into(),

@@ -15,7 +15,7 @@ use crate::event::{Event, Observer};
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
 use crate::host::interrupt;
-use crate::machine::{Health, Part, guest_exit};
+use crate::machine::{Health, LostDevice, Part, guest_exit};
 use crate::testbed::violations::Collected;
 
 /// The interval at which the session checks, while the line is silent, whether the processes live.
@@ -224,12 +224,25 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// Returns the card's death instead of a guest's error that only followed it.
     fn unless_card_died(&mut self, step: &str, error: SessionError) -> SessionError {
+        if let Err(lost) = self.expect_device(step) {
+            return lost;
+        }
         match self.health.death() {
             Some(death) if death.part == Part::Card => {
                 SessionError::CardDied { death: Box::new(death), step: step.into() }
             }
             _ => error,
         }
+    }
+
+    /// Checks that QEMU still has its device.
+    ///
+    /// # Errors
+    /// [`SessionError::DeviceLost`] for a device of the user's that has gone or does not answer.
+    pub fn expect_device(&mut self, step: &str) -> Result<(), SessionError> {
+        self.health.lost_device().map_or(Ok(()), |LostDevice { device, words }| {
+            Err(SessionError::DeviceLost { device, words, step: step.into() })
+        })
     }
 
     /// Returns the deadline of a step that begins now.
@@ -268,6 +281,7 @@ impl<'a, H: Health> Session<'a, H> {
                 if self.health.death().is_some() {
                     return Err(self.explain_end(step));
                 }
+                self.expect_device(step)?;
             }
             let mut wait = self.left(deadline);
             if !wait.is_zero() {

@@ -39,6 +39,16 @@ pub enum SessionError {
         /// The step.
         step: String,
     },
+    /// The device of the user's has gone, or does not answer, while its process lives or is not the harness's.
+    #[error("{device} was lost during \"{step}\": QEMU says: {words}")]
+    DeviceLost {
+        /// The name of the device.
+        device: String,
+        /// QEMU's own words.
+        words: String,
+        /// The step.
+        step: String,
+    },
     /// QEMU ended by itself, or was ended from outside.
     #[error("QEMU failed during \"{step}\": {death}")]
     QemuFailed {
@@ -92,7 +102,7 @@ impl Diagnosed for SessionError {
         match self {
             Self::BugCheck(_) | Self::GuestEnded { .. } => Class::GuestCrashed,
             Self::Timeout { .. } => Class::Timeout,
-            Self::CardDied { .. } => Class::CardDied,
+            Self::CardDied { .. } | Self::DeviceLost { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
             Self::Refused { failure, .. } => match failure.kind {
                 FailureKind::Image => Class::BadInput,
@@ -121,6 +131,10 @@ impl Diagnosed for SessionError {
                 "device.log in the run folder says why; a device must survive whatever its driver does"
             }
             Self::CardDied { .. } => "card.log in the run folder says why; the card must survive any guest: report it",
+            Self::DeviceLost { .. } => {
+                "QEMU waits five seconds for a device and then goes on without it: the guest reads all ones; answer each \
+                 message at once, whatever the driver does"
+            }
             Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {
                 FailureKind::MissingImports(_) => {

@@ -41,7 +41,8 @@ struct Faults {
     not_ready: bool,
 }
 
-struct Mpu401 {
+/// The device.
+pub(crate) struct Mpu401 {
     handle: Handle,
     uart: bool,
     input: VecDeque<u8>,
@@ -52,7 +53,7 @@ struct Mpu401 {
 }
 
 impl Mpu401 {
-    fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: Handle) -> Self {
         let (input, faults) = (VecDeque::new(), Faults::default());
         Self { handle, uart: false, input, faults, received: 0, lost: 0, commands: 0 }
     }
@@ -168,8 +169,12 @@ impl Card for Mpu401 {
     }
 }
 
-fn main() -> ExitCode {
+/// An audio device with its two ports in BAR 0, and the line INTA.
+pub(crate) fn description() -> Description {
     let ports = Bar::io(16).allow(DATA..STATUS + 1, Widths::BYTE);
-    let description = Description::new("mpu401", 0x4242, 0x0401).class(4, 1, 0).bar(0, ports).interrupt_pin();
-    run(description, Mpu401::new)
+    Description::new("mpu401", 0x4242, 0x0401).class(4, 1, 0).bar(0, ports).interrupt_pin()
+}
+
+fn main() -> ExitCode {
+    run(description(), Mpu401::new)
 }

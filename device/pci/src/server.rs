@@ -137,6 +137,7 @@ fn serve_one(function: &Function, stream: UnixStream, listener: &Listener, stop:
     shared.journal.log("a machine has connected");
     let mut connection = Connection { stream, stop, listener };
     let end = serve_messages(function, &mut connection);
+    connection.close();
     function.disconnect();
     match end {
         Ok(()) | Err(ConnectionError::Stopped) => shared.journal.log("the machine has disconnected"),

@@ -93,7 +93,7 @@ fn capabilities_form_a_list_within_the_256_bytes() {
     let mut ids = Vec::new();
     let mut at = client.config(0x34, 1);
     while at != 0 {
-        assert!(at >= 0x40 && at % 4 == 0, "a capability at {at:#x}");
+        assert!(at >= 0x40 && at.is_multiple_of(4), "a capability at {at:#x}");
         ids.push(client.config(at.into(), 1) as u8);
         at = client.config(u64::from(at) + 1, 1);
     }

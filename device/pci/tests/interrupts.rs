@@ -196,14 +196,14 @@ fn a_message_waits_as_a_pending_bit_until_it_may_be_sent() {
     check("disabled", &mut |c| msix_control(c, 0), &mut |c| msix_control(c, 0x8000));
     check("bus mastering", &mut |c| c.command(MEMORY), &mut |c| c.command(MEMORY | MASTER));
     check("masked by the client", &mut |c| c.plain_irqs(MSIX, NONE | MASK, 65, 1).unwrap(), &mut |c| {
-        c.plain_irqs(MSIX, NONE | UNMASK, 65, 1).unwrap()
+        c.plain_irqs(MSIX, NONE | UNMASK, 65, 1).unwrap();
     });
     check("masked in the table", &mut |c| c.write(4, TABLE + 65 * 16 + 12, &1u32.to_le_bytes()).unwrap(), &mut |c| {
-        c.write(4, TABLE + 65 * 16 + 12, &0u32.to_le_bytes()).unwrap()
+        c.write(4, TABLE + 65 * 16 + 12, &0u32.to_le_bytes()).unwrap();
     });
     let none: &[&OwnedFd] = &[];
     check("without an eventfd", &mut |c| c.set_irqs(MSIX, EVENTFD | TRIGGER, 65, 1, none).unwrap(), &mut |c| {
-        c.set_irqs(MSIX, EVENTFD | TRIGGER, 65, 1, &[&fds[1]]).unwrap()
+        c.set_irqs(MSIX, EVENTFD | TRIGGER, 65, 1, &[&fds[1]]).unwrap();
     });
 }
 

@@ -10,6 +10,7 @@ use vfio_bindings::bindings::vfio::{
     VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS,
 };
 
+use super::interrupts::never_blocking;
 use super::pci::Pci;
 use crate::description::Description;
 
@@ -51,6 +52,7 @@ impl Pci {
     /// [`IrqSetError`], when the message has no meaning for this function; then nothing is changed.
     pub(crate) fn set_irqs(&mut self, set: IrqSet, description: &Description) -> Result<(), IrqSetError> {
         let IrqSet { index, flags, start, count, flagged, fds } = set;
+        let fds: Vec<OwnedFd> = fds.into_iter().map(never_blocking).collect();
         let there = match index {
             VFIO_PCI_INTX_IRQ_INDEX => u32::from(description.pin),
             VFIO_PCI_MSIX_IRQ_INDEX => self.interrupts.vectors() as u32,

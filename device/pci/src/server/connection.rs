@@ -2,13 +2,14 @@
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::messages::{FDS_MAX, Header, MESSAGE_BYTES_MAX};
@@ -17,6 +18,9 @@ use crate::stop::{Stop, wait};
 
 /// How long a client may take to send the rest of a message, or to read a reply: the time after which QEMU gives up too.
 const MESSAGE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a client may take to notice that the server ends the connection.
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A message of the client.
 #[derive(Debug)]
@@ -86,6 +90,22 @@ impl Connection<'_> {
             return Err(ConnectionError::CutShort);
         }
         Ok(Some(Message { header, payload, fds }))
+    }
+
+    /// Ends the connection so that the client notices before a message of its own fails: QEMU 11.1 aborts when it writes
+    /// to a socket that is closed already.
+    pub(super) fn close(self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let deadline = Instant::now() + CLOSE_TIME_MAX;
+        let mut bytes = [0; 4096];
+        while matches!(wait(&[(self.stream.as_fd(), PollFlags::IN)], Some(deadline)), Ok([true])) {
+            // What still comes is dropped, its descriptors too.
+            match recv(&self.stream, &mut bytes[..], RecvFlags::DONTWAIT) {
+                Ok((count, _)) if count > 0 => {}
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                _ => return,
+            }
+        }
     }
 
     /// Waits until a message begins. False when the server is to end.

@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod memory;
+pub(crate) mod qemu;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};

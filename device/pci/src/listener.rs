@@ -7,6 +7,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+/// The longest path that is a socket's address: `sun_path` of unix(7) has 108 bytes, with a zero byte at its end.
+const ADDRESS_BYTES_MAX: usize = 107;
+
 /// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -47,9 +50,14 @@ impl Listener {
         let host = |error| SocketError::Host { path: path.to_path_buf(), error };
         let name = path.file_name().ok_or_else(|| SocketError::NoName(path.to_path_buf()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A folder's descriptor stands for its path, which may be longer than the address of a socket can be.
         let folder = File::open(folder).map_err(host)?;
-        let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        let short = if path.as_os_str().len() <= ADDRESS_BYTES_MAX {
+            // As it is: others find it under this name in /proc/net/unix.
+            path.to_path_buf()
+        } else {
+            // A folder's descriptor stands for its path.
+            Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
+        };
         match std::fs::symlink_metadata(&short) {
             Ok(found) if !found.file_type().is_socket() => return Err(SocketError::NoSocket(path.to_path_buf())),
             Ok(_) => match UnixStream::connect(&short) {

@@ -92,6 +92,8 @@ fn a_socket_of_a_dead_process_is_taken_over_and_a_live_one_is_not() {
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let server = bind(&path).unwrap();
+    let listed = std::fs::read_to_string("/proc/net/unix").unwrap();
+    assert!(listed.contains(path.to_str().unwrap()), "a process that waits for it finds it under its path");
     assert!(matches!(bind(&path), Err(ServeError::Socket(SocketError::InUse(_)))));
     UnixStream::connect(&path).unwrap();
     drop(server);

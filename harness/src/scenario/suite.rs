@@ -27,6 +27,9 @@ pub const SCENARIOS: &str = "harness/scenarios";
 /// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
 const CRATES_LIMIT: Duration = Duration::from_secs(7200);
 
+/// The tests of the crate for cards that need QEMU.
+const CARDS_IN_QEMU: &str = "cards in QEMU";
+
 /// The inputs of all tests.
 pub struct Suite<'a> {
     /// The project, with the folder of all runs.
@@ -73,6 +76,7 @@ impl Suite<'_> {
         self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
         self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
         self.hostile(&provisioned, &mut report)?;
+        self.cards_in_qemu(&provisioned, &mut report)?;
         for path in self.scenario_files()? {
             let scenario = match Scenario::load(&path) {
                 Ok(scenario) => scenario,
@@ -114,7 +118,7 @@ impl Suite<'_> {
             )
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
-        let mut names = vec!["images".to_owned(), HOSTILE_DRIVER.to_owned()];
+        let mut names = vec!["images".to_owned(), HOSTILE_DRIVER.to_owned(), CARDS_IN_QEMU.to_owned()];
         for path in self.scenario_files()? {
             let scenario = Scenario::load(&path)?;
             names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
@@ -234,6 +238,14 @@ impl Suite<'_> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--workspace", "--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
         self.runners("cargo test --workspace", "cargo-test.log", command, report)
+    }
+
+    /// Runs the tests of the crate for cards that need QEMU.
+    fn cards_in_qemu(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["test", "--package", "vfio-user-card", "--test", "qemu"]).env("CARGO_INCREMENTAL", "0");
+        command.env("VFIO_USER_CARD_QEMU", &provisioned.artefacts.qemu);
+        self.runners(CARDS_IN_QEMU, "cargo-test-qemu.log", command, report)
     }
 
     /// Runs the models of the driver's concurrency, in a target folder of their own: their atomics are the model checker's.

@@ -10,19 +10,11 @@ use clap::Parser;
 use crate::card::Card;
 use crate::description::Description;
 use crate::handle::Handle;
+use crate::listener::Sockets;
 use crate::server::{ServeError, Server};
 
 /// The exit code of a command line that is wrong, as clap has it.
 const USAGE: u8 = 2;
-
-/// The sockets that a card listens on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sockets {
-    /// Where QEMU's `vfio-user-pci` connects.
-    pub socket: PathBuf,
-    /// Where a harness connects, if it is to.
-    pub control: Option<PathBuf>,
-}
 
 /// Why a card cannot run.
 #[derive(Debug, thiserror::Error)]

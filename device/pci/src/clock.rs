@@ -1,6 +1,5 @@
 //! Calls a card when it is due, and takes the client's signals that the interrupt line is unmasked.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -12,32 +11,6 @@ use crate::stop::{Stop, wait};
 /// The shortest time between two calls of a card that is due all the time: other threads need its lock.
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 
-/// Wakes the clock's thread.
-#[derive(Debug)]
-pub(crate) struct Waker {
-    reader: PipeReader,
-    writer: PipeWriter,
-}
-
-impl Waker {
-    pub(crate) fn new() -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&reader, true)?;
-        rustix::io::ioctl_fionbio(&writer, true)?;
-        Ok(Self { reader, writer })
-    }
-
-    pub(crate) fn wake(&self) {
-        // A full pipe wakes as well as one byte more.
-        let _ = (&self.writer).write(b"W");
-    }
-
-    fn clear(&self) {
-        let mut bytes = [0; 512];
-        while matches!((&self.reader).read(&mut bytes), Ok(count) if count == bytes.len()) {}
-    }
-}
-
 /// Runs until the stop is requested.
 pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
     let _guard = stop.on_panic();
@@ -48,7 +21,7 @@ pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
         let none = stop.as_fd();
         // Without an eventfd of the client, the stop is watched twice.
         let unmask_fd = unmask.as_deref().map_or(none, OwnedFd::as_fd);
-        let fds = [(none, PollFlags::IN), (waker.reader.as_fd(), PollFlags::IN), (unmask_fd, PollFlags::IN)];
+        let fds = [(none, PollFlags::IN), (waker.as_fd(), PollFlags::IN), (unmask_fd, PollFlags::IN)];
         let Ok([stopped, woken, unmasked]) = wait(&fds, due) else {
             // A host without memory for three descriptors: others will end first.
             std::thread::sleep(Duration::from_millis(10));

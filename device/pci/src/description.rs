@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::function::layout;
+use crate::layout::{self, Kind, Placed};
 
 /// The base address registers of a function (PCI Local Bus 3.0, 6.2.5).
 pub(crate) const BARS: usize = 6;
@@ -144,10 +144,12 @@ pub struct Msix {
 }
 
 impl Msix {
+    /// Returns the bytes of the BAR that the table has.
     pub(crate) fn table_range(&self) -> Range<u64> {
         self.table..self.table.saturating_add(16 * u64::from(self.vectors))
     }
 
+    /// Returns the bytes of the BAR that the pending bits have.
     pub(crate) fn pending_range(&self) -> Range<u64> {
         self.pending..self.pending.saturating_add(8 * u64::from(self.vectors).div_ceil(64))
     }
@@ -283,11 +285,29 @@ impl Description {
         if let Some(msix) = &self.msix {
             self.check_msix(msix)?;
         }
-        let bytes = layout::capabilities_end(self);
+        let bytes = self.capabilities().last().map_or(0, |last| last.offset + last.bytes);
         if bytes > layout::CONFIG_BYTES {
             return Err(DescriptionError::CapabilitiesTooLong { bytes });
         }
         Ok(())
+    }
+
+    /// Returns the capabilities and where they are, in the order of their list.
+    pub(crate) fn capabilities(&self) -> Vec<Placed> {
+        let mut kinds = Vec::new();
+        if self.power {
+            kinds.push((Kind::Power, layout::power::BYTES));
+        }
+        if self.msix.is_some() {
+            kinds.push((Kind::Msix, layout::msix::BYTES));
+        }
+        if self.function_reset {
+            kinds.push((Kind::FunctionReset, layout::features::BYTES));
+        }
+        for (index, capability) in self.vendor_capabilities.iter().enumerate() {
+            kinds.push((Kind::Vendor(index), layout::vendor::HEADER + capability.bytes.len()));
+        }
+        layout::place(kinds)
     }
 
     fn check_bar(&self, index: usize, bar: &Bar) -> Result<(), DescriptionError> {

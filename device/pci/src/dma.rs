@@ -105,6 +105,7 @@ pub(crate) struct Mapping {
 }
 
 impl Memory {
+    /// Lets the card access memory, or not.
     pub(crate) fn set_bus_master(&self, on: bool) {
         self.bus_master.store(on, Ordering::SeqCst);
     }

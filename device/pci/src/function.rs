@@ -3,7 +3,6 @@
 mod config;
 mod interrupts;
 mod irq_sets;
-pub(crate) mod layout;
 mod pci;
 
 use std::ops::Range;
@@ -16,10 +15,10 @@ pub(crate) use interrupts::drain;
 pub(crate) use irq_sets::{IrqSet, IrqSetError};
 
 use crate::card::{Access, Card, Reset};
-use crate::clock::Waker;
 use crate::description::{Bar, Description};
 use crate::dma::Memory;
 use crate::journal::Journal;
+use crate::waker::Waker;
 use pci::Pci;
 
 /// The parts of a function that its card reaches, from any thread.
@@ -37,6 +36,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Makes the function of a description that was [checked](Description::check).
     pub(crate) fn new(description: Description, waker: Waker) -> Self {
         Self {
             pci: Mutex::new(Pci::new(&description)),

@@ -13,6 +13,7 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// Returns access to a function.
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }

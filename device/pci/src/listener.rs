@@ -10,6 +10,15 @@ use std::path::{Path, PathBuf};
 /// The longest path that is a socket's address: `sun_path` of unix(7) has 108 bytes, with a zero byte at its end.
 const ADDRESS_BYTES_MAX: usize = 107;
 
+/// The sockets that a card listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    /// Where QEMU's `vfio-user-pci` connects.
+    pub socket: PathBuf,
+    /// Where a harness connects, if it is to.
+    pub control: Option<PathBuf>,
+}
+
 /// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {

@@ -20,14 +20,14 @@ use parking_lot::Mutex;
 use rustix::event::PollFlags;
 
 use crate::card::Card;
-use crate::cli::Sockets;
-use crate::clock::{self, Waker};
+use crate::clock;
 use crate::control;
 use crate::description::{Description, DescriptionError};
 use crate::function::{Function, Shared};
 use crate::handle::Handle;
-use crate::listener::{Listener, SocketError};
+use crate::listener::{Listener, SocketError, Sockets};
 use crate::stop::{Stop, wait};
+use crate::waker::Waker;
 use connection::{Connection, ConnectionError};
 use messages::{Header, flags};
 use requests::Client;

@@ -1,7 +1,7 @@
 //! Configuration space: what a driver reads and can change, and what follows from a change.
 
-use super::layout::{self, CONFIG_BYTES, Kind, Placed, command, features, msix, power, status, vendor};
 use crate::description::{Bar, Description, Space};
+use crate::layout::{self, CONFIG_BYTES, Kind, Placed, command, features, msix, power, status, vendor};
 
 /// What a write to configuration space starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl ConfigSpace {
             writable: [0; CONFIG_BYTES],
             cleared: [0; CONFIG_BYTES],
             initial: [0; CONFIG_BYTES],
-            capabilities: layout::capabilities(description),
+            capabilities: description.capabilities(),
         };
         space.header(description);
         for (index, bar) in description.bars.iter().enumerate() {

@@ -78,6 +78,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
+    /// Makes a line and this many vectors, as after power-on.
     pub(super) fn new(vectors: u16) -> Self {
         let vectors = std::iter::repeat_with(Vector::default).take(usize::from(vectors)).collect();
         Self { line: Line::default(), vectors, counts: Counts::default() }
@@ -104,6 +105,7 @@ impl Interrupts {
         self.line.level
     }
 
+    /// Returns how often interrupts were raised and sent.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
     }
@@ -155,6 +157,7 @@ impl Interrupts {
         self.line.unmask.clone()
     }
 
+    /// Masks the line, or unmasks it.
     pub(super) fn mask_line(&mut self, masked: bool) {
         self.line.masked = masked;
     }
@@ -164,6 +167,7 @@ impl Interrupts {
         self.counts.signal(self.line.trigger.as_ref());
     }
 
+    /// Returns how many vectors there are.
     pub(super) fn vectors(&self) -> usize {
         self.vectors.len()
     }
@@ -175,6 +179,7 @@ impl Interrupts {
         }
     }
 
+    /// Masks a vector for the client, or unmasks it.
     pub(super) fn mask(&mut self, vector: usize, masked: bool) {
         if let Some(vector) = self.vectors.get_mut(vector) {
             vector.masked = masked;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::config::{ConfigSpace, Effects};
 use super::interrupts::{Counts, Interrupts, Permit};
-use super::layout::command;
 use crate::description::{Description, Space};
+use crate::layout::command;
 
 /// Configuration space and interrupts of a function.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Pci {
 }
 
 impl Pci {
+    /// Makes the function of a description that was [checked](Description::check), as after power-on.
     pub(super) fn new(description: &Description) -> Self {
         let vectors = description.msix.map_or(0, |msix| msix.vectors);
         Self { config: ConfigSpace::new(description), interrupts: Interrupts::new(vectors) }
@@ -31,6 +32,7 @@ impl Pci {
         self.interrupts.deliver(permit);
     }
 
+    /// Asserts or deasserts the line.
     pub(crate) fn set_line(&mut self, asserted: bool) {
         self.interrupts.set_level(asserted);
         self.deliver();
@@ -63,10 +65,12 @@ impl Pci {
         self.deliver();
     }
 
+    /// Reads configuration space.
     pub(super) fn read_config(&self, offset: usize, data: &mut [u8]) {
         self.config.read(offset, data, self.interrupts.level());
     }
 
+    /// Writes configuration space, and sends what that allows.
     pub(super) fn write_config(&mut self, offset: usize, data: &[u8]) -> Effects {
         let effects = self.config.write(offset, data);
         self.deliver();
@@ -91,10 +95,12 @@ impl Pci {
         if self.config.powered() { Ok(()) } else { Err("the function is in D3hot") }
     }
 
+    /// Returns whether the function may access memory.
     pub(super) fn bus_master(&self) -> bool {
         self.config.command(command::BUS_MASTER)
     }
 
+    /// Returns how often interrupts were raised and sent.
     pub(crate) fn counts(&self) -> Counts {
         self.interrupts.counts()
     }

@@ -13,9 +13,13 @@ pub(super) const MESSAGE_BYTES_MAX: usize = TRANSFER_BYTES_MAX + 64;
 pub(super) mod flags {
     /// The kind of message, of which replies are one.
     pub(crate) const KIND: u32 = 0xf;
+    /// A command.
     pub(crate) const COMMAND: u32 = 0;
+    /// A reply.
     pub(crate) const REPLY: u32 = 1;
+    /// The client wants no reply.
     pub(crate) const NO_REPLY: u32 = 1 << 4;
+    /// The command has failed.
     pub(crate) const ERROR: u32 = 1 << 5;
 }
 

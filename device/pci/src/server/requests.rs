@@ -18,8 +18,8 @@ use super::messages::{
 };
 use crate::card::Reset;
 use crate::dma::{MapError, Mapping, REGIONS_MAX};
-use crate::function::layout::CONFIG_BYTES;
 use crate::function::{Function, IrqSet, IrqSetError, OutsideError};
+use crate::layout::CONFIG_BYTES;
 
 /// Where the region of an index is in a client's address space of regions: the kernel's convention.
 const REGION_SHIFT: u32 = 40;
@@ -56,6 +56,7 @@ pub(super) enum RequestError {
 }
 
 impl RequestError {
+    /// Returns the error number of the reply.
     pub(super) const fn errno(&self) -> Errno {
         match self {
             Self::Unknown(_) | Self::Unsupported(_) | Self::DirtyPages => Errno::OPNOTSUPP,

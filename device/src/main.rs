@@ -1,5 +1,6 @@
 //! `vhost-device-dmus`: the DirectMusic card as a process.
 
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use card_control::PROGRAM;
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{PROGRAM}: {failure}");
+            // Where standard error is lost too, the exit code says it.
+            let _ = writeln!(stderr(), "{PROGRAM}: {failure}");
             failure.code().into()
         }
     }

@@ -10,7 +10,8 @@ use super::{bank, offline};
 /// Renders an event list, and prints the summary.
 ///
 /// # Errors
-/// As for [`bank::to_play`] and [`offline::run`]; [`Failure::Internal`] when the summary cannot be encoded.
+/// As for [`bank::to_play`] and [`offline::run`]; [`Failure::Internal`] when the summary cannot be encoded;
+/// [`Failure::StandardOutput`] when it cannot be printed.
 pub fn render(arguments: &Render) -> Result<(), Failure> {
     let bank = bank::to_play(arguments.bank.as_deref())?;
     let rendered = offline::run(arguments, bank)?;
@@ -24,17 +25,16 @@ pub fn render(arguments: &Render) -> Result<(), Failure> {
     }
     if arguments.json {
         let json = serde_json::to_string(&rendered).map_err(|error| Failure::Internal(error.to_string()))?;
-        print(&format!("{json}\n"));
-        return Ok(());
+        return print(&format!("{json}\n"));
     }
     let peak = rendered.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
-    print(&format!("frames      {} at {} Hz\n", rendered.frames, rendered.sample_rate));
-    print(&format!("events      {}, {} notes lost\n", rendered.events, rendered.notes_lost));
-    print(&format!("peak        {peak}\n"));
-    print(&format!("pcm_sha256  {}\n", rendered.pcm_sha256));
+    print(&format!("frames      {} at {} Hz\n", rendered.frames, rendered.sample_rate))?;
+    print(&format!("events      {}, {} notes lost\n", rendered.events, rendered.notes_lost))?;
+    print(&format!("peak        {peak}\n"))?;
+    print(&format!("pcm_sha256  {}\n", rendered.pcm_sha256))?;
     for stem in rendered.stems.iter().flat_map(|stems| &stems.stems) {
         let peak = stem.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
-        print(&format!("stem        {}: {peak}\n", stem.file));
+        print(&format!("stem        {}: {peak}\n", stem.file))?;
     }
     Ok(())
 }
@@ -50,11 +50,17 @@ pub fn with_bank(command: &BankCommand) -> Result<(), Failure> {
         BankCommand::Song { from, to, json } => bank::song(from, to, *json)?,
         BankCommand::Build { to, json } => bank::build(to, *json)?,
     };
-    print(&text);
-    Ok(())
+    print(&text)
 }
 
 /// Prints a result. A reader that has gone away is no reason to fail.
-fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+///
+/// # Errors
+/// [`Failure::StandardOutput`] when standard output cannot be written for another reason.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::StandardOutput(error)),
+        _ => Ok(()),
+    }
 }

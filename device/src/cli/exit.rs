@@ -14,7 +14,7 @@ pub const HELP: &str = "Exit codes:
   2   the command line is wrong
   3   the instrument bank is missing or broken
   4   a socket is in use, or cannot be used
-  5   a file cannot be written (no permission, disk full)
+  5   a file or standard output cannot be written (no permission, disk full)
   6   the event list is missing or malformed
   70  the card failed: a defect, please report it
   130 render, bank: interrupted; files that were not complete are not there
@@ -68,6 +68,9 @@ pub enum Failure {
     /// A sound file.
     #[error(transparent)]
     Output(#[from] LineOutError),
+    /// Standard output.
+    #[error("standard output cannot be written, and the result is lost: {0}; give it a place with room")]
+    StandardOutput(#[source] std::io::Error),
     /// A file that was not completed.
     #[error(transparent)]
     WholeFile(#[from] WholeFileError),
@@ -99,7 +102,7 @@ impl Failure {
             Self::Arguments(_) => ExitCode::Usage,
             Self::BankFile { .. } | Self::Bank { .. } | Self::Container { .. } => ExitCode::Bank,
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
-            Self::Output(_) | Self::WholeFile(_) => ExitCode::File,
+            Self::Output(_) | Self::WholeFile(_) | Self::StandardOutput(_) => ExitCode::File,
             Self::EventList(_) => ExitCode::EventList,
             Self::Internal(_) => ExitCode::Internal,
             Self::Interrupted { .. } => ExitCode::Interrupted,

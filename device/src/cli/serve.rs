@@ -13,6 +13,7 @@ use signal_hook::low_level::signal_name;
 
 use super::args::Serve;
 use super::bank;
+use super::commands::print;
 use super::exit::Failure;
 use super::signal_exit::ExitDeadline;
 use crate::card::line_out::LineOut;
@@ -37,8 +38,7 @@ const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
 /// card has failed.
 pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     if arguments.print_capabilities {
-        println!("{CAPABILITIES}");
-        return Ok(());
+        return print(&format!("{CAPABILITIES}\n"));
     }
     let place = arguments.place().ok_or_else(|| {
         Failure::Arguments(

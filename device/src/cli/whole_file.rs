@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::mem;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile};
 
 /// The longest time for a thread to hold the list of files while the process is to end. It takes microseconds on a disk
@@ -86,6 +89,8 @@ pub struct WholeFile {
 
 #[derive(Debug)]
 enum Target {
+    /// A file without a name in the folder of its path: however this process ends, nothing is left of it.
+    Nameless(File),
     /// A file beside its path, removed with this value unless it is finished.
     Beside(NamedTempFile, Unfinished),
     /// A pipe or a device, which is written to and not replaced.
@@ -111,15 +116,11 @@ impl WholeFile {
                 if there.is_ok() {
                     File::options().write(true).open(&place)?;
                 }
-                let folder = place.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-                // What the user's mask leaves of it, as for any file.
-                let permissions = fs::Permissions::from_mode(0o666);
-                let mut builder = Builder::new();
-                builder.prefix(".").suffix(".partial").permissions(permissions);
-                let mut names = NAMES.lock();
-                let file = builder.tempfile_in(folder)?;
-                let unfinished = Unfinished::named(&mut names, file.path());
-                Target::Beside(file, unfinished)
+                let folder = folder_of(&place);
+                match nameless(folder) {
+                    Some(file) => Target::Nameless(file),
+                    None => beside(folder)?,
+                }
             }
         };
         Ok(Self { path: place, target })
@@ -132,6 +133,12 @@ impl WholeFile {
     pub fn finish(self) -> Result<(), WholeFileError> {
         let Self { path, target } = self;
         let done = match target {
+            Target::Nameless(file) => {
+                let mut names = NAMES.lock();
+                let done = name(&file, &path);
+                names.complete += usize::from(done.is_ok());
+                done
+            }
             Target::Beside(file, _unfinished) => {
                 let mut names = NAMES.lock();
                 let done = file.persist(&path).map(drop).map_err(|error| error.error);
@@ -154,18 +161,62 @@ impl WholeFile {
     }
 }
 
+/// What the user's mask leaves of it is the mode of a finished file, as of any file.
+const MODE: u32 = 0o666;
+
+/// Makes a file without a name. `None`: the file system has none, or the kernel shows no way to name it.
+fn nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file: File = rustix::fs::open(folder, flags, Mode::from_raw_mode(MODE)).ok()?.into();
+    by_descriptor(&file).exists().then_some(file)
+}
+
+/// Returns the path by which the kernel leads to an open file.
+fn by_descriptor(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Gives a nameless file its name. A file that has the name already is replaced at once.
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    let link = |path: &Path| linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW);
+    match link(path) {
+        Err(Errno::EXIST) => {
+            let mut builder = Builder::new();
+            builder.prefix(".").suffix(".partial");
+            let named = builder.make_in(folder_of(path), |path| Ok(link(path)?))?;
+            named.into_temp_path().persist(path).map_err(|error| error.error)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Makes a file beside its path.
+fn beside(folder: &Path) -> io::Result<Target> {
+    let mut builder = Builder::new();
+    builder.prefix(".").suffix(".partial").permissions(fs::Permissions::from_mode(MODE));
+    let mut names = NAMES.lock();
+    let file = builder.tempfile_in(folder)?;
+    let unfinished = Unfinished::named(&mut names, file.path());
+    Ok(Target::Beside(file, unfinished))
+}
+
+/// Returns the folder of a path.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
             Target::Beside(file, _) => file.write(bytes),
-            Target::Special(file) => file.write(bytes),
+            Target::Nameless(file) | Target::Special(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
             Target::Beside(file, _) => file.flush(),
-            Target::Special(file) => file.flush(),
+            Target::Nameless(file) | Target::Special(file) => file.flush(),
         }
     }
 }
@@ -174,7 +225,7 @@ impl Seek for WholeFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match &mut self.target {
             Target::Beside(file, _) => file.seek(to),
-            Target::Special(file) => file.seek(to),
+            Target::Nameless(file) | Target::Special(file) => file.seek(to),
         }
     }
 }
@@ -262,6 +313,30 @@ mod tests {
         drop(wav);
         assert_eq!(fs::read(&path).unwrap(), b"before");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_the_making_has_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("song.wav");
+        for before in [false, true] {
+            let mut file = WholeFile::create(&path).unwrap();
+            if !matches!(file.target, Target::Nameless(_)) {
+                // This file system has none.
+                return;
+            }
+            file.write_all(b"new").unwrap();
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), usize::from(before));
+            file.finish().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        // Where there are none, a file beside its path does the same.
+        let Target::Beside(mut file, unfinished) = beside(folder.path()).unwrap() else { panic!("it has a name") };
+        file.write_all(b"newer").unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+        WholeFile { path: path.clone(), target: Target::Beside(file, unfinished) }.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub struct SiteReport {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AllocFaultsReport {
     /// The driver image.
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub driver: PathBuf,
     /// A row for each stack.
     pub sites: Vec<SiteReport>,
@@ -53,6 +54,7 @@ pub struct AllocFaultsReport {
     /// The duration in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub run_folder: PathBuf,
 }
 

@@ -1,6 +1,6 @@
 //! `dmus boot`: a prompt for a booted guest.
 
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::host::interrupt;
 use dmus::machine::Health;
-use dmus::report::{Terminal, error_line, out};
+use dmus::report::{Terminal, error_line, out, out_part};
 use dmus::testbed::session::SessionError;
 use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 use guest_protocol::Request;
@@ -75,7 +75,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let lines = input();
     loop {
         if stdin().is_terminal() {
-            let _ = write!(stdout(), "dmus> ").and_then(|()| stdout().flush());
+            out_part("dmus> ");
         }
         let done = next_line(&lines, &mut bed)
             .and_then(|line| execute(&mut bed, &line.split_whitespace().collect::<Vec<_>>()));

@@ -44,7 +44,7 @@ pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
             .map(|Check { name, violation }| serde_json::json!({ "name": name, "violation": violation }))
             .collect();
         out(&serde_json::json!({
-            "path": path, "sha256": sha256_hex(&bytes), "audit": audit, "checks": checks, "failed": failed,
+            "path": dmus::host::lossy::text(&path), "sha256": sha256_hex(&bytes), "audit": audit, "checks": checks, "failed": failed,
         })
         .to_string());
     } else {

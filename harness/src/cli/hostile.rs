@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use dmus::event::TestResult;
 use dmus::host::failure::Class;
+use dmus::host::lossy;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out, write_junit};
@@ -73,7 +74,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     json["passed"] = passed.into();
     json["failed"] = failed.into();
     json["skipped"] = 0.into();
-    json["run_folders"] = json!([folder.path()]);
+    json["run_folders"] = json!([lossy::text(folder.path())]);
     json["reproduce"] = reproduce.clone().into();
     json["milliseconds"] = (begun.elapsed().as_secs_f64() * 1000.0).into();
     folder.write_json("report.json", &json)?;

@@ -21,21 +21,52 @@ use std::process::ExitCode;
 use clap::Parser;
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::interrupt;
-use dmus::report::{error_line, error_object, out};
+use dmus::host::leftovers::{self, Watcher};
+use dmus::report::{error_line, error_object, keep, lost_output, out};
 
 use args::{Arguments, Verb};
 use error::{Error, Outcome};
 
 /// Runs the command line; a panic is a bug of the harness and has an exit code of its own.
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    if std::env::args_os().nth(1).is_some_and(|word| word == leftovers::WATCH) {
+        leftovers::watch();
+        return ExitCode::SUCCESS;
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help, the version, or what is wrong with the command line.
+        Err(error) => {
+            let stream = if error.use_stderr() { "standard error" } else { "standard output" };
+            keep(stream, error.print());
+            return with_output(u8::try_from(error.exit_code()).unwrap_or(Class::Usage.exit_code()));
+        }
+    };
     if let Err(error) = interrupt::listen() {
         error_line(&format!("cannot handle signals: {error}"));
         return Class::Host.exit_code().into();
     }
+    let watcher = Watcher::start();
+    let code = with_output(run_to_code(&arguments));
+    watcher.leave();
+    code
+}
+
+/// Returns the exit code of a verb, or that of lost output where the verb succeeded.
+fn with_output(code: u8) -> ExitCode {
+    let Some(lost) = lost_output() else { return code.into() };
+    error_line(&format!("error ({}): {lost}", lost.class().name()));
+    if let Some(remedy) = lost.remedy() {
+        error_line(&format!("remedy: {remedy}"));
+    }
+    if code == 0 { lost.class().exit_code().into() } else { code.into() }
+}
+
+/// Runs a verb, prints what failed, and returns its exit code.
+fn run_to_code(arguments: &Arguments) -> u8 {
     match panic::catch_unwind(AssertUnwindSafe(|| run_verb(&arguments.verb))) {
-        Ok(Ok(None)) => ExitCode::SUCCESS,
-        Ok(Ok(Some(class))) => class.exit_code().into(),
+        Ok(Ok(None)) => 0,
+        Ok(Ok(Some(class))) => class.exit_code(),
         // What failed after the user's signal failed because of it.
         Ok(Err(error)) if interrupt::requested() && error.class() != Class::Interrupted => {
             error_line(&format!(
@@ -43,16 +74,16 @@ pub(crate) fn main() -> ExitCode {
                 Class::Interrupted.name(),
                 interrupt::by_signal()
             ));
-            Class::Interrupted.exit_code().into()
+            Class::Interrupted.exit_code()
         }
         Ok(Err(error)) => {
             report(&error, arguments.verb.json());
-            error.class().exit_code().into()
+            error.class().exit_code()
         }
         // The panic hook has printed the place.
         Err(_) => {
             error_line("this is a bug of the harness: please report it with the lines above");
-            Class::HarnessBug.exit_code().into()
+            Class::HarnessBug.exit_code()
         }
     }
 }

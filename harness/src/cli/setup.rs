@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
-use dmus::host::leftovers;
+use dmus::host::{leftovers, lossy};
 use dmus::kills::Prepared;
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace, driver_file};
 use dmus::sound::song_file::{self, SongFile};
@@ -40,6 +40,7 @@ pub(super) fn workspace_of(machine: &MachineArguments, observer: &dyn Observer) 
 }
 
 fn swept(workspace: Workspace, observer: &dyn Observer) -> Workspace {
+    leftovers::watch_cache(&workspace.cache());
     for what in leftovers::sweep(Some(&workspace.cache())) {
         observer.event(&Event::Note { text: format!("left over from a run that was ended by force: {what}") });
     }
@@ -116,7 +117,7 @@ pub(super) fn card_of(machine: Option<&MachineArguments>, observer: &dyn Observe
 
 /// Returns the command line, quoted for a shell.
 pub(super) fn reproduce() -> String {
-    let words = std::env::args().skip(1).map(|word| {
+    let words = lossy::arguments().into_iter().skip(1).map(|word| {
         if word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:".contains(c)) {
             word
         } else {

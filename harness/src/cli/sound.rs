@@ -7,6 +7,7 @@ use card_control::render::RenderSummary;
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers::Scratch;
+use dmus::host::lossy;
 use dmus::report::{Terminal, out};
 use dmus::sound::bank;
 use dmus::sound::loudness;
@@ -63,7 +64,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     let all_warnings = [song.notices, warnings].concat();
     if arguments.json {
         out(&json!({
-            "out": path,
+            "out": lossy::text(&path),
             "events": played,
             "frames": summary.frames,
             "sample_rate": arguments.rate,
@@ -73,7 +74,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
             "notes_lost": summary.notes_lost,
             "pcm_sha256": summary.pcm_sha256,
             "stems": summary.stems,
-            "stems_folder": arguments.stems,
+            "stems_folder": arguments.stems.as_deref().map(lossy::text),
             "warnings": all_warnings,
         })
         .to_string());

@@ -53,6 +53,9 @@ impl Diagnosed for FileError {
             return limit.remedy();
         }
         match self.source.kind() {
+            std::io::ErrorKind::InvalidFilename if self.path.starts_with(std::env::temp_dir()) => {
+                Some("set TMPDIR to a folder with a shorter path".into())
+            }
             std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
                 if self.path.starts_with(std::env::temp_dir()) =>
             {

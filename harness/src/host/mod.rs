@@ -7,5 +7,6 @@ pub mod hash;
 pub mod interrupt;
 pub mod leftovers;
 pub mod limits;
+pub mod lossy;
 pub mod process;
 pub mod standstill;

@@ -47,6 +47,7 @@ pub struct KillsReport {
     /// The duration of all kills in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub run_folder: PathBuf,
 }
 

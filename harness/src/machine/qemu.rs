@@ -1,9 +1,10 @@
 //! QEMU: its command line, its start, and what its exit status means.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -425,7 +426,12 @@ pub const fn guest_exit(ended: Ended) -> Option<u8> {
 /// Builds an option that ends in a path. In QEMU's options a comma within a value is doubled.
 fn with_path(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
-    text.push(path.to_string_lossy().replace(',', ",,"));
+    for byte in path.as_os_str().as_bytes() {
+        text.push(OsStr::from_bytes(std::slice::from_ref(byte)));
+        if *byte == b',' {
+            text.push(",");
+        }
+    }
     text
 }
 
@@ -447,5 +453,8 @@ mod tests {
     #[test]
     fn doubles_commas_in_paths() {
         assert_eq!(with_path("file=", Path::new("/a,b")), "file=/a,,b");
+        // A path need not be UTF-8.
+        let path = Path::new(OsStr::from_bytes(b"/\xff,"));
+        assert_eq!(with_path("", path).as_bytes(), b"/\xff,,");
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Record<'a> {
 /// A file that runs, and its SHA-256.
 #[derive(Serialize)]
 pub(super) struct Image {
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub(super) path: PathBuf,
     pub(super) sha256: String,
 }

@@ -345,7 +345,7 @@ impl Run<'_> {
         let record = Record {
             harness: concat!("dmus ", env!("CARGO_PKG_VERSION")),
             time: jiff::Timestamp::now().to_string(),
-            arguments: std::env::args().collect(),
+            arguments: crate::host::lossy::arguments(),
             reproduce: self.reproduce,
             song: &self.test.song.name,
             events: self.test.song.events.len(),

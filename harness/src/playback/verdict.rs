@@ -20,6 +20,7 @@ use crate::testbed::violations::FindingsReport;
 #[derive(Clone, Debug, Serialize)]
 pub struct DriverReport {
     /// The path of the file.
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub path: PathBuf,
     /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -146,6 +147,7 @@ pub struct Verdict {
     /// Milliseconds from QEMU's start to the verdict.
     pub milliseconds: f64,
     /// The run folder.
+    #[serde(serialize_with = "crate::host::lossy::path")]
     pub run_folder: PathBuf,
     /// The standstills of card and QEMU.
     #[serde(skip_serializing_if = "Standstills::is_empty")]

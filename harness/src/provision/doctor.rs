@@ -14,16 +14,11 @@ use super::rust_source::toolchain_source;
 use super::workspace::Workspace;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
+use crate::host::leftovers::{SOCKET_BYTES_BELOW, SOCKET_PATH_BYTES_MAX, Scratch};
 use crate::host::limits::{self, Checked, LimitError};
 
 /// Free disk below this, in MiB, is a finding: the room of QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
-
-/// Longest path of a socket in bytes: `sun_path` of `sockaddr_un` without the terminator. A run adds a folder `dmus-XXXXXX` and
-/// the name `control` to `TMPDIR`.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// Bytes that a run adds to `TMPDIR` for a socket.
-const SOCKET_NAME_BYTES: usize = "/dmus-XXXXXX/control".len();
 
 /// The state of one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -97,13 +92,14 @@ fn folders(workspace: &Workspace) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         places.into_iter().filter_map(|(what, path, remedy)| Some(folder(what, &path?, remedy))).collect();
     let temporary = std::env::temp_dir();
-    let longest = temporary.as_os_str().len() + SOCKET_NAME_BYTES;
+    let longest = temporary.as_os_str().len() + SOCKET_BYTES_BELOW;
     if longest > SOCKET_PATH_BYTES_MAX {
-        findings.push(missing(
-            "TMPDIR",
-            format!("{} is too long: a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes", temporary.display()),
-            "set TMPDIR to a folder with a shorter path",
-        ));
+        let long =
+            format!("{} is longer than a socket's path may be ({SOCKET_PATH_BYTES_MAX} bytes)", temporary.display());
+        findings.push(match Scratch::for_sockets() {
+            Ok(place) => found("TMPDIR", format!("{long}: sockets are made in {}", place.path().display())),
+            Err(error) => missing("TMPDIR", error.to_string(), "set TMPDIR to a folder with a shorter path"),
+        });
     }
     findings
 }

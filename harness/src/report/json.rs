@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 
 use crate::host::failure::Diagnosed;
+use crate::host::lossy;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, Verdict};
 
@@ -15,7 +16,7 @@ pub fn verdict_object(verdict: &Verdict, reproduce: &str) -> Value {
         "passed": usize::from(verdict.passed()),
         "failed": usize::from(!verdict.passed()),
         "skipped": 0,
-        "run_folders": [verdict.run_folder],
+        "run_folders": [lossy::text(&verdict.run_folder)],
         "bit_identical": verdict.judgement.bit_identical(),
         "findings": verdict.findings,
         "class": (!verdict.passed()).then(|| verdict.class_of_failure()),
@@ -38,7 +39,7 @@ pub fn failure_object(failure: &PlaybackFailure, conditions: Conditions, reprodu
         "passed": 0,
         "failed": 1,
         "skipped": 0,
-        "run_folders": [failure.run_folder],
+        "run_folders": [lossy::text(&failure.run_folder)],
         "bit_identical": false,
         "findings": failure.findings,
         "class": error.class(),

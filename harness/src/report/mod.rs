@@ -10,7 +10,7 @@ mod text;
 
 pub use json::{error_object, failure_object, verdict_object};
 pub use junit::write_junit;
-pub use print::{error_line, out};
+pub use print::{LostOutput, error_line, keep, lost_output, out, out_part};
 pub use results::{CountedTest, HOSTILE_DRIVER, Report, TestRecord, VariantRow};
 pub use table::table;
 pub use terminal::Terminal;

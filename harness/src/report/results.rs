@@ -35,6 +35,7 @@ pub struct TestRecord {
     #[serde(skip_serializing_if = "FindingsReport::is_empty")]
     pub findings: FindingsReport,
     /// The run folder.
+    #[serde(serialize_with = "crate::host::lossy::option")]
     pub run_folder: Option<PathBuf>,
     /// The command that runs the test again.
     pub reproduce: String,
@@ -72,6 +73,7 @@ pub struct Report {
     /// The number of tests that were skipped: something that they need is missing.
     pub skipped: usize,
     /// The run folder of each run.
+    #[serde(serialize_with = "crate::host::lossy::many")]
     pub run_folders: Vec<PathBuf>,
     /// Every test but [counted ones](Self::counted_tests).
     pub tests: Vec<TestRecord>,

@@ -257,7 +257,7 @@ impl<'o> TestBedBuilder<'o> {
             self.logs = Logs::Run { folder, label: None };
         }
         // In a folder of its own: sockets need a short path that no other user can reach.
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::for_sockets()?;
         let sockets = CardSockets::in_folder(scratch.path());
         let device = match &provisioned.device.source {
             DeviceSource::Card => {

@@ -16,6 +16,7 @@ mod record;
 mod score;
 mod songs;
 
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,7 +63,8 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dls-synth-bench: {error}");
+            // Where standard error is lost too, the exit code says it.
+            let _ = writeln!(stderr(), "dls-synth-bench: {error}");
             ExitCode::FAILURE
         }
     }
@@ -78,7 +80,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let fluidsynth = match &arguments.fluidsynth {
         Some(program) => {
             let fluidsynth = FluidSynth::new(program, &path, folder.path())?;
-            eprintln!("FluidSynth {} ({})", fluidsynth.version, program.display());
+            writeln!(stderr(), "FluidSynth {} ({})", fluidsynth.version, program.display())?;
             Some(fluidsynth)
         }
         None => None,
@@ -92,12 +94,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         for effects in [false, true] {
             let setting = Setting { voices, effects };
             let records = comparison::run(&banks, fluidsynth.as_ref(), setting, effort, kernel, &mut reference)?;
-            print(records, fluidsynth.as_ref());
+            print(records, fluidsynth.as_ref())?;
         }
     }
     if arguments.profile {
         let most = arguments.voices.iter().copied().max().unwrap_or_default();
-        profile::profile(most, effort, kernel)?.iter().for_each(Record::print);
+        profile::profile(most, effort, kernel)?.iter().try_for_each(Record::print)?;
     }
     if let Some(path) = &arguments.font {
         let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -109,13 +111,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         for path in &arguments.song {
             let song = songs::Song::read(path)?;
             let records = songs::run(&song, path, &banks, fluidsynth.as_ref(), effort.rounds, kernel)?;
-            print(records, fluidsynth.as_ref());
+            print(records, fluidsynth.as_ref())?;
         }
     }
     Ok(())
 }
 
-fn print(records: Vec<Record>, fluidsynth: Option<&FluidSynth>) {
+fn print(records: Vec<Record>, fluidsynth: Option<&FluidSynth>) -> std::io::Result<()> {
     let version = fluidsynth.map(|fluidsynth| fluidsynth.version.as_str());
-    records.into_iter().for_each(|record| record.of_version(version).print());
+    records.into_iter().try_for_each(|record| record.of_version(version).print())
 }

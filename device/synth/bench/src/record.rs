@@ -42,7 +42,11 @@ impl Record {
     }
 
     /// Prints it.
-    pub(crate) fn print(&self) {
-        println!("{}", serde_json::to_string(self).expect("names and numbers are JSON"));
+    ///
+    /// # Errors
+    /// The host's error, when standard output cannot be written.
+    pub(crate) fn print(&self) -> std::io::Result<()> {
+        use std::io::Write;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(self).expect("names and numbers are JSON"))
     }
 }

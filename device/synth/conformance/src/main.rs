@@ -1,5 +1,7 @@
 //! The suite's command line: builds the files, runs the cases, sets results side by side, compares two synthesizers.
 
+use std::fmt;
+use std::io::{self, ErrorKind, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -113,9 +115,26 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(SOME_FAILED),
         Err(error) => {
-            eprintln!("dls-conformance: {error}");
+            // Where standard error is lost too, the exit code says it.
+            let _ = writeln!(stderr(), "dls-conformance: {error}");
             ExitCode::from(NOT_RUN)
         }
+    }
+}
+
+/// Writes a line to standard output. A reader that has gone away is no failure.
+fn say(line: fmt::Arguments<'_>) -> io::Result<()> {
+    say_part(format_args!("{line}\n"))
+}
+
+/// Writes lines to standard output as they are.
+fn say_part(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let mut output = stdout().lock();
+    match output.write_fmt(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -123,13 +142,13 @@ fn command(command: Command) -> Fallible<bool> {
     match command {
         Command::Build { folder } => {
             let (files, bytes) = store::write(&folder)?;
-            println!("{files} files, {bytes} bytes, in {}", folder.display());
+            say(format_args!("{files} files, {bytes} bytes, in {}", folder.display()))?;
             Ok(true)
         }
         Command::List { choice } => {
             for files in choice.files()? {
                 let e = &files.expectations;
-                println!("{}\n    {}\n    {} (level {}, {:?})", e.id, e.rule, e.source, e.level, e.basis);
+                say(format_args!("{}\n    {}\n    {} (level {}, {:?})", e.id, e.rule, e.source, e.level, e.basis))?;
             }
             Ok(true)
         }
@@ -137,18 +156,19 @@ fn command(command: Command) -> Fallible<bool> {
             let files = choice.files()?;
             let verdicts = judged(&synth, &files, keep.as_deref(), |files, verdict| {
                 if json {
-                    return;
+                    return Ok(());
                 }
-                print!("{}", report::case(&files.expectations, verdict));
+                say_part(format_args!("{}", report::case(&files.expectations, verdict)))?;
                 for outcome in verdict.outcomes.iter().filter(|outcome| all && outcome.passed) {
-                    println!("      {}", report::outcome_line(outcome));
+                    say(format_args!("      {}", report::outcome_line(outcome)))?;
                 }
+                Ok(())
             })?;
             let pairs: Vec<_> = files.iter().map(|files| &files.expectations).zip(&verdicts).collect();
             if json {
-                println!("{}", serde_json::to_string_pretty(&verdicts)?);
+                say(format_args!("{}", serde_json::to_string_pretty(&verdicts)?))?;
             } else {
-                println!("{}: {}", Renderer::of(&synth)?.describe(), report::summary(&pairs));
+                say(format_args!("{}: {}", Renderer::of(&synth)?.describe(), report::summary(&pairs)))?;
             }
             Ok(verdicts.iter().all(|verdict| verdict.passed))
         }
@@ -157,14 +177,14 @@ fn command(command: Command) -> Fallible<bool> {
             let mut columns = Vec::new();
             for synth in &synths {
                 let (name, synth) = synth.split_once('=').ok_or("--synth of a table is NAME=SYNTH")?;
-                columns.push((name.to_owned(), judged(synth, &files, None, |_, _| ())?));
+                columns.push((name.to_owned(), judged(synth, &files, None, |_, _| Ok(()))?));
             }
             let expectations: Vec<_> = files.iter().map(|files| &files.expectations).collect();
             for (name, verdicts) in &columns {
                 let pairs: Vec<_> = expectations.iter().copied().zip(verdicts).collect();
-                println!("* {name}: {}", report::summary(&pairs));
+                say(format_args!("* {name}: {}", report::summary(&pairs)))?;
             }
-            println!("\n{}", report::table(&expectations, &columns));
+            say(format_args!("\n{}", report::table(&expectations, &columns)))?;
             Ok(columns.iter().flat_map(|(_, verdicts)| verdicts).all(|verdict| verdict.passed))
         }
         Command::Compare { synth, with, json, keep } => {
@@ -172,9 +192,9 @@ fn command(command: Command) -> Fallible<bool> {
             let place = Place::new(keep.as_deref())?;
             let comparison = compare::compare([&renderers[0], &renderers[1]], &place)?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&comparison)?);
+                say(format_args!("{}", serde_json::to_string_pretty(&comparison)?))?;
             } else {
-                print!("{}", comparison.table([&with, &synth]));
+                say_part(format_args!("{}", comparison.table([&with, &synth])))?;
             }
             Ok(comparison.agrees())
         }
@@ -185,14 +205,14 @@ fn judged(
     synth: &str,
     files: &[Files],
     keep: Option<&Path>,
-    mut each: impl FnMut(&Files, &Verdict),
+    mut each: impl FnMut(&Files, &Verdict) -> io::Result<()>,
 ) -> Fallible<Vec<Verdict>> {
     let renderer = Renderer::of(synth)?;
     let place = Place::new(keep)?;
     let mut verdicts = Vec::new();
     for files in files {
         let verdict = run(&renderer, files, &place)?;
-        each(files, &verdict);
+        each(files, &verdict)?;
         verdicts.push(verdict);
     }
     Ok(verdicts)

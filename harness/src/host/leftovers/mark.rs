@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::owner::{Identity, owner};
 use crate::host::file_error::FileError;
+use crate::host::lossy::arguments;
 
 /// The file in a folder that its owner holds locked.
 pub(super) const MARK: &str = "dmus-owner";
@@ -47,7 +48,7 @@ impl Mark {
             let mut file = File::create(&new)?;
             // Locked before it has its name: a sweeper that finds the name finds it locked.
             file.lock()?;
-            let text = json!({ "owner": owner(), "arguments": std::env::args().collect::<Vec<_>>() });
+            let text = json!({ "owner": owner(), "arguments": arguments() });
             file.write_all(text.to_string().as_bytes())?;
             fs::rename(&new, &path)?;
             Ok(file)

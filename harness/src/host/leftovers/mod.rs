@@ -2,7 +2,8 @@
 //!
 //! A harness that is killed runs no destructor. So everything that it creates is marked with its owner: a folder holds a
 //! file that the owner keeps locked (the kernel releases the lock when the owner ends, however it ends), and a process names
-//! the owner in its environment. What is marked and has no living owner is left over, and the next start removes it.
+//! the owner in its environment. What is marked and has no living owner is left over. The
+//! harness's [`Watcher`] removes it on the spot, and the next start whatever the watcher could not.
 
 mod cache;
 mod mark;
@@ -10,10 +11,13 @@ mod owner;
 mod runs;
 mod scratch;
 mod sweep;
+mod watcher;
 
 pub(crate) use cache::CACHE_LOCK;
 pub(crate) use mark::{RunMark, marks_of};
 pub(crate) use owner::{OWNER_VARIABLE, owner, processes_of};
 pub use runs::{Cleaned, RUNS_BYTES_MAX, RUNS_MAX, Removed, clean, prune, remove_sound};
 pub use scratch::Scratch;
+pub(crate) use scratch::{SOCKET_BYTES_BELOW, SOCKET_PATH_BYTES_MAX};
 pub use sweep::sweep;
+pub use watcher::{WATCH, Watcher, watch, watch_cache};

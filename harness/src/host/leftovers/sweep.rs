@@ -1,6 +1,8 @@
 //! Removes what a run has left that was ended by force: processes, temporary folders, half of a download, a missing verdict.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,7 +14,7 @@ use super::cache::try_lock;
 use super::mark::{ELSEWHERE, MARK_NEW, Mark, Owner};
 use super::owner::{namespace, owner_of_process, stat};
 use super::runs::VERDICT;
-use super::scratch::PREFIX;
+use super::scratch::{PREFIX, places};
 use crate::host::failure::Class;
 
 /// The age at which a temporary folder without a mark is left over: its owner ended between two calls, or it would have
@@ -28,7 +30,9 @@ const PARTIAL: &str = "partial";
 #[must_use]
 pub fn sweep(cache: Option<&Path>) -> Vec<String> {
     let mut swept = sweep_processes();
-    swept.extend(sweep_temporary(&std::env::temp_dir()));
+    for place in places() {
+        swept.extend(sweep_temporary(&place));
+    }
     if let Some(cache) = cache {
         swept.extend(sweep_partial(cache));
         swept.extend(sweep_runs(&cache.join("runs")));
@@ -118,7 +122,7 @@ fn sweep_runs(runs: &Path) -> Vec<String> {
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == ELSEWHERE) {
-            let Ok(folder) = fs::read_to_string(&path).map(PathBuf::from) else { continue };
+            let Ok(folder) = fs::read(&path).map(|bytes| PathBuf::from(OsString::from_vec(bytes))) else { continue };
             match Mark::owner_of(&folder) {
                 Owner::Alive => continue,
                 Owner::Gone(mark) => swept.extend(interrupted(&folder, &mark)),

@@ -144,9 +144,7 @@ fn doctor_finds_a_limit_that_is_too_low_and_a_folder_that_cannot_be_written() {
 #[test]
 fn names_a_temporary_folder_that_cannot_be_used_and_blames_the_host() {
     let project = Project::new("sleep 1000", "sleep 1000");
-    let long = project.path(&"x".repeat(120));
-    fs::create_dir(&long).unwrap();
-    for nowhere in [Path::new("/proc/self/fdinfo"), Path::new("/no/such/folder"), &long] {
+    for nowhere in [Path::new("/proc/self/fdinfo"), Path::new("/no/such/folder")] {
         let output = project.demo().env("TMPDIR", nowhere).output().unwrap();
         let text = said(&output);
         assert_eq!(output.status.code(), HOST, "{text}");
@@ -255,13 +253,44 @@ fn leaves_at_once_and_without_traces_on_a_signal_while_qemu_starts() {
     }
 }
 
-#[test]
-fn removes_at_the_next_start_what_a_killed_harness_left() {
-    // A process that QEMU has started in turn does not end with the harness, as a compiler that cargo has started.
-    let project = Project::new("exec sleep 1000", "sleep 1000 & echo $! > \"$0.child\"; echo $$ > \"$0.pid\"; wait");
-    let mut command = project.demo();
-    let mut run = Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+/// A process that QEMU has started in turn does not end with the harness, as a compiler that cargo has started.
+const QEMU_WITH_CHILD: &str = "sleep 1000 & echo $! > \"$0.child\"; echo $$ > \"$0.pid\"; wait";
+
+/// Starts a demo, and waits until the script for QEMU runs.
+fn started(project: &Project) -> Started {
+    let run = Started(project.demo().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until("the script for QEMU", || project.path("qemu.pid").exists());
+    run
+}
+
+/// Finds the watcher of a harness.
+fn watcher_of(harness: u32) -> i32 {
+    let children = fs::read_to_string(format!("/proc/{harness}/task/{harness}/children")).unwrap();
+    let is_watcher = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().contains("--watch");
+    children.split_whitespace().find(is_watcher).expect("a watcher").parse().unwrap()
+}
+
+#[test]
+fn leaves_nothing_where_the_harness_is_killed() {
+    let project = Project::new("exec sleep 1000", QEMU_WITH_CHILD);
+    let mut run = started(&project);
+    let watcher = watcher_of(run.0.id());
+    run.0.kill().unwrap();
+    run.0.wait().unwrap();
+    let (qemu, child) = (pid_in(&project.path("qemu.pid")), pid_in(&project.path("qemu.child")));
+    until("all processes end with it", || ![qemu, child, watcher].into_iter().any(runs));
+    assert_eq!(entries(&project.path("tmp")), Vec::<PathBuf>::new());
+    let folder = project.runs().pop().unwrap();
+    let verdict: Value = serde_json::from_slice(&fs::read(folder.join("verdict.json")).unwrap()).unwrap();
+    assert_eq!(verdict["class"], "interrupted");
+}
+
+#[test]
+fn removes_at_the_next_start_what_a_harness_left_that_was_killed_with_its_watcher() {
+    let project = Project::new("exec sleep 1000", QEMU_WITH_CHILD);
+    let mut run = started(&project);
+    let watcher = watcher_of(run.0.id()).to_string();
+    assert!(Command::new("kill").args(["-KILL", &watcher]).status().unwrap().success());
     run.0.kill().unwrap();
     run.0.wait().unwrap();
     let (qemu, child) = (pid_in(&project.path("qemu.pid")), pid_in(&project.path("qemu.child")));
@@ -280,6 +309,112 @@ fn removes_at_the_next_start_what_a_killed_harness_left() {
     let verdict: Value = serde_json::from_slice(&fs::read(folder.join("verdict.json")).unwrap()).unwrap();
     assert_eq!(verdict["class"], "interrupted");
     assert!(!folder.join("dmus-owner").exists());
+}
+
+#[test]
+fn makes_sockets_elsewhere_where_the_folder_of_temporary_files_has_a_long_path() {
+    let project = Project::new("echo \"$@\" > \"$0.words\"; exec sleep 1000", "sleep 0.5; exit 1");
+    let tmp = project.path("tmp");
+    let long = tmp.join("x".repeat(91 - tmp.as_os_str().len() - 1));
+    fs::create_dir(&long).unwrap();
+    let output = project.demo().env("TMPDIR", &long).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    let words = fs::read_to_string(project.path("card.words")).unwrap();
+    let control = words.split_whitespace().skip_while(|word| *word != "--control").nth(1).unwrap();
+    assert!(control.len() <= 107 && !Path::new(control).starts_with(&long), "{words}");
+    assert!(!Path::new(control).parent().unwrap().exists(), "{control}");
+    assert_eq!(entries(&long), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn fails_with_a_sentence_where_its_output_is_lost() {
+    let project = Project::new("exit 1", "exit 1");
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for words in [&["doctor", "--sweep", "--json"][..], &["--version"], &["render", "--help"], &["clean"]] {
+        let output = project.harness(words).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), HOST, "{words:?}: {}", said(&output));
+        assert!(said(&output).contains("standard output cannot be written"), "{words:?}: {}", said(&output));
+    }
+    // The exit code is all that is left.
+    let status = project.harness(&["render", "no-such.mid"]).stderr(full()).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(8));
+    let status = project.harness(&["no-such-verb"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    // A reader that has gone away is no failure.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = project.harness(&["doctor", "--sweep"]).stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
+}
+
+#[test]
+fn takes_folders_and_files_whose_names_are_no_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = |bytes: &'static [u8]| Path::new(std::ffi::OsStr::from_bytes(bytes));
+    let project = Project::new("exit 1", "exec sleep 1000");
+    let folder = project.folder.path().join(name(b"f\xff"));
+    let temporary = folder.join(name(b"t\xfe"));
+    fs::create_dir_all(&temporary).unwrap();
+    fs::write(folder.join(name(b"s\xff.mid")), SONG).unwrap();
+    let mut command = project.demo();
+    command.arg(name(b"s\xff.mid")).arg("--run-folder").arg(folder.join(name(b"r\xff")));
+    let output = command.current_dir(&folder).env("TMPDIR", &temporary).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "the card's script fails: {}", said(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["run_folders"][0].as_str().unwrap().contains('\u{fffd}'), "{found}");
+    assert!(folder.join(name(b"r\xff")).join("verdict.json").is_file());
+    assert_eq!(entries(&temporary), Vec::<PathBuf>::new());
+    let output = project.harness(&["render", "x.mid"]).env("CARGO_TARGET_DIR", &folder).output().unwrap();
+    assert_ne!(output.status.code(), Some(70), "{}", said(&output));
+    fs::write(folder.join("x.mid"), SONG).unwrap();
+    let mut command = project.harness(&["render", "x.mid"]);
+    let output = command.env("CARGO_TARGET_DIR", &folder).current_dir(&folder).output().unwrap();
+    assert_eq!(output.status.code(), HOST, "{}", said(&output));
+    assert!(said(&output).contains("CARGO_TARGET_DIR") && said(&output).contains("UTF-8"), "{}", said(&output));
+}
+
+/// One note of half a second.
+const SONG: &[u8] = b"MThd\0\0\0\x06\0\0\0\x01\x01\xe0MTrk\0\0\0\x0d\0\x90\x3c\x64\x83\x60\x80\x3c\0\0\xff\x2f\0";
+
+#[test]
+fn refuses_a_song_that_cannot_be_read_with_byte_and_rule() {
+    let project = Project::new("exit 1", "exit 1");
+    let with = |at: usize, byte: u8| {
+        let mut song = SONG.to_vec();
+        song[at] = byte;
+        song
+    };
+    let no_division = [&SONG[..12], &[0, 0], &SONG[14..]].concat();
+    for (song, byte, rule) in [
+        (no_division, 12, "the division is 0"),
+        (with(23, 0xf5), 23, "0xf5"),
+        (SONG[..30].to_vec(), 18, "the file ends"),
+    ] {
+        fs::write(project.path("song.mid"), song).unwrap();
+        let output = project.demo().arg(project.path("song.mid")).output().unwrap();
+        assert_eq!(output.status.code(), Some(8), "{}", said(&output));
+        assert!(said(&output).contains(&format!("byte {byte}: ")) && said(&output).contains(rule), "{}", said(&output));
+    }
+}
+
+#[test]
+fn plays_a_song_with_the_bank_that_its_file_brings() {
+    let take = "if [ \"$1 $2\" = \"bank song\" ]; then cp \"$(dirname \"$0\")/song.mid\" \"$4\"; \
+                echo '{\"bytes\":35,\"has_bank\":true}'; exit 0; fi; echo \"$@\" > \"$0.words\"; exit 1";
+    let project = Project::new(take, "exec sleep 1000");
+    fs::write(project.path("song.mid"), SONG).unwrap();
+    for (name, start) in [("song.rmi", &b"RIFF\0\0\0\0RMID"[..]), ("song.xmf", b"XMF_1.00")] {
+        fs::write(project.path(name), start).unwrap();
+        let output = project.demo().arg(project.path(name)).output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+        let words = fs::read_to_string(project.path("card.words")).unwrap();
+        assert!(words.contains(&format!("--bank {}", project.path(name).display())), "{words}");
+    }
+    fs::write(project.path("my.dls"), "").unwrap();
+    let mut command = project.demo();
+    command.arg(project.path("song.rmi")).arg("--bank").arg(project.path("my.dls"));
+    let output = command.output().unwrap();
+    assert!(said(&output).contains("the song's own instruments are not used"), "{}", said(&output));
 }
 
 #[test]

@@ -220,7 +220,8 @@ fn written(to: &Path, bytes: &[u8], instruments: usize, warnings: &[String], as_
     let hash = hex::encode(Sha256::digest(bytes));
     if as_json {
         let object = json!({
-            "out": to,
+            // A path need not be UTF-8.
+            "out": to.to_string_lossy(),
             "bytes": bytes.len(),
             "instruments": instruments,
             "sha256": hash,

@@ -53,6 +53,7 @@ impl Diagnosed for FileError {
             return limit.remedy();
         }
         match self.source.kind() {
+            std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
             std::io::ErrorKind::InvalidFilename if self.path.starts_with(std::env::temp_dir()) => {
                 Some("set TMPDIR to a folder with a shorter path".into())
             }
@@ -67,7 +68,6 @@ impl Diagnosed for FileError {
             std::io::ErrorKind::NotFound if self.path.starts_with(std::env::temp_dir()) => {
                 Some("set TMPDIR to a folder that exists".into())
             }
-            std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
             std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the file and its folders".into()),
             _ => None,
         }

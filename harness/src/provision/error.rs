@@ -66,6 +66,14 @@ pub enum ProvisionError {
         /// The remedy.
         remedy: String,
     },
+    /// Cargo does not take a folder.
+    #[error("cargo takes no folder whose path is no UTF-8, and that of {what} is none: {path}", path = path.display())]
+    NotUtf8 {
+        /// The variable or the thing whose folder it is.
+        what: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
     /// A program that the user named is unusable.
     #[error("{path} is unusable: {reason}", path = path.display())]
     Unfit {
@@ -90,7 +98,7 @@ pub enum ProvisionError {
 impl Diagnosed for ProvisionError {
     fn class(&self) -> Class {
         match self {
-            Self::DiskFull { .. } => Class::Host,
+            Self::DiskFull { .. } | Self::NotUtf8 { .. } => Class::Host,
             Self::Interrupted(_) => Class::Interrupted,
             Self::File(error) => error.class(),
             Self::Limit(error) => error.class(),
@@ -104,6 +112,7 @@ impl Diagnosed for ProvisionError {
                 Some(remedy.clone())
             }
             Self::Failed { remedy, .. } => remedy.clone(),
+            Self::NotUtf8 { what, .. } => Some(format!("give {what} a path of UTF-8 text")),
             Self::NoNetwork { .. } => {
                 Some("check the network (and apt's proxy settings), then run the same again".into())
             }

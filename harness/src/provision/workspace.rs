@@ -59,6 +59,13 @@ impl Workspace {
 
     fn ask_cargo(package: &Path) -> Result<Self, ProvisionError> {
         const WHAT: &str = "the project's source";
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let folders = [(WHAT, Some(package.to_owned())), ("CARGO_TARGET_DIR", target)];
+        for (what, path) in folders {
+            if let Some(path) = path.filter(|path| path.to_str().is_none()) {
+                return Err(ProvisionError::NotUtf8 { what, path });
+            }
+        }
         let mut metadata = cargo_metadata::MetadataCommand::new();
         let mut command = metadata.manifest_path(package.join("Cargo.toml")).no_deps().cargo_command();
         let captured = command::run(&mut command).map_err(|error| {

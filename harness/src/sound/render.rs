@@ -75,11 +75,16 @@ fn behind(ended: Ended, output: &str) -> String {
     limits::of_program(Some(ended), output).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
 }
 
+/// Returns what a program said, for a message.
+fn said(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!(": {output}") }
+}
+
 /// Why the offline render failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The card's program failed.
-    #[error("the offline render failed ({ended}): {output}{}", behind(*.ended, .output))]
+    #[error("the offline render failed ({ended}){}{}", said(.output), behind(*.ended, .output))]
     Failed {
         /// Its exit status or signal.
         ended: Ended,

@@ -61,30 +61,26 @@ impl Scratch {
     }
 
     fn for_sockets_in(places: &[PathBuf]) -> Result<Self, FileError> {
-        let fits = |place: &&PathBuf| place.as_os_str().len() + SOCKET_BYTES_BELOW <= SOCKET_PATH_BYTES_MAX;
-        let mut first = None;
-        for place in places.iter().filter(fits) {
-            match Self::under(place) {
-                Ok(scratch) => return Ok(scratch),
-                Err(error) => _ = first.get_or_insert(error),
-            }
+        let fits = |place: &Path| place.as_os_str().len() + SOCKET_BYTES_BELOW <= SOCKET_PATH_BYTES_MAX;
+        let (temporary, others) =
+            places.split_first().map_or((Path::new(""), places), |(first, rest)| (&**first, rest));
+        // A folder that cannot be used for anything is not worked around.
+        if fits(temporary) || !temporary.is_dir() {
+            return Self::under(temporary);
         }
-        match (first, places.first()) {
-            (Some(error), Some(temporary)) if fits(&temporary) => Err(error),
-            (_, temporary) => {
-                let temporary = temporary.cloned().unwrap_or_default();
-                let text = format!(
-                    "TMPDIR has {} bytes and a socket's path {SOCKET_PATH_BYTES_MAX} at most, {SOCKET_BYTES_BELOW} of them \
-                     below TMPDIR, and no folder can be made in {}",
-                    temporary.as_os_str().len(),
-                    SHORT_PLACES.join(", ")
-                );
-                Err(FileError::own("create a folder for sockets in", temporary)(io::Error::new(
-                    io::ErrorKind::InvalidFilename,
-                    text,
-                )))
-            }
-        }
+        let others = others.iter().filter(|place| fits(place));
+        others.filter_map(|place| Self::under(place).ok()).next().ok_or_else(|| {
+            let text = format!(
+                "TMPDIR has {} bytes and a socket's path {SOCKET_PATH_BYTES_MAX} at most, {SOCKET_BYTES_BELOW} of them below \
+                 TMPDIR, and no folder can be made in {}",
+                temporary.as_os_str().len(),
+                SHORT_PLACES.join(", ")
+            );
+            FileError::own("create a folder for sockets in", temporary)(io::Error::new(
+                io::ErrorKind::InvalidFilename,
+                text,
+            ))
+        })
     }
 
     /// Creates a folder under another one.

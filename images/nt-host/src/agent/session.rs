@@ -21,7 +21,7 @@ use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use crate::arch::frames;
 use crate::conformance::{self, Figures};
-use crate::contract::rules;
+use crate::contract::{midi, rules};
 use crate::harness::{failure, link};
 use crate::io::names;
 use crate::ke::{self, interrupt};
@@ -529,18 +529,22 @@ fn data_format(format: StreamFormat) -> Vec<u8> {
 }
 
 fn contract() -> Vec<RuleState> {
+    let how = |rule: &rules::Rule| match (midi::inapplicable(rule), rule.check_method) {
+        (Some(reason), _) | (None, rules::CheckMethod::NotApplicable(reason)) => {
+            CheckMethod::NotApplicable(reason.to_string())
+        }
+        (None, rules::CheckMethod::Always) => CheckMethod::Always,
+        (None, rules::CheckMethod::Probe(name)) => CheckMethod::Probe(name.to_string()),
+    };
     let state = |rule: &&'static rules::Rule| RuleState {
         number: rule.number,
         title: rule.title.to_string(),
         source: rule.source.to_string(),
-        how: match rule.check_method {
-            rules::CheckMethod::Always => CheckMethod::Always,
-            rules::CheckMethod::Probe(name) => CheckMethod::Probe(name.to_string()),
-            rules::CheckMethod::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
-        },
+        how: how(rule),
         held: rule.count(),
     };
-    rules::TABLE.iter().map(state).collect()
+    let of_midi = if midi::applies() { midi::TABLE } else { &[] };
+    rules::TABLE.iter().chain(of_midi).map(state).collect()
 }
 
 fn no_handle(handle: Handle) -> Failure {

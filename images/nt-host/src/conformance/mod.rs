@@ -11,6 +11,7 @@
 pub(crate) mod cycles;
 #[cfg(target_os = "none")]
 pub(crate) mod events;
+pub(crate) mod midi;
 #[cfg(target_os = "none")]
 pub(crate) mod power;
 pub(crate) mod properties;

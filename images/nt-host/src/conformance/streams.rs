@@ -28,6 +28,7 @@ use crate::portcls::pin::delivery::Batch;
 use crate::portcls::pin::new_stream::NON_PAGED_POOL_NX;
 use crate::portcls::pin::unpack::Fragment;
 use crate::portcls::port::Port;
+use crate::portcls::port::miniport_kind::MiniportKind;
 use crate::portcls::services::interrupt_sync;
 
 /// How long a stream may take to give back what it holds in STOP. 100 ns units.
@@ -101,6 +102,9 @@ pub(crate) fn play_once(port: &Com<Port>, rule: &'static Rule) -> u32 {
 
 /// Probes the streams of a filter. No pin of it is open.
 pub(crate) fn run(port: &Com<Port>) -> Figures {
+    if port.miniport_kind() == Some(MiniportKind::Midi) {
+        return super::midi::run(port);
+    }
     let Some(filter) = port.filter() else { return Vec::new() };
     let (render, capture) = (music_pins(&filter, data_flow::IN), music_pins(&filter, data_flow::OUT));
     let mut figures = Vec::new();

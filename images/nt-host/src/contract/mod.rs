@@ -11,6 +11,7 @@ pub mod export;
 pub(crate) mod final_status;
 pub mod kernel;
 pub mod lock_graph;
+pub mod midi;
 #[cfg(any(test, target_os = "none"))]
 pub mod note;
 pub mod rules;

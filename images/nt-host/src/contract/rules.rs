@@ -48,8 +48,11 @@ pub const NOTED: [u16; 5] = [23, 36, 37, 53, 63];
 /// How many rules there are; they are numbered from 1.
 pub const RULES: usize = 83;
 
+/// One more than the highest number that a rule of any table can have.
+pub const NUMBERS: usize = 400;
+
 /// By number, how often a rule was put to the test and held.
-static HELD: [AtomicU32; RULES + 1] = [const { AtomicU32::new(0) }; RULES + 1];
+static HELD: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
 
 impl Rule {
     /// Counts that the rule was put to the test and held.
@@ -478,6 +481,21 @@ mod tests {
              | rule | demands | source | ",
         );
         rows(&mut text, crate::contract::kernel::TABLE);
+        text.push_str(
+            "\n## Rules of MIDI miniports\n\n\
+             For drivers with an `IMiniportMidi`, in place of the rules above that are about `IMiniportDMus` and `IMXF`. This table\n\
+             is made from `src/contract/midi.rs`.\n\n\
+             | rule | demands | source | checked | broken variants that it names |\n|---|---|---|---|---|\n",
+        );
+        for rule in crate::contract::midi::TABLE {
+            let checked = match rule.check_method {
+                Probe(name) => std::format!("by `run contract`, probe `{name}`"),
+                _ => "whenever it applies".to_owned(),
+            };
+            let named =
+                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            writeln!(text, "| {} | {} | {} | {checked} | {named} |", rule.number, rule.title, rule.source).unwrap();
+        }
         text
     }
 

@@ -6,7 +6,9 @@
 //! | the adapter driver's frame: devices, requests of the system, power, registry keys | `adapter` |
 //! | requests of clients: properties, events, data intersections | `request` |
 //! | a stream: allocator, clock, sequencer, render, wave, capture | `pin` |
+//! | streams of bytes: `IMiniportMidiStream` | `midi` |
 //! | the port and its miniport | `port` |
+//! | the miniports that come with the system | `miniports` |
 //! | resource lists, interrupts, service groups | `services` |
 //! | descriptors, formats, events and pending requests of kernel streaming | `ks` |
 //! | how drivers' objects are called, and how ours are made | `com` |
@@ -23,6 +25,8 @@ pub(crate) mod adapter;
 pub(crate) mod com;
 pub(crate) mod kernel;
 pub(crate) mod ks;
+pub(crate) mod midi;
+pub(crate) mod miniports;
 pub(crate) mod pin;
 pub(crate) mod port;
 pub(crate) mod request;
@@ -42,7 +46,7 @@ pub static EXPORT_TABLES: &[&[crate::contract::export::Export]] = &[
     adapter::dma_channel::EXPORTS,
     services::interrupt_sync::EXPORTS,
     adapter::io_timeout::EXPORTS,
-    services::new_miniport::EXPORTS,
+    miniports::EXPORTS,
     port::EXPORTS,
     adapter::power::EXPORTS,
     request::property::EXPORTS,

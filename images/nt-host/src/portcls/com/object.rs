@@ -131,7 +131,9 @@ impl<T: Class> Com<T> {
             },
             value: ManuallyDrop::new(value),
         }));
-        LIVE.with(|live| live.push(Live { address: object as usize, name: T::NAME }));
+        LIVE.with(|live| {
+            live.push(Live { address: object as usize, bytes: size_of::<Object<T>>(), name: T::NAME });
+        });
         Self(object)
     }
 
@@ -334,9 +336,10 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
         fatal(
             name,
             Violation::new(
-                rules::SERVICE_GROUP,
+                // SAFETY: set with the group, to a rule, which lives for ever.
+                unsafe { GIVEN_UP_RULE.load(Ordering::Relaxed).as_ref() }.unwrap_or(rules::SERVICE_GROUP),
                 "the service group is gone: the port has released the reference that Init put out, and there was none",
-                "AddRef the service group that IMiniportDMus::Init puts out; the port releases it",
+                "AddRef the service group that Init puts out; the port releases it",
             ),
         )
     }
@@ -353,8 +356,12 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
 /// The service group whose last reference the port released, to name the cause when the miniport uses it.
 static GIVEN_UP_GROUP: AtomicUsize = AtomicUsize::new(0);
 
-/// Releases the reference to a service group that a miniport's `Init` put out.
-pub(crate) fn release_group(group: Foreign) {
+/// The rule that the miniport of that group breaks. Read at any IRQL.
+static GIVEN_UP_RULE: AtomicPtr<Rule> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Releases the reference to a service group that a miniport's `Init` put out, which breaks `rule` when it was none.
+pub(crate) fn release_group(group: Foreign, rule: &'static Rule) {
+    GIVEN_UP_RULE.store(core::ptr::from_ref(rule).cast_mut(), Ordering::Relaxed);
     let address = group.as_raw() as usize;
     let left = group.release();
     GIVEN_UP_GROUP.store(if left == 0 { address } else { 0 }, Ordering::Relaxed);
@@ -363,6 +370,7 @@ pub(crate) fn release_group(group: Foreign) {
 /// An object with references.
 struct Live {
     address: usize,
+    bytes: usize,
     name: &'static str,
 }
 
@@ -375,6 +383,12 @@ static GRAVES: Lock<VecDeque<(usize, Layout)>> = Lock::new(VecDeque::new());
 /// Returns whether this is a live object of this class.
 fn is_live(pointer: PVOID, name: &str) -> bool {
     LIVE.with(|live| live.iter().any(|entry| entry.address == pointer as usize && entry.name == name))
+}
+
+/// Returns whether this is an interface pointer of an object of PortCls' with references, a facet's included. At most at
+/// `DISPATCH_LEVEL`.
+pub(crate) fn is_own(pointer: PVOID) -> bool {
+    LIVE.with(|live| live.iter().any(|entry| (pointer as usize).wrapping_sub(entry.address) < entry.bytes))
 }
 
 /// Returns the objects that drivers still hold, with their reference counts, for the report at unload.

@@ -168,6 +168,32 @@ interface! {
 }
 
 interface! {
+    /// `IMiniportMidi` (portcls.h).
+    miniport_midi {
+        /// Brings the miniport up.
+        5 [PASSIVE_LEVEL] "IMiniportMidi::Init" init(adapter: PVOID, resources: PVOID, port: PVOID, group: *mut Interface) -> NTSTATUS;
+        /// Tells the miniport that its service group was served.
+        6 [DISPATCH_LEVEL] "IMiniportMidi::Service" service();
+        /// Opens a stream. `capture` is a `BOOLEAN`.
+        7 [PASSIVE_LEVEL] "IMiniportMidi::NewStream" new_stream(stream: *mut Interface, outer: PVOID, pool: i32, pin: u32, capture: u8, format: *const DataFormat, group: *mut Interface) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IMiniportMidiStream` (portcls.h).
+    midi_stream {
+        /// Sets the format, which is MIDI.
+        3 [PASSIVE_LEVEL] "IMiniportMidiStream::SetFormat" set_format(format: *const DataFormat) -> NTSTATUS;
+        /// Sets the state.
+        4 [PASSIVE_LEVEL] "IMiniportMidiStream::SetState" set_state(state: KsState) -> NTSTATUS;
+        /// Takes what the device has received.
+        5 [DISPATCH_LEVEL] "IMiniportMidiStream::Read" read(buffer: *mut u8, length: u32, read: *mut u32) -> NTSTATUS;
+        /// Hands bytes to the device.
+        6 [DISPATCH_LEVEL] "IMiniportMidiStream::Write" write(buffer: *const u8, length: u32, written: *mut u32) -> NTSTATUS;
+    }
+}
+
+interface! {
     /// `IMXF` (dmusicks.h).
     mxf {
         /// Sets the state.
@@ -179,6 +205,37 @@ interface! {
         /// Takes it away: when this returns, the sink is not used any more.
         6 [PASSIVE_LEVEL] "IMXF::DisconnectOutput" disconnect_output(sink: PVOID) -> NTSTATUS;
     }
+}
+
+interface! {
+    /// `IAllocatorMXF` (dmusicks.h), as the system's own miniports use it.
+    allocator_mxf {
+        /// Takes events back.
+        4 [DISPATCH_LEVEL] "IMXF::PutMessage" put_message(event: *mut KernelEvent) -> NTSTATUS;
+        /// Gives an event.
+        7 [DISPATCH_LEVEL] "IAllocatorMXF::GetMessage" get_message(event: *mut *mut KernelEvent) -> NTSTATUS;
+        /// Says how long a buffer is.
+        8 [DISPATCH_LEVEL] "IAllocatorMXF::GetBufferSize" get_buffer_size() -> u16;
+        /// Gives a buffer.
+        9 [DISPATCH_LEVEL] "IAllocatorMXF::GetBuffer" get_buffer(buffer: *mut *mut u8) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IPortDMus` and `IPortMidi` (dmusicks.h, portcls.h), as the system's own miniports use them.
+    music_port {
+        /// Registers the group that `Notify` serves.
+        7 [PASSIVE_LEVEL] "IPortDMus::RegisterServiceGroup" register_service_group(group: PVOID);
+    }
+}
+
+/// Calls `Notify` of `IPortDMus` or `IPortMidi` at the caller's IRQL: any.
+///
+/// # Safety
+/// `port` is a live port with one of the two, and `group` a live service group.
+pub(crate) unsafe fn notify_at_any_irql(port: Interface, group: PVOID) {
+    // SAFETY: by the caller; dmusicks.h and portcls.h, slot 6.
+    unsafe { method::<unsafe extern "win64" fn(Interface, PVOID)>(port, 6, "IPortDMus::Notify")(port, group) }
 }
 
 interface! {
@@ -330,6 +387,10 @@ impl Drop for Foreign {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::ToOwned;
+    use std::string::String;
+    use std::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -338,6 +399,8 @@ mod tests {
             miniport::METHODS,
             miniport_dmus::METHODS,
             mxf::METHODS,
+            allocator_mxf::METHODS,
+            music_port::METHODS,
             synth_sink::METHODS,
             service_sink::METHODS,
             service_group::METHODS,
@@ -353,6 +416,36 @@ mod tests {
                 .flat_map(|entry| entry.methods)
                 .find(|entry| entry.name == method);
             assert_eq!(found.map(|entry| entry.slot), Some(slot), "{title}");
+        }
+    }
+
+    /// Returns the methods that the public portcls.h declares in an interface, in their order, without those of its
+    /// bases.
+    fn declared(header: &str, interface: &str) -> Vec<String> {
+        let start = header.find(&format!("DECLARE_INTERFACE_({interface},")).expect("the interface is declared");
+        let body = &header[start..start + header[start..].find("};").expect("a declaration ends")];
+        let methods = body.split("STDMETHOD").skip(1).map(|method| {
+            let arguments = &method[method.find('(').expect("a macro has arguments") + 1..];
+            let arguments = &arguments[..arguments.find(')').expect("the macro's arguments end")];
+            arguments.rsplit(',').next().unwrap_or_default().trim().to_owned()
+        });
+        methods.collect()
+    }
+
+    #[test]
+    fn slots_of_the_midi_interfaces_equal_those_of_the_public_header() {
+        let header = std::fs::read_to_string("/usr/share/mingw-w64/include/ddk/portcls.h")
+            .expect("package mingw-w64-common has the public headers");
+        for (ours, interface, inherited) in
+            [(miniport_midi::METHODS, "IMiniportMidi", 5), (midi_stream::METHODS, "IMiniportMidiStream", 3)]
+        {
+            let declared: Vec<_> = declared(&header, interface)
+                .into_iter()
+                .zip(inherited..)
+                .map(|(method, slot)| (format!("{interface}::{method}"), slot))
+                .collect();
+            let ours: Vec<_> = ours.iter().map(|(title, slot)| ((*title).to_owned(), *slot)).collect();
+            assert_eq!(declared, ours);
         }
     }
 }

@@ -24,8 +24,36 @@ pub(crate) fn processor() -> usize {
     NUMBER.with(|number| core::ptr::from_ref(number) as usize)
 }
 
-/// Yields between two looks at a lock.
+/// What answers I/O ports: gets the port and what is written, or `None` for a read.
+pub(crate) type Ports = std::boxed::Box<dyn FnMut(u16, Option<u8>) -> u8>;
+
+std::thread_local! {
+    static PORTS: RefCell<Option<Ports>> = const { RefCell::new(None) };
+}
+
+/// Sets what answers this thread's I/O ports.
+pub(crate) fn set_ports(ports: Ports) {
+    PORTS.set(Some(ports));
+}
+
+/// Reads a port: all ones where nothing answers.
+pub(crate) fn read_port(port: u16) -> u8 {
+    PORTS.with_borrow_mut(|ports| ports.as_mut().map_or(0xFF, |ports| ports(port, None)))
+}
+
+/// Writes a port.
+pub(crate) fn write_port(port: u16, value: u8) {
+    PORTS.with_borrow_mut(|ports| ports.as_mut().map(|ports| ports(port, Some(value))));
+}
+
+/// Prints a warning.
+pub(crate) fn warn(text: &str) {
+    std::eprintln!("{text}");
+}
+
+/// Yields between two looks at a lock, and lets ten microseconds go by.
 pub(crate) fn while_spinning() {
+    CLOCK.set(CLOCK.get() + 100);
     std::thread::yield_now();
 }
 

@@ -23,6 +23,23 @@ pub(crate) fn call_driver<R>(what: &str, body: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Writes a warning to the log.
+pub(crate) fn warn(text: &str) {
+    crate::warn!("{text}");
+}
+
+/// Reads an I/O port.
+pub(crate) fn read_port(port: u16) -> u8 {
+    // SAFETY: the ports are those of a device whose driver gave them to a miniport of the system's.
+    unsafe { x86_64::instructions::port::PortReadOnly::new(port).read() }
+}
+
+/// Writes an I/O port.
+pub(crate) fn write_port(port: u16, value: u8) {
+    // SAFETY: as above.
+    unsafe { x86_64::instructions::port::PortWriteOnly::new(port).write(value) };
+}
+
 /// Returns the current IRQL.
 pub(crate) fn current() -> KIRQL {
     crate::arch::cpu::irql()

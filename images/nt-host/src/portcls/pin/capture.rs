@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::allocator::{Allocator, check_put_level};
+use super::bytes::Bytes;
 use super::{Pin, clock};
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
@@ -280,12 +281,13 @@ impl Pin {
 
     /// Returns what a capture stream has brought since the last time. `None` for other streams.
     pub(crate) fn take_captured(&self) -> Option<Vec<Captured>> {
-        self.capture.as_ref().map(|sink| sink.take())
+        self.capture.as_ref().map(|sink| sink.take()).or_else(|| self.bytes.as_ref()?.take())
     }
 
     /// Returns how many captured events found no room with the client.
     pub(crate) fn captured_dropped(&self) -> u64 {
-        self.capture.as_ref().map_or(0, |sink| sink.dropped())
+        let of_bytes = self.bytes.as_ref().map_or(0, Bytes::dropped);
+        self.capture.as_ref().map_or(of_bytes, |sink| sink.dropped())
     }
 }
 

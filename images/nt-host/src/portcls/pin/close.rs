@@ -14,6 +14,7 @@ use crate::nt::PVOID;
 use crate::portcls::com::abi::KsState;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::ks::{event_list, pending};
+use crate::portcls::port::miniport_kind::MiniportKind;
 
 impl Pin {
     /// Stops and closes the stream, and checks that everything came back.
@@ -40,6 +41,7 @@ impl Pin {
             event_list::end_all(self.minor_target() as usize, major.as_raw(), self.minor_target());
         }
         self.connect_capture(false);
+        self.leave_groups_of_bytes();
         if let Some(Group { group, sink, place }) = self.group.take() {
             if let Some(place) = place {
                 self.port.remove_group(place);
@@ -94,7 +96,7 @@ impl Pin {
         };
         if let Some((rule, what)) = broken {
             violation(
-                "IMXF::Release",
+                self.port.miniport_kind().map_or("IMXF::Release", MiniportKind::stream_release),
                 Violation::new(
                     rule,
                     what,
@@ -143,10 +145,10 @@ impl Pin {
                     "give every event to the allocator's PutMessage, at the latest in SetState(STOP) and in the destructor",
                 ),
             );
-        } else {
+        } else if self.bytes.is_none() {
             kept.held();
         }
-        let own = 1 + u32::from(self.capture.is_some());
+        let own = 1 + u32::from(self.capture.is_some()) + u32::from(self.bytes.is_some());
         let (allocator, clock) = (self.allocator.references() - own, self.clock.references() - 1);
         let held_sink = self.capture.as_ref().filter(|sink| sink.references() != 1);
         if let Some(sink) = held_sink {

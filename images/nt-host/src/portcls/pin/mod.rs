@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "streams are called by slot number")]
 
 pub(crate) mod allocator;
+mod bytes;
 pub(crate) mod capture;
 pub(crate) mod clock;
 mod close;
@@ -22,6 +23,7 @@ use core::sync::atomic::AtomicU64;
 
 use self::allocator::Allocator;
 use self::allocator::starve::NOTHING;
+use self::bytes::Bytes;
 use self::capture::CaptureSink;
 use self::clock::MasterClock;
 use self::group::Group;
@@ -47,6 +49,7 @@ use crate::portcls::kernel::deadline::Deadline;
 use crate::portcls::ks::descriptor::{Filter, Pin as Factory};
 use crate::portcls::ks::formats;
 use crate::portcls::port::Port;
+use crate::portcls::port::miniport_kind::MiniportKind;
 
 /// Bytes behind a render buffer that `Render` may not touch.
 pub(crate) const RENDER_GUARD_BYTES: usize = 64;
@@ -72,6 +75,8 @@ pub(crate) struct Pin {
     render: Option<Render>,
     wave: Option<Wave>,
     capture: Option<Com<CaptureSink>>,
+    /// The port's side of an `IMiniportMidiStream`.
+    bytes: Option<Bytes>,
     longest_put: AtomicU64,
     /// Events that the driver took for itself in `NewStream`, and keeps until the stream goes.
     own_events: usize,
@@ -93,6 +98,7 @@ impl Pin {
         let factory = filter.pins.get(id as usize).ok_or(STATUS_INVALID_PARAMETER)?;
         formats::fit(factory, format).map_err(|unfit| match unfit {
             formats::Unfit::Length { .. } => STATUS_INVALID_PARAMETER,
+            formats::Unfit::NoMatch if port.miniport_kind() == Some(MiniportKind::Midi) => STATUS_NO_MATCH,
             formats::Unfit::NoMatch => Self::expect_refusal(port, id, &filter, format),
         })?;
         let kind = stream_type(factory, format)?;
@@ -100,7 +106,10 @@ impl Pin {
         if instances.current >= instances.possible || instances.global_current >= instances.global_possible {
             return Err(STATUS_INSUFFICIENT_RESOURCES);
         }
-        let pin = Self::create(port, id, kind, format)?;
+        let pin = match port.miniport_kind() {
+            Some(MiniportKind::Midi) => Self::create_of_bytes(port, id, kind, format)?,
+            _ => Self::create(port, id, kind, format)?,
+        };
         port.count_instance(id, 1);
         Ok(pin)
     }
@@ -125,6 +134,7 @@ impl Pin {
                 Wave::new(sink, block_align, formats::sample_rate(format).unwrap_or(1))
             }),
             capture: (kind == StreamType::MidiCapture).then(|| CaptureSink::create(allocator.clone())),
+            bytes: None,
             allocator,
             clock,
             stream: Some(stream),
@@ -207,6 +217,10 @@ impl Pin {
     pub(crate) fn set_state(&mut self, target: KsState) -> Result<(), NTSTATUS> {
         while self.state != target {
             let next = neighbour(self.state, target);
+            if self.bytes.is_some() {
+                self.step_of_bytes(next)?;
+                continue;
+            }
             let stream = self.minor_target();
             // Captured data may come from the moment that SetState lets it flow, until SetState has stopped it.
             let flows = next >= KsState::Pause;
@@ -249,6 +263,10 @@ impl Pin {
     /// A fault of a capture stream that is starved breaks rule 58. The allocator gives again only after the driver has
     /// called it without success, or the test would show nothing.
     pub(crate) fn starve(&self, what: u8) {
+        if self.bytes.is_some() {
+            // An IMiniportMidi has no allocator to starve.
+            return;
+        }
         if self.capture.is_some() {
             let deadline = Deadline::after(NOTICE_LIMIT);
             while what == NOTHING && self.allocator.failures() == 0 && !deadline.has_passed() {

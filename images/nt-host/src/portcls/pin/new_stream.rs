@@ -16,6 +16,8 @@ use crate::portcls::com::guids;
 use crate::portcls::com::object::Com;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::ks::formats;
+use crate::portcls::midi;
+use crate::portcls::port::miniport_kind::MiniportKind;
 use crate::portcls::port::{Port, interface_checks};
 
 /// What `SchedulePreFetch` is before the call: a miniport that does not write it is noticed.
@@ -156,6 +158,9 @@ pub(crate) fn makes_stream(
     allocator: &Com<Allocator>,
     clock: &Com<MasterClock>,
 ) -> bool {
+    if port.miniport_kind() == Some(MiniportKind::Midi) {
+        return midi::new_stream::new_stream(port, pin, kind == StreamType::MidiCapture, format).is_ok();
+    }
     new_stream(port, pin, kind, format, allocator, clock).is_ok()
 }
 

@@ -220,7 +220,7 @@ impl Pin {
     /// Returns the first failure that `PutMessage` returned.
     pub(crate) fn refused(&self) -> Option<NTSTATUS> {
         let status = self.render.as_ref()?.refused.load(Ordering::Relaxed);
-        (!success(status)).then_some(status)
+        (!success(status)).then_some(status).or_else(|| self.bytes.as_ref()?.refused())
     }
 
     /// Hands a batch to the stream, if there is one.
@@ -239,8 +239,11 @@ impl Pin {
     pub(crate) fn put(&self, Batch { first, count }: Batch) {
         statistics::EVENTS_PUT.add(count as u64);
         let (begun, ticks) = (clock::now(), kernel::ticks());
-        // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
-        let status = unsafe { slots::put_message_at_dispatch(self.minor_target(), first) };
+        let status = match &self.bytes {
+            Some(bytes) => bytes.put(&self.allocator, first),
+            // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
+            None => unsafe { slots::put_message_at_dispatch(self.minor_target(), first) },
+        };
         let took = clock::now() - begun;
         self.longest_put.fetch_max(took.cast_unsigned(), Ordering::Relaxed);
         if kernel::ticks() - ticks > PUT_TICKS_MAX {
@@ -269,6 +272,9 @@ impl Pin {
         }
         if let Some(batch) = render.chain.with(Chain::take) {
             self.allocator.discard(batch.first);
+        }
+        if let Some(bytes) = &self.bytes {
+            bytes.discard();
         }
     }
 }

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 
 use super::interface::This;
 use super::lifetime::LISTS;
+use super::miniport_kind::MiniportKind;
 use super::{Bound, MINIPORT_GROUP, Port, adapter, bare_adapter, changed_description, describe, interface_checks};
 use crate::contract::rules;
 use crate::contract::violation::{Violation, fatal, violation};
@@ -22,7 +23,7 @@ use crate::portcls::com::object::Com;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel::{self, irql};
 use crate::portcls::ks::descriptor::Filter;
-use crate::portcls::services::{call_faults, interrupt_sync, resources};
+use crate::portcls::services::{call_faults, interrupt_sync, resources, service_group};
 
 /// Binds the port, and checks the miniport and its descriptor.
 pub(super) unsafe extern "win64" fn init(
@@ -45,24 +46,27 @@ pub(super) unsafe extern "win64" fn init(
     // SAFETY: the caller holds references to what it passes.
     unsafe {
         let unknown = Foreign::from_borrowed(miniport);
-        let Ok(miniport) = unknown.query(&guids::IID_IMINIPORTDMUS) else { return STATUS_INVALID_PARAMETER };
-        interface_checks::check_interfaces(
-            &miniport,
-            &[guids::IID_IMINIPORT, guids::IID_IMINIPORTDMUS],
-            rules::MINIPORT_INTERFACES,
-            "IMiniportDMus",
-        );
-        interface_checks::check_slots(&miniport, interface_checks::MINIPORT_DMUS_METHODS, "IMiniportDMus");
+        let (kind, miniport) = match MiniportKind::bind(&unknown) {
+            Ok(bound) => bound,
+            Err(status) => return status,
+        };
+        kind.check(&miniport);
         interface_checks::check_optional(&miniport);
         if call_faults::must_fail("IPort::Init") || kernel::allocation_fails("IPort::Init") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let bare_adapter = if adapter.is_null() { bare_adapter::bare_adapter() } else { None };
+        port.binding.with(|binding| *binding = Some(kind));
         let mut group = core::ptr::null_mut();
-        let status = interrupt_sync::during_init(|| {
+        let mut call = || {
             let adapter = bare_adapter.as_ref().map_or(adapter, Com::as_raw);
-            slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
-        });
+            kind.init(&miniport, adapter, resources, port.as_raw(), &raw mut group)
+        };
+        let status = match kind {
+            MiniportKind::Dmus => interrupt_sync::during_init(call),
+            // No page of IPortMidi says that the group must be registered before the interrupt is connected.
+            MiniportKind::Midi => call(),
+        };
         if !adapter.is_null() || bare_adapter.is_some() || success(status) {
             rules::UNKNOWN_ADAPTER.held();
         }
@@ -73,17 +77,22 @@ pub(super) unsafe extern "win64" fn init(
             }
             return status;
         }
-        if group != registered.unwrap_or(core::ptr::null_mut()) {
+        if kind == MiniportKind::Midi && registered.is_none() && !group.is_null() {
+            // The port adds its sink to the group that is put out (nf-portcls-iminiportmidi-service).
+            service_group::join(group, port.sink.address());
+            port.registered.with(|registered| *registered = Some(Foreign::from_borrowed(group)));
+            kind.group_rule().held();
+        } else if group != registered.unwrap_or(core::ptr::null_mut()) {
             violation(
-                "IMiniportDMus::Init",
+                kind.name(),
                 Violation::new(
-                    rules::SERVICE_GROUP,
+                    kind.group_rule(),
                     format!("Init puts out service group {group:p}, and {registered:?} was registered with the port"),
-                    "register the service group with IPortDMus::RegisterServiceGroup and put the same one out, AddRefed",
+                    "register the service group with the port's RegisterServiceGroup and put the same one out, AddRefed",
                 ),
             );
         } else {
-            rules::SERVICE_GROUP.held();
+            kind.group_rule().held();
         }
         let (descriptor, fingerprint) = describe(&miniport);
         if describe(&miniport) != (descriptor, fingerprint) {
@@ -106,7 +115,9 @@ pub(super) unsafe extern "win64" fn init(
         }
         let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
         port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
+        kind.note_bound(&miniport);
         let bound = Bound {
+            kind,
             fdo: fdo as usize,
             miniport: Arc::new(miniport),
             unknown: Arc::new(unknown),
@@ -121,7 +132,9 @@ pub(super) unsafe extern "win64" fn init(
             fingerprint,
             pin_count: pin_count.map(Arc::new),
         };
-        interface_checks::check_service(&bound.miniport);
+        if kind == MiniportKind::Dmus {
+            interface_checks::check_service(&bound.miniport);
+        }
         if let Some(list) = &bound.resources {
             LISTS.with(|lists| lists.push(list.as_raw() as usize));
         }

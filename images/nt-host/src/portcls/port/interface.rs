@@ -3,12 +3,15 @@
 
 #![allow(unsafe_code, reason = "drivers call the port through its vtables")]
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::init::init;
+use super::miniport_kind::MiniportKind;
 use super::{MINIPORT_GROUP, Port, adapter};
-use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
+use crate::contract::{midi, rules};
 use crate::ks::layout::KSEVENT_ENTRY;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
@@ -29,7 +32,8 @@ const VERSION: u32 = 13;
 
 impl Class for Port {
     const NAME: &'static str = "IPortDMus";
-    const INTERFACES: &'static [GUID] = &[guids::IID_IPORT, guids::IID_IPORTDMUS];
+    // IPortMidi and IPortDMus have the same methods, in one module since Windows XP (dmus-port-driver).
+    const INTERFACES: &'static [GUID] = &[guids::IID_IPORT, guids::IID_IPORTDMUS, guids::IID_IPORTMIDI];
 
     fn vtable() -> &'static [Slot] {
         const UNKNOWN: [Slot; 3] = unknown::<Port>();
@@ -200,10 +204,36 @@ unsafe extern "win64" fn unregister_physical_connection_from_external(
     unsafe { adapter::services().unregister_connection(fdo, (from, true, from_pin), (to, false, to_pin)) }
 }
 
-/// Does nothing. The documentation has the port service the miniport's capture streams when the miniport's group asks
-/// for it; this port has none, and streams with a group of their own are serviced by their own sink.
-unsafe extern "win64" fn request_service(_this: *mut Facet<Port>) {
+/// Serves the miniport: an `IMiniportMidi` by its `Service`, and its streams without a group of their own. A DMus
+/// miniport's `Service` is never called, and its streams are serviced by the sinks in their own groups.
+unsafe extern "win64" fn request_service(this: *mut Facet<Port>) {
     irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
+    // SAFETY: the caller holds a reference to the facet, which is one to its port; sinks are held while they are served.
+    unsafe {
+        let port = object(Facet::owner(this).cast::<Object<Port>>());
+        let Some(miniport) = port.midi_miniport() else { return };
+        rules::must_survive(midi::SERVICE, || slots::miniport_midi::service(miniport.as_raw()));
+        let sinks: Vec<Foreign> =
+            port.sinks.with(|sinks| sinks.iter().map(|sink| Foreign::from_borrowed(sink.as_raw())).collect());
+        for sink in &sinks {
+            slots::service_sink::request_service(sink.as_raw());
+        }
+    }
+}
+
+impl Com<Port> {
+    /// Requests service of the miniport's group and of those of its streams, as `Notify(NULL)` does.
+    pub(crate) fn notify_all(&self) {
+        // SAFETY: a live object.
+        unsafe { notify(self.as_raw().cast(), core::ptr::null_mut()) };
+    }
+}
+
+impl Port {
+    /// Returns the miniport if it is an `IMiniportMidi`. `None` before `Init` has returned.
+    fn midi_miniport(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| (bound.kind == MiniportKind::Midi).then(|| Arc::clone(&bound.miniport)))?
+    }
 }
 
 unsafe extern "win64" fn get_device_property(
@@ -270,11 +300,21 @@ unsafe extern "win64" fn notify(this: This, group: PVOID) {
     }
 }
 
-unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
+/// Registers the group that `Notify` serves. `IPortMidi`'s has a status, `IPortDMus`' none.
+unsafe extern "win64" fn register_service_group(this: This, group: PVOID) -> NTSTATUS {
     irql::passive("IPortDMus", "RegisterServiceGroup");
     // SAFETY: the caller holds references to port and group.
     let port = unsafe { object(this) };
-    if group.is_null() || port.registered.with(|registered| registered.is_some()) {
+    if port.binding.with(|binding| *binding) == Some(MiniportKind::Midi) {
+        if group.is_null() {
+            return STATUS_INVALID_PARAMETER;
+        }
+        // No page of IPortMidi limits it to one: the last counts.
+        if let Some(before) = port.registered.with(Option::take) {
+            // SAFETY: the reference keeps the group; the sink is this port's, which lives.
+            unsafe { slots::service_group::remove_member(before.as_raw(), port.sink.address()) };
+        }
+    } else if group.is_null() || port.registered.with(|registered| registered.is_some()) {
         violation(
             "IPortDMus::RegisterServiceGroup",
             Violation::new(
@@ -283,7 +323,7 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
                 "register one service group, in Init, before interrupts are enabled",
             ),
         );
-        return;
+        return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: as above.
     let held = unsafe {
@@ -293,6 +333,7 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
     port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
     port.registered.with(|registered| *registered = Some(held));
     interrupt_sync::group_registered();
+    STATUS_SUCCESS
 }
 
 #[cfg(target_os = "none")]

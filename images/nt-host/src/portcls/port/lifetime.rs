@@ -46,7 +46,7 @@ impl Com<Port> {
             unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
         }
         if let Some(group) = bound.group.take() {
-            object::release_group(group);
+            object::release_group(group, bound.kind.group_rule());
         }
         Some(bound)
     }

@@ -8,6 +8,7 @@ mod init;
 mod interface;
 pub(crate) mod interface_checks;
 mod lifetime;
+pub(crate) mod miniport_kind;
 
 #[cfg(target_os = "none")]
 pub(crate) use interface::EXPORTS;
@@ -23,6 +24,7 @@ use self::interface::{
     EVENTS_VTABLE, SINK_VTABLE, UNREGISTER_CONNECTION_VTABLE, UNREGISTER_SUBDEVICE_VTABLE, VERSION_VTABLE,
 };
 use self::lifetime::forget_list;
+use self::miniport_kind::MiniportKind;
 use crate::contract::violation::{Violation, fatal, violation};
 use crate::contract::{rules, watch};
 use crate::nt::PVOID;
@@ -31,6 +33,7 @@ use crate::portcls::com::abi::FilterDescriptor;
 use crate::portcls::com::guids;
 use crate::portcls::com::object::{Com, Facet};
 use crate::portcls::com::slots::{self, Foreign};
+use crate::portcls::kernel;
 use crate::portcls::kernel::lock::Lock;
 use crate::portcls::ks::answers::Instances;
 use crate::portcls::ks::descriptor::{self, Filter};
@@ -44,6 +47,7 @@ const MINIPORT_GROUP: usize = 0;
 
 /// What a port knows from `Init` on.
 struct Bound {
+    kind: MiniportKind,
     fdo: usize,
     miniport: Arc<Foreign>,
     /// The pointer that `Init` was given: the major target of property requests.
@@ -83,8 +87,12 @@ pub(crate) struct Port {
     sink: Facet<Port>,
     /// The subdevice was unregistered while streams were open: the last of them takes the miniport along.
     departing: AtomicBool,
+    /// The kind of the miniport whose `Init` has been called.
+    binding: Lock<Option<MiniportKind>>,
     bound: Lock<Option<Bound>>,
     registered: Lock<Option<Foreign>>,
+    /// Sinks of open streams without a group of their own, which are served with the miniport's.
+    sinks: Lock<Vec<Foreign>>,
     /// Read at any IRQL; a place is emptied before its group is released.
     groups: [AtomicPtr<c_void>; GROUPS_MAX],
 }
@@ -99,8 +107,10 @@ impl Port {
             unregister_connection: Facet::new(&UNREGISTER_CONNECTION_VTABLE),
             sink: Facet::new(&SINK_VTABLE),
             departing: AtomicBool::new(false),
+            binding: Lock::new(None),
             bound: Lock::new(None),
             registered: Lock::new(None),
+            sinks: Lock::new(Vec::new()),
             groups: [const { AtomicPtr::new(core::ptr::null_mut()) }; GROUPS_MAX],
         });
         for facet in [&port.version, &port.events, &port.unregister_subdevice, &port.unregister_connection, &port.sink]
@@ -120,7 +130,28 @@ impl Port {
         self.with(|bound| Arc::clone(&bound.filter))
     }
 
-    /// Returns the miniport's `IMiniportDMus`.
+    /// Returns which interface the miniport has. `None` before `Init`.
+    pub(crate) fn miniport_kind(&self) -> Option<MiniportKind> {
+        self.with(|bound| bound.kind)
+    }
+
+    /// Serves a stream without a group of its own whenever the miniport's group is served.
+    pub(crate) fn add_sink(&self, sink: Foreign) {
+        self.sinks.with(|sinks| sinks.push(sink));
+    }
+
+    /// Takes a stream's sink out again. At `PASSIVE_LEVEL`: when this returns, it is not served.
+    pub(crate) fn remove_sink(&self, sink: PVOID) {
+        let removed = self.sinks.with(|sinks| {
+            let index = sinks.iter().position(|served| served.as_raw() == sink)?;
+            Some(sinks.swap_remove(index))
+        });
+        kernel::flush_dpcs();
+        // Released without the lock.
+        drop(removed);
+    }
+
+    /// Returns the miniport's interface of the [kind](Self::kind) that it has.
     pub(crate) fn miniport(&self) -> Option<Arc<Foreign>> {
         self.with(|bound| Arc::clone(&bound.miniport))
     }

@@ -7,7 +7,10 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::{call_faults, resources};
+use super::call_faults;
+#[cfg(target_os = "none")]
+use super::resources;
+use super::resources::ResourceList;
 use crate::contract::note::note;
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{rules, watch};
@@ -31,7 +34,7 @@ const ROUTINES_MAX: usize = 16;
 const WALKS_MAX: usize = 10_000;
 
 /// `PINTERRUPTSYNCROUTINE`.
-type Routine = unsafe extern "win64" fn(PVOID, PVOID) -> NTSTATUS;
+pub(crate) type Routine = unsafe extern "win64" fn(PVOID, PVOID) -> NTSTATUS;
 
 /// `INTERRUPTSYNCMODE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +125,58 @@ unsafe impl Send for InterruptSync {}
 unsafe impl Sync for InterruptSync {}
 
 impl InterruptSync {
+    /// Makes a sync object for the n-th interrupt of a resource list. `None` when it has no such interrupt.
+    fn of_resource(list: &Com<ResourceList>, number: u32, mode: Mode) -> Option<Com<Self>> {
+        let entry = list.translated(i32::from(CM_RESOURCE_TYPE_INTERRUPT), number)?;
+        let flags = entry.Flags;
+        // SAFETY: the type says which member of the union it is. A message's translated descriptor is laid out as a
+        // line's, so that the classical connection serves both. No page says that PcNewInterruptSync is for messages, or
+        // that it is not.
+        let place = unsafe { entry.u.Interrupt };
+        let line = Line {
+            vector: place.Vector,
+            irql: place.Level as KIRQL,
+            affinity: place.Affinity,
+            latched: flags & CM_RESOURCE_INTERRUPT_LATCHED != 0,
+            shared: entry.ShareDisposition == CM_SHARE_SHARED,
+            message: flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0,
+        };
+        Some(Com::new(Self {
+            mode,
+            line,
+            routines: UnsafeCell::new(Routines { count: 0, list: [None; ROUTINES_MAX] }),
+            interrupt: AtomicPtr::new(core::ptr::null_mut()),
+        }))
+    }
+
+    /// Makes a sync object for the first interrupt of a resource list, with one service routine, for a miniport of the
+    /// system's. `None` when the list has no interrupt.
+    ///
+    /// # Safety
+    /// The routine can be called with the context until the object is disconnected.
+    pub(crate) unsafe fn with_routine(
+        list: &Com<ResourceList>,
+        routine: Routine,
+        context: PVOID,
+    ) -> Option<Result<Com<Self>, NTSTATUS>> {
+        let sync = Self::of_resource(list, 0, Mode::Normal)?;
+        // SAFETY: a live object; the routine is the caller's.
+        let status = unsafe { register_service_routine(sync.as_raw().cast(), Some(routine), context, 0) };
+        Some(if success(status) { Ok(sync) } else { Err(status) })
+    }
+
+    /// Connects the interrupt.
+    pub(crate) fn connect(this: &Com<Self>) -> NTSTATUS {
+        // SAFETY: a live object.
+        unsafe { connect(this.as_raw().cast()) }
+    }
+
+    /// Disconnects the interrupt.
+    pub(crate) fn disconnect(this: &Com<Self>) {
+        // SAFETY: a live object.
+        unsafe { disconnect(this.as_raw().cast()) };
+    }
+
     fn is_connected(&self) -> bool {
         !self.interrupt.load(Ordering::Acquire).is_null()
     }
@@ -437,31 +492,13 @@ crate::export_functions! {
         let (false, true, Some(mode)) = (out.is_null(), outer.is_null(), Mode::from_number(mode)) else {
             return STATUS_INVALID_PARAMETER;
         };
-        let Some(entry) = resources::list(list).and_then(|list| list.translated(i32::from(CM_RESOURCE_TYPE_INTERRUPT), number))
-        else {
+        let list = resources::list(list);
+        let Some(sync) = list.and_then(|list| InterruptSync::of_resource(&list, number, mode)) else {
             return STATUS_INVALID_PARAMETER;
         };
         if call_faults::must_fail("PcNewInterruptSync") {
             return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
         }
-        let flags = entry.Flags;
-        // A message's translated descriptor is laid out as a line's, so that the classical connection serves both. No
-        // page says that PcNewInterruptSync is for messages, or that it is not.
-        let place = entry.u.Interrupt;
-        let line = Line {
-            vector: place.Vector,
-            irql: place.Level as KIRQL,
-            affinity: place.Affinity,
-            latched: flags & CM_RESOURCE_INTERRUPT_LATCHED != 0,
-            shared: entry.ShareDisposition == CM_SHARE_SHARED,
-            message: flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0,
-        };
-        let sync = Com::new(InterruptSync {
-            mode,
-            line,
-            routines: UnsafeCell::new(Routines { count: 0, list: [None; ROUTINES_MAX] }),
-            interrupt: AtomicPtr::new(core::ptr::null_mut()),
-        });
         out.write(sync.into_raw());
         STATUS_SUCCESS
     }

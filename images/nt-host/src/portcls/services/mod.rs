@@ -6,8 +6,6 @@ pub(crate) mod call_faults;
 #[cfg(target_os = "none")]
 pub(crate) mod content;
 pub(crate) mod interrupt_sync;
-#[cfg(target_os = "none")]
-pub(crate) mod new_miniport;
 pub(crate) mod resources;
 pub(crate) mod service_group;
 pub(crate) mod statistics;

@@ -89,6 +89,20 @@ impl ResourceList {
         })
     }
 
+    /// Makes a list with one range of I/O ports.
+    #[cfg(test)]
+    pub(crate) fn with_ports(start: i64, length: u32) -> Com<Self> {
+        let descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR {
+            Type: CM_RESOURCE_TYPE_PORT,
+            ShareDisposition: 0,
+            Flags: 0,
+            u: crate::nt::CM_RESOURCE { Memory: crate::nt::CM_RANGE { Start: start, Length: length } },
+        };
+        let list = Self::empty(1);
+        list.add(Entry { translated: descriptor, untranslated: descriptor });
+        Com::new(list)
+    }
+
     /// Returns how many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.content.with(|content| content.entries)

@@ -4,6 +4,7 @@
 
 mod description;
 mod events;
+mod midi;
 mod miniport;
 mod playback;
 mod violations;

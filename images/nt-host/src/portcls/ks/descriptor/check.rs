@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Filter;
+use super::{Filter, Pin};
 use crate::contract::note::note;
 use crate::contract::rules;
 use crate::contract::violation::Violation;
@@ -128,6 +128,12 @@ impl Filter {
     }
 
     fn check_synthesizers(&self) -> Result<(), Violation> {
+        // The properties are what DirectMusic asks for; a filter without a pin of its is a legacy device.
+        let is_directmusic =
+            |pin: &Pin| pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+        if !self.pins.iter().any(is_directmusic) {
+            return Ok(());
+        }
         for (index, node) in self.nodes.iter().enumerate() {
             if node.node_type != guids::KSNODETYPE_SYNTHESIZER {
                 continue;

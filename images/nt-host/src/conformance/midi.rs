@@ -20,7 +20,7 @@ use crate::portcls::ks::formats;
 use crate::portcls::pin::Pin;
 use crate::portcls::pin::unpack::Message;
 use crate::portcls::port::Port;
-use crate::portcls::services::interrupt_sync;
+use crate::portcls::services::interrupt_sync::{self, Storm};
 
 /// How long a device may take for what the probe writes, 100 ns units: a cable that works takes a second for it.
 const WRITE_LIMIT: i64 = 600_000_000;
@@ -57,7 +57,7 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     for _ in 0..ROUNDS {
         written += round(port, &render, &capture, &format);
     }
-    let claimed = storm(port);
+    let storm = storm();
     let opened: u32 = render.iter().chain(&capture).map(|pin| limits(port, *pin, &format)).sum();
     let after = kernel::pool();
     if after != before {
@@ -76,8 +76,8 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     }
     vec![
         ("bytes written", written),
-        ("interrupts in a storm", STORM.into()),
-        ("of them claimed", claimed),
+        ("interrupts in a storm", storm.raised),
+        ("of them claimed", storm.claimed),
         ("streams opened at the limits", opened.into()),
     ]
 }
@@ -163,19 +163,22 @@ fn serve(port: &Com<Port>) {
 }
 
 /// Raises a storm of interrupts between two DPCs.
-fn storm(_port: &Com<Port>) -> u64 {
-    let claimed = rules::must_survive(rules::INTERRUPT_STORM, || interrupt_sync::storm(STORM));
-    if claimed == u64::from(STORM) {
+fn storm() -> Storm {
+    let storm = rules::must_survive(rules::INTERRUPT_STORM, || interrupt_sync::storm(STORM));
+    if storm.raised > 0 && storm.claimed == storm.raised {
         violation(
             "IInterruptSync",
             Violation::new(
                 rules::INTERRUPT_NOT_OURS,
-                format!("the service routines claimed all of {STORM} interrupts in a row, which no device raised"),
+                format!(
+                    "the service routines claimed all of {} interrupts in a row, which no device raised",
+                    storm.raised
+                ),
                 "return STATUS_UNSUCCESSFUL when the device's status shows nothing",
             ),
         );
     }
-    claimed
+    storm
 }
 
 /// Opens as many streams as a pin says. Returns how many.

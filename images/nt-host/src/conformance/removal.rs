@@ -7,7 +7,7 @@ use crate::portcls::services::interrupt_sync;
 /// Checks that the driver claims no interrupt while the device's registers read all ones (rule 80).
 pub(crate) fn check_all_ones() {
     const INTERRUPTS: u32 = 100;
-    let claimed = interrupt_sync::storm(INTERRUPTS);
+    let claimed = interrupt_sync::storm(INTERRUPTS).claimed;
     if claimed > 0 {
         violation(
             "IInterruptSync",

@@ -50,7 +50,7 @@ pub(super) unsafe extern "win64" fn new_stream(
     _pool: i32,
     pin: u32,
     capture: u8,
-    _format: *const DataFormat,
+    format: *const DataFormat,
     group: *mut PVOID,
 ) -> NTSTATUS {
     irql::passive("IMiniportMidi", "NewStream");
@@ -61,7 +61,7 @@ pub(super) unsafe extern "win64" fn new_stream(
         let Some(miniport) = Com::<Uart<Midi>>::from_borrowed(this.cast()) else {
             return STATUS_INVALID_DEVICE_REQUEST;
         };
-        match miniport.open(pin, capture != 0) {
+        match miniport.open(pin, capture != 0, format) {
             Ok((up, opened)) => {
                 if capture != 0 {
                     group.write(up.group.clone().into_raw());

@@ -206,6 +206,21 @@ impl Description {
         self.kinds.get(pin as usize).filter(|kind| !kind.bridge).map(|kind| kind.flow == data_flow::OUT)
     }
 
+    /// Returns whether a format is one of a pin's: of music, whole, and of a subtype of the pin.
+    ///
+    /// # Safety
+    /// The format is null, or as long as its `FormatSize` says and at least that field long.
+    pub(crate) unsafe fn carries(&self, pin: u32, format: *const DataFormat) -> bool {
+        let Some(kind) = self.kinds.get(pin as usize) else { return false };
+        // SAFETY: by the caller; the rest of the structure is read when it is there.
+        unsafe {
+            !format.is_null()
+                && (*format).format_size as usize >= size_of::<DataFormat>()
+                && (*format).major == guids::KSDATAFORMAT_TYPE_MUSIC
+                && kind.subs.contains(&(*format).sub)
+        }
+    }
+
     /// Overwrites the technology in each range of music.
     pub(crate) fn set_technology(&self, technology: GUID) {
         self.ranges.with(|ranges| ranges.iter_mut().for_each(|range| range.technology = technology));

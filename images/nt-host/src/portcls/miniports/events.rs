@@ -80,7 +80,7 @@ pub(super) unsafe extern "win64" fn new_stream(
     _pool: i32,
     pin: u32,
     kind: i32,
-    _format: *const DataFormat,
+    format: *const DataFormat,
     group: *mut PVOID,
     allocator: PVOID,
     _clock: PVOID,
@@ -101,7 +101,7 @@ pub(super) unsafe extern "win64" fn new_stream(
         if !capture && kind != StreamType::MidiRender as i32 {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
-        match miniport.open(pin, capture) {
+        match miniport.open(pin, capture, format) {
             Ok((up, opened)) => {
                 if capture {
                     group.write(up.group.clone().into_raw());

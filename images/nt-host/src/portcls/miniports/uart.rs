@@ -13,10 +13,11 @@ use super::mpu401::{Mpu401, PORTS};
 use super::{bytes, events};
 use crate::nt::status::{
     STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_IO_DEVICE_ERROR, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success,
+    STATUS_INVALID_PARAMETER, STATUS_IO_DEVICE_ERROR, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    success,
 };
 use crate::nt::{CM_RESOURCE_TYPE_INTERRUPT, CM_RESOURCE_TYPE_PORT, NTSTATUS, PVOID};
-use crate::portcls::com::abi::FilterDescriptor;
+use crate::portcls::com::abi::{DataFormat, FilterDescriptor};
 use crate::portcls::com::guids::{self, GUID};
 use crate::portcls::com::object::{Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
 use crate::portcls::com::slots::{self, Foreign};
@@ -137,9 +138,21 @@ impl<K: Kind> Uart<K> {
     ///
     /// # Errors
     /// `STATUS_INVALID_DEVICE_REQUEST` for a pin that does not carry such a stream, has one already, or is not there, and
-    /// before `Init`; `STATUS_DEVICE_NOT_READY` never: a stream may be opened without power.
-    pub(super) fn open(&self, pin: u32, capture: bool) -> Result<(Arc<Up>, Opened), NTSTATUS> {
+    /// before `Init`; `STATUS_INVALID_PARAMETER` for a format that is none of the pin's.
+    ///
+    /// # Safety
+    /// The format is null, or as long as its `FormatSize` says and at least that field long.
+    pub(super) unsafe fn open(
+        &self,
+        pin: u32,
+        capture: bool,
+        format: *const DataFormat,
+    ) -> Result<(Arc<Up>, Opened), NTSTATUS> {
         let up = self.up().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
+        // SAFETY: by the caller.
+        if !unsafe { self.description.carries(pin, format) } {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
         let opened = match self.description.captures(pin) {
             Some(true) if capture && up.device.open_capture() => Opened::Capture,
             Some(false) if !capture && self.render_open.fetch_or(1 << pin, Ordering::AcqRel) & 1 << pin == 0 => {

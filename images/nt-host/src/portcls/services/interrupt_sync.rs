@@ -275,21 +275,45 @@ impl InterruptSync {
 /// Every sync object that is connected, by address.
 static CONNECTED: Lock<Vec<usize>> = Lock::new(Vec::new());
 
+/// What a storm of interrupts did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Storm {
+    /// Interrupts that came by a line: for each service routine as many.
+    pub(crate) raised: u64,
+    /// How many of them were claimed.
+    pub(crate) claimed: u64,
+}
+
+/// Clock ticks after which a storm ends although not all its interrupts have come: a device whose registers are slow
+/// costs its driver more than the clock's watchdog allows at one IRQL.
+const STORM_TICKS_MAX: u64 = 500;
+
 /// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device
-/// on the line, or one gone mad, does. Returns how many of the interrupts were claimed that came by a line: a message
-/// belongs to no other device, and may be claimed without a look at the device.
-pub(crate) fn storm(interrupts: u32) -> u64 {
+/// on the line, or one gone mad, does. Returns how many came by a line and were claimed: a message belongs to no other
+/// device, and may be claimed without a look at the device.
+pub(crate) fn storm(interrupts: u32) -> Storm {
     let held = irql::Raised::to_dispatch();
     let connected = CONNECTED.with(|connected| connected.clone());
-    let mut claimed = 0;
+    let mut storm = Storm::default();
     for address in connected {
         // SAFETY: a connected object lives, and disconnecting happens at passive level, where this is not.
         let sync = unsafe { &*(address as *const Object<InterruptSync>) };
-        let count = sync.synchronized(|| (0..interrupts).filter(|_| sync.serve(address as PVOID)).count());
-        claimed += if sync.line.message { 0 } else { count as u64 };
+        let end = kernel::ticks() + STORM_TICKS_MAX;
+        let (raised, claimed) = sync.synchronized(|| {
+            let mut counts = (0, 0);
+            while counts.0 < u64::from(interrupts) && kernel::ticks() < end {
+                counts.0 += 1;
+                counts.1 += u64::from(sync.serve(address as PVOID));
+            }
+            counts
+        });
+        if !sync.line.message {
+            storm.raised += raised;
+            storm.claimed += claimed;
+        }
     }
     drop(held);
-    claimed
+    storm
 }
 
 /// Serves an interrupt: what the kernel calls.

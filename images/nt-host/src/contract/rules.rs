@@ -485,17 +485,9 @@ mod tests {
             "\n## Rules of MIDI miniports\n\n\
              For drivers with an `IMiniportMidi`, in place of the rules above that are about `IMiniportDMus` and `IMXF`. This table\n\
              is made from `src/contract/midi.rs`.\n\n\
-             | rule | demands | source | checked | broken variants that it names |\n|---|---|---|---|---|\n",
+             | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
         );
-        for rule in crate::contract::midi::TABLE {
-            let checked = match rule.check_method {
-                Probe(name) => std::format!("by `run contract`, probe `{name}`"),
-                _ => "whenever it applies".to_owned(),
-            };
-            let named =
-                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
-            writeln!(text, "| {} | {} | {} | {checked} | {named} |", rule.number, rule.title, rule.source).unwrap();
-        }
+        rows(&mut text, crate::contract::midi::TABLE);
         text
     }
 

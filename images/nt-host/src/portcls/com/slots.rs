@@ -214,8 +214,6 @@ interface! {
         4 [DISPATCH_LEVEL] "IMXF::PutMessage" put_message(event: *mut KernelEvent) -> NTSTATUS;
         /// Gives an event.
         7 [DISPATCH_LEVEL] "IAllocatorMXF::GetMessage" get_message(event: *mut *mut KernelEvent) -> NTSTATUS;
-        /// Says how long a buffer is.
-        8 [DISPATCH_LEVEL] "IAllocatorMXF::GetBufferSize" get_buffer_size() -> u16;
         /// Gives a buffer.
         9 [DISPATCH_LEVEL] "IAllocatorMXF::GetBuffer" get_buffer(buffer: *mut *mut u8) -> NTSTATUS;
     }
@@ -226,6 +224,17 @@ interface! {
     music_port {
         /// Registers the group that `Notify` serves.
         7 [PASSIVE_LEVEL] "IPortDMus::RegisterServiceGroup" register_service_group(group: PVOID);
+    }
+}
+
+/// Calls `IAllocatorMXF::GetBufferSize`: at any IRQL.
+///
+/// # Safety
+/// `allocator` is a live allocator.
+pub(crate) unsafe fn buffer_size_at_any_irql(allocator: Interface) -> u16 {
+    // SAFETY: by the caller; dmusicks.h, slot 8.
+    unsafe {
+        method::<unsafe extern "win64" fn(Interface) -> u16>(allocator, 8, "IAllocatorMXF::GetBufferSize")(allocator)
     }
 }
 

@@ -268,7 +268,7 @@ fn hand_on_piece(stream: &Object<Stream>, sink: &Foreign, time: i64, incomplete:
     let allocator = stream.allocator.as_raw();
     // SAFETY: the stream holds its allocator and the sink; events and buffers are the stream's until they are put.
     unsafe {
-        let size = usize::from(slots::allocator_mxf::get_buffer_size(allocator)).max(INLINE_BYTES);
+        let size = usize::from(slots::buffer_size_at_any_irql(allocator)).max(INLINE_BYTES);
         let mut events: Vec<*mut KernelEvent> = Vec::new();
         let parts = data.len().div_ceil(size);
         for (index, part) in data.chunks(size).enumerate() {

@@ -55,7 +55,6 @@ enum Open {
     Pin { pin: Box<Pin>, filter: Handle },
 }
 
-<<<<<<< HEAD
 /// Returns the device interfaces that the driver has registered and enabled.
 fn interfaces() -> Vec<RegisteredInterface> {
     let enabled = names::interfaces().into_iter().filter(|interface| interface.enabled);
@@ -67,8 +66,6 @@ fn interfaces() -> Vec<RegisteredInterface> {
         .collect()
 }
 
-=======
->>>>>>> 11f34b3 (nt-host: bound a storm by time; check formats in the system's miniports)
 /// How far the driver has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum DriverState {

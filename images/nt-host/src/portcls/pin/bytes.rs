@@ -149,6 +149,7 @@ impl Pin {
             clock,
             stream: Some(stream),
             longest_put: AtomicU64::new(0),
+            own_events: 0,
         });
         pin.start_render();
         Ok(pin)

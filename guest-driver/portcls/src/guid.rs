@@ -162,10 +162,34 @@ guids! {
     IID_IMiniportMidi = "b4c90a41-5791-11d0-86f9-00a0c911b544";
     /// `IMiniportMidiStream`.
     IID_IMiniportMidiStream = "b4c90a42-5791-11d0-86f9-00a0c911b544";
-    /// `IPortTopology`.
+    /// `IPortTopology`, which adds nothing to [`IPort`](crate::services::IPort).
     IID_IPortTopology = "b4c90a30-5791-11d0-86f9-00a0c911b544";
-    /// `IMiniportTopology`.
+    /// [`IMiniportTopology`](crate::wave::IMiniportTopology).
     IID_IMiniportTopology = "b4c90a31-5791-11d0-86f9-00a0c911b544";
+    /// [`IPortWaveCyclic`](crate::wave::IPortWaveCyclic).
+    IID_IPortWaveCyclic = "b4c90a26-5791-11d0-86f9-00a0c911b544";
+    /// [`IMiniportWaveCyclic`](crate::wave::IMiniportWaveCyclic).
+    IID_IMiniportWaveCyclic = "b4c90a27-5791-11d0-86f9-00a0c911b544";
+    /// [`IPortWavePci`](crate::wave::IPortWavePci).
+    IID_IPortWavePci = "b4c90a50-5791-11d0-86f9-00a0c911b544";
+    /// [`IMiniportWavePci`](crate::wave::IMiniportWavePci).
+    IID_IMiniportWavePci = "b4c90a52-5791-11d0-86f9-00a0c911b544";
+    /// `IPortWaveRT`, which adds nothing to [`IPort`](crate::services::IPort).
+    IID_IPortWaveRT = "339ff909-68a9-4310-b09b-274e96ee4cbd";
+    /// [`IMiniportWaveRT`](crate::wave::IMiniportWaveRT).
+    IID_IMiniportWaveRT = "0f9fc4d6-6061-4f3c-b1fc-075e35f7960a";
+    /// `IPortClsPower`.
+    IID_IPortClsPower = "47ba0351-bc4b-4869-8134-b74fe17852d8";
+    /// `IPortClsPnp`.
+    IID_IPortClsPnp = "0485791b-17f5-4b73-902a-20344860b9ca";
+    /// `IPortClsStreamResourceManager`.
+    IID_IPortClsStreamResourceManager = "e1cd9915-cab1-4103-bb2f-7dc09c9be942";
+    /// `IPortClsStreamResourceManager2`.
+    IID_IPortClsStreamResourceManager2 = "0d500bae-d565-469d-a0e2-f283760d7148";
+    /// [`IAdapterPnpManagement`](crate::power::IAdapterPnpManagement).
+    IID_IAdapterPnpManagement = "706f2368-4086-47f5-b913-57b76eed1a32";
+    /// [`IMiniportPnpNotify`](crate::power::IMiniportPnpNotify).
+    IID_IMiniportPnpNotify = "6b735365-9487-464c-93e3-fa2c6391d5a4";
 }
 
 guids! {
@@ -259,6 +283,8 @@ guids! {
     KSPROPSETID_Pin = "8c134960-51ad-11cf-878a-94f801c10000";
     /// Connection properties.
     KSPROPSETID_Connection = "1d58c920-ac9b-11cf-a5d6-28db04c10000";
+    /// Properties of audio nodes, such as volume and mute.
+    KSPROPSETID_Audio = "45ffaaa0-6e1b-11d0-bcf2-444553540000";
     /// Topology properties.
     KSPROPSETID_Topology = "720d4ac0-7533-11d0-a5d6-28db04c10000";
     /// Pin interfaces.

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::guid::Guid;
 use crate::status::NtStatus;
-use crate::{dmus, power, resource, services};
+use crate::{dmus, power, resource, services, wave};
 
 /// A method's place in a virtual table.
 #[derive(Clone, Copy, Debug)]
@@ -93,4 +93,12 @@ pub const ALL: &[Interface] = &[
     dmus::IAllocatorMXF::INTERFACE,
     dmus::IMasterClock::INTERFACE,
     dmus::ISynthSinkDMus::INTERFACE,
+    wave::IMiniportTopology::INTERFACE,
+    wave::IPortWaveCyclic::INTERFACE,
+    wave::IMiniportWaveCyclic::INTERFACE,
+    wave::IPortWavePci::INTERFACE,
+    wave::IMiniportWavePci::INTERFACE,
+    wave::IMiniportWaveRT::INTERFACE,
+    power::IAdapterPnpManagement::INTERFACE,
+    power::IMiniportPnpNotify::INTERFACE,
 ];

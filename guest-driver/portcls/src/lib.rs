@@ -29,6 +29,7 @@ pub mod resource;
 pub mod services;
 pub mod status;
 pub mod synth;
+pub mod wave;
 pub mod wdm;
 
 pub use guid::Guid;

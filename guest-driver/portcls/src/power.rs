@@ -90,3 +90,33 @@ interface! {
         3 power_change_notify "PowerChangeNotify" (state: PowerState);
     }
 }
+
+/// `PC_REBALANCE_TYPE`: what an adapter can do when its resources are to change.
+pub mod rebalance_type {
+    /// Nothing.
+    pub const NOT_SUPPORTED: u32 = 0;
+    /// It takes its subdevices away and registers them anew.
+    pub const REMOVE_SUBDEVICES: u32 = 1;
+}
+
+interface! {
+    /// The interface by which an adapter follows the rebalancing of resources. PASSIVE_LEVEL.
+    IAdapterPnpManagement, IAdapterPnpManagementTable: IUnknownTable {
+        /// What the adapter can do: one of [`rebalance_type`].
+        3 get_supported_rebalance_type "GetSupportedRebalanceType" () -> u32;
+        /// The device is about to be stopped.
+        4 pnp_query_stop "PnpQueryStop" ();
+        /// It is not; perhaps without a `PnpQueryStop` before.
+        5 pnp_cancel_stop "PnpCancelStop" ();
+        /// The device is stopped: resources are to be released.
+        6 pnp_stop "PnpStop" ();
+    }
+}
+
+interface! {
+    /// The interface by which a Topology or WaveRT miniport is notified of a stop. PASSIVE_LEVEL.
+    IMiniportPnpNotify, IMiniportPnpNotifyTable: IUnknownTable {
+        /// The device is being stopped.
+        3 pnp_stop "PnpStop" ();
+    }
+}

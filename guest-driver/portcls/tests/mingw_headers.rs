@@ -24,7 +24,8 @@ const STRUCTURES_NOT_IN_HEADERS: &[&str] = &[
 ];
 
 /// Interfaces that mingw-w64's `portcls.h` and `dmusicks.h` have not got.
-const INTERFACES_NOT_IN_HEADERS: &[&str] = &["IMusicTechnology", "ISynthSinkDMus"];
+const INTERFACES_NOT_IN_HEADERS: &[&str] =
+    &["IMusicTechnology", "ISynthSinkDMus", "IAdapterPnpManagement", "IMiniportPnpNotify"];
 
 /// GUIDs, besides all of [`guid::DIRECTMUSIC`], that mingw-w64 does not define at its default level (Windows 10): those
 /// of interfaces that it has not got, one that it declares without a value, and some that are older than Vista.
@@ -34,6 +35,12 @@ const GUIDS_NOT_IN_HEADERS: &[&str] = &[
     "IID_IMusicTechnology",
     "IID_IPreFetchOffset",
     "IID_IDmaChannelSlave",
+    "IID_IPortClsPower",
+    "IID_IPortClsPnp",
+    "IID_IPortClsStreamResourceManager",
+    "IID_IPortClsStreamResourceManager2",
+    "IID_IAdapterPnpManagement",
+    "IID_IMiniportPnpNotify",
     "KSCATEGORY_AUDIO_DEVICE",
     "KSCATEGORY_SYSAUDIO",
     "KSCATEGORY_PREFERRED_MIDIOUT_DEVICE",

@@ -81,6 +81,12 @@ pub enum Probe {
         /// Number of interrupts.
         count: u32,
     },
+    /// Enumerates a filter without a data path: its pins, topology and physical connections, and every property that a
+    /// client can request on a filter handle.
+    Filter {
+        /// The filter.
+        filter: Handle,
+    },
 }
 
 /// How the events of one `PutMessage` call are joined.

@@ -50,6 +50,9 @@ pub enum Reply {
         pins: Vec<PinFactory>,
         /// Its nodes' types, as GUIDs are stored in memory.
         nodes: Vec<[u8; 16]>,
+        /// Whether the guest has a data path for the streams of this kind of filter. Without one its pins are described,
+        /// its properties answered, and no pin opens.
+        data_path: bool,
     },
     /// The pin is open.
     PinCreated {

@@ -14,11 +14,11 @@ use crate::machine::CardOptions;
 use crate::sound::pcm::PcmFormat;
 use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::session::StartedDevice;
+use crate::testbed::session::{OpenedFilter, SessionError, StartedDevice};
 use crate::testbed::wave_format;
 
 /// The probes, in their order.
-pub(super) const ALL: [Probe; 9] = [
+pub(super) const ALL: [Probe; 10] = [
     Probe {
         name: "start",
         text: "starts with other resources, with services that refuse, again and again",
@@ -36,6 +36,12 @@ pub(super) const ALL: [Probe; 9] = [
         text: "every property with every size, verb and target; every event",
         rules: &[],
         run: properties,
+    },
+    Probe {
+        name: "filters",
+        text: "mixers and wave devices: pins, wires, every property of a filter",
+        rules: &[],
+        run: filters,
     },
     Probe {
         name: "playing",
@@ -97,6 +103,49 @@ fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings
     })
 }
 
+fn filters(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let mut probed = 0;
+        for subdevice in &device.subdevices {
+            let filter = probe.bed.session.open_filter(subdevice)?;
+            if !filter.data_path {
+                let figures = probe.bed.session.run_probe(guest_protocol::Probe::Filter { filter: filter.handle })?;
+                probe.keep(figures);
+                refused_streams(probe, &filter)?;
+                probed += 1;
+            }
+            probe.close(filter.handle)?;
+        }
+        if probed == 0 {
+            return Err(ProbeError::Inapplicable("the driver has filters for music only".into()));
+        }
+        Ok(())
+    })
+}
+
+/// Requests a stream on each pin of a filter without a data path: the guest refuses, and does not ask the driver.
+fn refused_streams(probe: &mut ProbeContext<'_, '_>, filter: &OpenedFilter) -> Result<(), ProbeError> {
+    for (id, pin) in filter.pins.iter().enumerate() {
+        let pcm = pin.data_ranges.iter().find_map(|carries| match *carries {
+            DataRange::Pcm { sample_rate_min, .. } => {
+                Some(StreamFormat::Pcm { sample_rate: sample_rate_min, channels: 2, bits: 16 })
+            }
+            _ => None,
+        });
+        let Some(format) = pcm.filter(|_| pin.instances > 0) else { continue };
+        match probe.bed.session.create_pin(filter.handle, id as u32, format) {
+            Err(SessionError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => {
+                let what = "a pin opens of a filter that was said to have no data path".into();
+                return Err(SessionError::Protocol { step: format!("create pin {id}"), what }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
 fn capturing(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
     with_guest(context, folder, findings, &options, capture::run)
@@ -136,7 +185,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
         };
         probe.close(filter.handle)?;
         let phrase = Phrase::prepare(probe, &device)?;
-        let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
+        let (opened, _, _) = probe.open_music_filter(&device)?;
         let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
             download::download_both(probe, synthesizer, Caller::User64)?;
@@ -223,7 +272,7 @@ fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
         let mut open = Vec::new();
         for subdevice in &device.subdevices {
             let filter = probe.bed.session.open_filter(subdevice)?;
-            for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| pin.instances > 0) {
+            for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| filter.data_path && pin.instances > 0) {
                 let format = pin.data_ranges.iter().find_map(|carries| match carries {
                     DataRange::DirectMusic => Some(StreamFormat::DirectMusic),
                     DataRange::Midi => Some(StreamFormat::Midi),

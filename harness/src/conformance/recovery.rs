@@ -47,7 +47,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
     with_guest(context, folder, findings, &CardOptions::default(), |probe| {
         let device = probe.start()?;
         let phrase = Phrase::prepare(probe, &device)?;
-        let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
+        let (opened, _, _) = probe.open_music_filter(&device)?;
         let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
             download_both(probe, synthesizer, Caller::User64)?;

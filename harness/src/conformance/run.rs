@@ -34,6 +34,18 @@ const ABOUT_CHOICES: [(u16, &str); 10] = [
 const NO_POWER: &str = "the driver registers no power management";
 /// See [`ABOUT_CHOICES`].
 const NO_INTERRUPT: &str = "the driver connects no interrupt";
+/// The same of a card with more filters than one for music.
+const ABOUT_OTHER_PORTS: [(u16, &str); 9] = [
+    (322, "the driver has no Topology filter"),
+    (324, "the driver registers no physical connection"),
+    (325, "the driver unregisters no physical connection"),
+    (326, "the driver has no WavePci filter with a service group"),
+    (327, "the driver has no WaveRT filter"),
+    (328, "the driver registers no stream resource"),
+    (329, "the driver registers no plug and play management"),
+    (330, "the driver notifies no port of a wave filter"),
+    (331, "the driver makes no DMA channel of a WavePci port"),
+];
 
 /// Returns the names of all probes.
 pub fn probe_names() -> impl Iterator<Item = &'static str> {
@@ -130,7 +142,7 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
         }
     }
     if context.filter.is_none() {
-        for (rule, reason) in ABOUT_CHOICES {
+        for (rule, reason) in ABOUT_CHOICES.into_iter().chain(ABOUT_OTHER_PORTS) {
             ledger.inapplicable.entry(rule).or_insert_with(|| reason.to_owned());
         }
     }

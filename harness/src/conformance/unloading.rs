@@ -84,7 +84,7 @@ fn check_end(
         Err(ProbeError::Failed(ConformanceError::TestBed(TestBedError::NoPins { .. }))) => return Ok(None),
         phrase => phrase?,
     };
-    let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
+    let (opened, _, _) = probe.open_music_filter(device)?;
     let Some(synthesizer) = takes_downloads(probe, &opened, phrase.pins.render)? else { return Ok(None) };
     let handles = download_these(probe, &synthesizer, caller, &download::one_shot())?;
     let sound = phrase.play_on(probe, BEFORE_FRAMES)?;

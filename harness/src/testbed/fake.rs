@@ -143,7 +143,7 @@ impl FakeGuest {
                     message: format!("there is no filter {subdevice}"),
                 })?;
                 let handle = Handle(number as u32 + 1);
-                Reply::FilterOpened { handle, pins: self.filters[number].1.clone(), nodes: Vec::new() }
+                Reply::FilterOpened { handle, pins: self.filters[number].1.clone(), nodes: Vec::new(), data_path: true }
             }
             Request::CreatePin { filter, pin, format } => {
                 let carries = &self.filters[filter.0 as usize - 1].1[pin as usize].data_ranges;

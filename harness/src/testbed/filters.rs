@@ -7,7 +7,7 @@ use super::error::TestBedError;
 use super::session::{OpenedFilter, StartedDevice};
 
 impl TestBed<'_> {
-    /// Opens the first filter with a pin for which `wanted` holds. Returns the filter and the pin.
+    /// Opens the first filter with a pin that opens and for which `wanted` holds. Returns the filter and the pin.
     ///
     /// # Errors
     /// [`TestBedError::Session`] for what the guest says.
@@ -18,7 +18,8 @@ impl TestBed<'_> {
     ) -> Result<Option<(OpenedFilter, u32)>, TestBedError> {
         for subdevice in &device.subdevices {
             let filter = self.session.open_filter(subdevice)?;
-            if let Some(pin) = filter.pins.iter().position(|pin| pin.instances > 0 && wanted(pin)) {
+            let pins = if filter.data_path { filter.pins.as_slice() } else { &[] };
+            if let Some(pin) = pins.iter().position(|pin| pin.instances > 0 && wanted(pin)) {
                 return Ok(Some((filter, pin as u32)));
             }
             self.session.done("close a filter", Request::Close(filter.handle))?;

@@ -98,9 +98,10 @@ pub fn open_song_pins<H: Health>(
     let mut midi_only = None;
     for subdevice in &device.subdevices {
         let opened = session.open_filter(subdevice)?;
-        let OpenedFilter { handle: filter, ref pins, .. } = opened;
-        let render = pins.iter().position(|pin| is_render(pin, carries));
+        let OpenedFilter { handle: filter, ref pins, data_path, .. } = opened;
+        let render = pins.iter().position(|pin| data_path && is_render(pin, carries));
         let wave = pins.iter().zip(0..).find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
+        let wave = wave.filter(|_| data_path);
         if let (Some(render), Some((id, pcm))) = (render, wave) {
             inspect(session, &opened, id)?;
             // The wave pin first: it owns the sample clock that the events are timed against.
@@ -120,7 +121,8 @@ pub fn open_song_pins<H: Health>(
         }
         for (number, pin) in pins.iter().enumerate() {
             let flow = if pin.flow_in { "in" } else { "out" };
-            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.data_ranges);
+            let opens = if data_path { "" } else { ", which the guest has no data path for" };
+            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}{opens}\n", pin.data_ranges);
         }
     }
     if let Some((subdevice, render)) = midi_only.filter(|_| options.without_wave) {

@@ -34,6 +34,8 @@ pub struct OpenedFilter {
     pub pins: Vec<PinFactory>,
     /// The types of its nodes, GUIDs in memory order.
     pub nodes: Vec<[u8; 16]>,
+    /// Whether its pins open: the guest has a data path for their streams.
+    pub data_path: bool,
 }
 
 /// The result of a stream.
@@ -117,7 +119,9 @@ impl<H: Health> Session<'_, H> {
     pub fn open_filter(&mut self, subdevice: &str) -> Result<OpenedFilter, SessionError> {
         let step = format!("open filter {subdevice}");
         match self.simple(&step, Request::OpenFilter { subdevice: subdevice.into() })? {
-            Reply::FilterOpened { handle, pins, nodes } => Ok(OpenedFilter { handle, pins, nodes }),
+            Reply::FilterOpened { handle, pins, nodes, data_path } => {
+                Ok(OpenedFilter { handle, pins, nodes, data_path })
+            }
             other => Err(unexpected(&step, &other)),
         }
     }

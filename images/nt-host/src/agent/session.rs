@@ -21,7 +21,7 @@ use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use crate::arch::frames;
 use crate::conformance::{self, Figures};
-use crate::contract::{midi, rules};
+use crate::contract::{midi, ports, rules};
 use crate::harness::{failure, link};
 use crate::io::names;
 use crate::ke::{self, interrupt};
@@ -179,6 +179,7 @@ impl Session {
             Probe::Streams { filter } => conformance::streams::run(no_pins(filter)?),
             Probe::Properties { filter, pin } => conformance::properties::run(self.filter(filter)?, self.pin(pin)?),
             Probe::Events { .. } => return Err(failure::request("the event probe opens a pin of its own")),
+            Probe::Filter { filter } => conformance::filters::run(self.filter(filter)?)?,
             Probe::Power { filter } => conformance::power::run(no_pins(filter)?),
             Probe::Burst { pin, events } => conformance::cycles::burst(self.pin(pin)?, events),
             Probe::Cycles { filter, pin, format, cycles, events } => {
@@ -333,6 +334,7 @@ impl Session {
             handle,
             pins: filter.pins.iter().map(describe_pin).collect(),
             nodes: filter.nodes.iter().map(|node| guids::to_bytes(&node.node_type)).collect(),
+            data_path: port.kind().is_music(),
         })
     }
 
@@ -544,7 +546,8 @@ fn contract() -> Vec<RuleState> {
         held: rule.count(),
     };
     let of_midi = if midi::applies() { midi::TABLE } else { &[] };
-    rules::TABLE.iter().chain(of_midi).map(state).collect()
+    let of_ports = if ports::applies() { ports::TABLE } else { &[] };
+    rules::TABLE.iter().chain(of_midi).chain(of_ports).map(state).collect()
 }
 
 fn no_handle(handle: Handle) -> Failure {

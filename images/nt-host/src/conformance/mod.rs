@@ -11,6 +11,8 @@
 pub(crate) mod cycles;
 #[cfg(target_os = "none")]
 pub(crate) mod events;
+#[cfg(target_os = "none")]
+pub(crate) mod filters;
 pub(crate) mod midi;
 #[cfg(target_os = "none")]
 pub(crate) mod power;

@@ -35,11 +35,11 @@ const UNTOUCHED: u8 = 0xC3;
 const ACCESS_BYTES: usize = 4;
 const DESCRIPTION_BYTES: usize = 40;
 
-/// One property of a node, or of a pin.
+/// One property of a node, of a pin or of a filter.
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {
-    /// A pin handle.
-    pub(crate) pin: &'a Pin,
+    /// The handle that it is requested on.
+    pub(crate) target: Target<'a>,
     /// The node, of a node property.
     pub(crate) node: Option<u32>,
     /// The item.
@@ -56,26 +56,30 @@ pub(crate) struct Reply {
 impl Item<'_> {
     /// Returns the property's name, for messages.
     pub(crate) fn name(&self) -> String {
-        let place = self.node.map_or_else(|| format!("pin {}", self.pin.id()), |node| format!("node {node}"));
+        let place = match (self.node, self.target) {
+            (Some(node), _) => format!("node {node}"),
+            (None, Target::Pin(pin)) => format!("pin {}", pin.id()),
+            (None, Target::Filter(_)) => "the filter".into(),
+        };
         match synth::name(self.property) {
             Some(name) => format!("{name} of {place}"),
             None => format!("property {} of {} of {place}", self.property.id, Printed(&self.property.set)),
         }
     }
 
-    /// Asks on the pin, with whole instance data and a value of `room` bytes.
+    /// Asks on the handle, with whole instance data and a value of `room` bytes.
     pub(crate) fn request(&self, verb: u32, room: usize) -> Reply {
         self.send(verb, &synth::instance(self.property), &vec![UNTOUCHED; room])
     }
 
-    /// Asks on the pin.
+    /// Asks on the handle.
     pub(crate) fn send(&self, verb: u32, instance: &[u8], value: &[u8]) -> Reply {
         let mut aligned = crate::portcls::ks::formats::aligned(instance);
         let instance = Instance {
             address: if instance.is_empty() { core::ptr::null_mut() } else { aligned.as_mut_ptr().cast() },
             bytes: instance.len() as u32,
         };
-        self.call(Target::Pin(self.pin), self.node, verb, instance, value)
+        self.call(self.target, self.node, verb, instance, value)
     }
 
     fn call(&self, target: Target<'_>, node: Option<u32>, verb: u32, instance: Instance, value: &[u8]) -> Reply {
@@ -85,7 +89,7 @@ impl Item<'_> {
         Reply { status, says: says as usize, value }
     }
 
-    fn has(&self, verb: u32) -> bool {
+    pub(super) fn has(&self, verb: u32) -> bool {
         self.property.flags & verb != 0
     }
 }
@@ -95,9 +99,13 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     let Some(filter) = port.filter() else { return Vec::new() };
     let factory: &Factory = &filter.pins[pin.id() as usize];
     let of_nodes = filter.nodes.iter().enumerate().flat_map(|(node, content)| {
-        content.properties.iter().map(move |property| Item { pin, node: Some(node as u32), property })
+        content.properties.iter().map(move |property| Item {
+            target: Target::Pin(pin),
+            node: Some(node as u32),
+            property,
+        })
     });
-    let of_pin = factory.properties.iter().map(|property| Item { pin, node: None, property });
+    let of_pin = factory.properties.iter().map(|property| Item { target: Target::Pin(pin), node: None, property });
     let items: Vec<Item<'_>> = of_nodes.chain(of_pin).collect();
     for item in &items {
         verbs(item, port);
@@ -148,7 +156,7 @@ fn verbs(item: &Item<'_>, port: &Com<Port>) {
         })
     };
     let refused = |status| matches!(status, STATUS_INVALID_DEVICE_REQUEST | STATUS_NOT_IMPLEMENTED);
-    let answers = [ask(Target::Pin(item.pin)), ask(Target::Filter(port))];
+    let answers = [ask(item.target), ask(Target::Filter(port))];
     if answers.into_iter().all(refused) {
         broken(
             rules::PROPERTY_VERBS,
@@ -164,7 +172,7 @@ fn verbs(item: &Item<'_>, port: &Com<Port>) {
 }
 
 /// Checks BASICSUPPORT in all its sizes (rule 67), where the driver answers it.
-fn basic_support(item: &Item<'_>) {
+pub(super) fn basic_support(item: &Item<'_>) {
     if !item.has(BASIC_SUPPORT) {
         return;
     }
@@ -234,7 +242,7 @@ fn instances(item: &Item<'_>) {
         let address: PVOID = if bytes == 0 { core::ptr::null_mut() } else { edge.place(&whole[..bytes]).cast() };
         let instance = Instance { address, bytes: bytes as u32 };
         let reply = rules::must_survive(rules::PROPERTY_INSTANCE, || {
-            item.call(Target::Pin(item.pin), item.node, verb, instance, &[UNTOUCHED; ROOM])
+            item.call(item.target, item.node, verb, instance, &[UNTOUCHED; ROOM])
         });
         if success(reply.status) {
             broken(
@@ -247,7 +255,7 @@ fn instances(item: &Item<'_>) {
 }
 
 /// Sizes of a value that is got (rule 66).
-fn sizes(item: &Item<'_>) {
+pub(super) fn sizes(item: &Item<'_>) {
     let size = item.request(GET, 0);
     let needed = size.says;
     if size.status != STATUS_BUFFER_OVERFLOW || needed == 0 || needed > ROOM {

@@ -112,6 +112,10 @@ fn is(property: &Property, set: &GUID, id: u32) -> bool {
     property.set == *set && property.id == id
 }
 
+/// What `KSNODEPROPERTY_AUDIO_CHANNEL` adds to `KSNODEPROPERTY`: the channel, and four bytes that are reserved
+/// (ksmedia.h).
+const AUDIO_CHANNEL_BYTES: usize = 8;
+
 /// Returns whole instance data of a property that demands nothing in particular.
 pub(crate) fn instance(property: &Property) -> Vec<u8> {
     let bytes = if is(property, &guids::KSPROPSETID_SYNTH, of_synth::PORTPARAMETERS) {
@@ -120,6 +124,8 @@ pub(crate) fn instance(property: &Property) -> Vec<u8> {
         VOICEPRIORITY_BYTES
     } else if is(property, &guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD) {
         BUFFER_BYTES
+    } else if property.set == guids::KSPROPSETID_AUDIO {
+        AUDIO_CHANNEL_BYTES
     } else {
         0
     };
@@ -130,6 +136,9 @@ pub(crate) fn instance(property: &Property) -> Vec<u8> {
 pub(crate) fn least_instance_bytes(property: &Property) -> usize {
     if is(property, &guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD) {
         NARROW_BUFFER_BYTES
+    } else if property.set == guids::KSPROPSETID_AUDIO {
+        // Some properties of the set are of a channel, others of the whole node.
+        0
     } else {
         instance(property).len()
     }

@@ -14,6 +14,7 @@ pub mod lock_graph;
 pub mod midi;
 #[cfg(any(test, target_os = "none"))]
 pub mod note;
+pub mod ports;
 pub mod rules;
 pub mod services;
 #[cfg(target_os = "none")]

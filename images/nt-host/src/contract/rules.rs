@@ -485,9 +485,16 @@ mod tests {
             "\n## Rules of MIDI miniports\n\n\
              For drivers with an `IMiniportMidi`, in place of the rules above that are about `IMiniportDMus` and `IMXF`. This table\n\
              is made from `src/contract/midi.rs`.\n\n\
-             | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
+             | rule | demands | source | ",
         );
         rows(&mut text, crate::contract::midi::TABLE);
+        text.push_str(
+            "\n## Rules of other ports\n\n\
+             For cards with more than music: Topology, WaveCyclic, WavePci and WaveRT ports, the connections between filters. This\n\
+             host has no data path for their streams. This table is made from `src/contract/ports.rs`.\n\n\
+             | rule | demands | source | ",
+        );
+        rows(&mut text, crate::contract::ports::TABLE);
         text
     }
 

@@ -42,6 +42,9 @@ pub const MODULE: &str = "portcls.sys";
 #[cfg(target_os = "none")]
 pub static EXPORT_TABLES: &[&[crate::contract::export::Export]] = &[
     adapter::EXPORTS,
+    adapter::connections::EXPORTS,
+    adapter::pnp::EXPORTS,
+    adapter::stream_resource::EXPORTS,
     services::content::EXPORTS,
     adapter::dma_channel::EXPORTS,
     services::interrupt_sync::EXPORTS,

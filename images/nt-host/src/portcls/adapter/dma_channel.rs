@@ -1,23 +1,27 @@
-//! `IDmaChannel`: the common buffer of a bus master.
+//! `IDmaChannel`: the common buffer of a bus master. `IDmaChannelSlave`: that of the system's DMA controller, which this
+//! host has not, so that its transfers never begin.
 
 #![allow(unsafe_code, reason = "DMA adapters are tables of functions, buffers addresses")]
 
 use alloc::format;
 
 use crate::alloc_faults;
+use crate::arch::PAGE_SIZE;
 use crate::contract::services;
 use crate::contract::violation::{Violation, violation};
 use crate::io::dma::IoGetDmaAdapter;
+use crate::mm::contiguous;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 use crate::nt::{DEVICE_DESCRIPTION, DEVICE_OBJECT, DMA_ADAPTER, NTSTATUS, PVOID};
 use crate::portcls::adapter;
-use crate::portcls::com::guids::{GUID, IID_IDMACHANNEL};
+use crate::portcls::com::guids::{GUID, IID_IDMACHANNEL, IID_IDMACHANNELSLAVE};
 use crate::portcls::com::object::{Class, Com, Object, Slot, object, unknown};
 use crate::portcls::kernel::irql;
 use crate::portcls::kernel::lock::Lock;
+use crate::portcls::port::adapter::ObjectOut;
 use crate::portcls::services::call_faults;
 
 /// The buffer, if there is one.
@@ -30,9 +34,16 @@ struct Buffer {
     size: u32,
 }
 
-/// `IDmaChannel`.
+/// Memory that the system's DMA controller reaches: it has 24 address lines.
+const SLAVE_MEMORY_END: u64 = 1 << 24;
+
+/// Bytes whose borders a transfer of its 8-bit channels cannot cross, and so its longest.
+const SLAVE_LONGEST: u32 = 1 << 16;
+
+/// `IDmaChannel`, or `IDmaChannelSlave`.
 pub(crate) struct DmaChannel {
     adapter: usize,
+    slave: bool,
     longest: u32,
     buffer: Lock<Buffer>,
 }
@@ -42,9 +53,25 @@ impl DmaChannel {
         self.adapter as *mut DMA_ADAPTER
     }
 
+    /// Allocates a buffer that the system's DMA controller reaches, and that lies between two borders of its transfers.
+    fn allocate_for_slave(&self, bytes: u32) -> NTSTATUS {
+        let align = u64::from(bytes).next_power_of_two().max(PAGE_SIZE);
+        match contiguous::allocate_contiguous(bytes.into(), align, 0, SLAVE_MEMORY_END - 1) {
+            Some((address, physical)) => {
+                self.buffer.with(|buffer| {
+                    *buffer = Buffer { address: address as usize, physical, allocated: bytes, size: bytes };
+                });
+                STATUS_SUCCESS
+            }
+            None => STATUS_INSUFFICIENT_RESOURCES,
+        }
+    }
+
     fn free(&self) {
         let Buffer { address, physical, allocated, .. } = self.buffer.with(core::mem::take);
-        if address != 0 {
+        if address != 0 && self.slave {
+            contiguous::free_contiguous("IDmaChannel::FreeBuffer", address as u64);
+        } else if address != 0 {
             // SAFETY: the adapter lives as long as the channel; the buffer is its own, and is given back once.
             unsafe {
                 let operations = &*(*self.adapter()).DmaOperations;
@@ -62,30 +89,45 @@ impl Drop for DmaChannel {
     }
 }
 
+/// The methods of `IDmaChannelSlave`, which begin with those of `IDmaChannel`.
+static VTABLE: [Slot; 19] = {
+    let unknown = unknown::<DmaChannel>();
+    [
+        unknown[0],
+        unknown[1],
+        unknown[2],
+        Slot(allocate_buffer as *const ()),
+        Slot(free_buffer as *const ()),
+        Slot(transfer_count as *const ()),
+        Slot(maximum_buffer_size as *const ()),
+        Slot(allocated_buffer_size as *const ()),
+        Slot(buffer_size as *const ()),
+        Slot(set_buffer_size as *const ()),
+        Slot(system_address as *const ()),
+        Slot(physical_address as *const ()),
+        Slot(get_adapter_object as *const ()),
+        Slot(copy as *const ()),
+        Slot(copy as *const ()),
+        Slot(start as *const ()),
+        Slot(stop as *const ()),
+        Slot(read_counter as *const ()),
+        Slot(wait_for_tc as *const ()),
+    ]
+};
+
+/// Methods of `IDmaChannel`, `IUnknown`'s included (portcls.h).
+const CHANNEL_METHODS: usize = 15;
+
 impl Class for DmaChannel {
     const NAME: &'static str = "IDmaChannel";
     const INTERFACES: &'static [GUID] = &[IID_IDMACHANNEL];
 
     fn vtable() -> &'static [Slot] {
-        const UNKNOWN: [Slot; 3] = unknown::<DmaChannel>();
-        static VTABLE: [Slot; 15] = [
-            UNKNOWN[0],
-            UNKNOWN[1],
-            UNKNOWN[2],
-            Slot(allocate_buffer as *const ()),
-            Slot(free_buffer as *const ()),
-            Slot(transfer_count as *const ()),
-            Slot(maximum_buffer_size as *const ()),
-            Slot(allocated_buffer_size as *const ()),
-            Slot(buffer_size as *const ()),
-            Slot(set_buffer_size as *const ()),
-            Slot(system_address as *const ()),
-            Slot(physical_address as *const ()),
-            Slot(get_adapter_object as *const ()),
-            Slot(copy as *const ()),
-            Slot(copy as *const ()),
-        ];
-        &VTABLE
+        &VTABLE[..CHANNEL_METHODS]
+    }
+
+    fn other_interface(object: &Object<Self>, interface: &GUID) -> Option<PVOID> {
+        (object.slave && *interface == IID_IDMACHANNELSLAVE).then(|| object.address())
     }
 
     fn released(_object: &Object<Self>) {
@@ -108,6 +150,9 @@ unsafe extern "win64" fn allocate_buffer(this: This, bytes: u32, constraint: *co
     }
     if alloc_faults::fails("IDmaChannel::AllocateBuffer") {
         return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    if channel.slave {
+        return channel.allocate_for_slave(bytes);
     }
     let mut physical = 0;
     // SAFETY: the adapter lives as long as the channel; the constraint is null or an address.
@@ -203,31 +248,78 @@ unsafe extern "win64" fn copy(_this: This, destination: *mut u8, source: *const 
     unsafe { core::ptr::copy(source, destination, bytes as usize) };
 }
 
+/// Begins transfers of the system's DMA controller: there is none in this machine, and no stream that would need it.
+unsafe extern "win64" fn start(_this: This, map_size: u32, to_device: u8) -> NTSTATUS {
+    irql::at_most(DISPATCH_LEVEL, "IDmaChannelSlave", "Start");
+    crate::warn!(
+        "IDmaChannelSlave::Start of {map_size} bytes {} the device: this host has no system DMA controller",
+        if to_device != 0 { "to" } else { "from" }
+    );
+    STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "win64" fn stop(_this: This) -> NTSTATUS {
+    irql::at_most(DISPATCH_LEVEL, "IDmaChannelSlave", "Stop");
+    STATUS_SUCCESS
+}
+
+/// Returns 0: nothing is being transferred.
+unsafe extern "win64" fn read_counter(_this: This) -> u32 {
+    irql::at_most(DISPATCH_LEVEL, "IDmaChannelSlave", "ReadCounter");
+    0
+}
+
+/// Returns at once: nothing is being transferred.
+unsafe extern "win64" fn wait_for_tc(_this: This, _timeout: u32) -> NTSTATUS {
+    irql::at_most(DISPATCH_LEVEL, "IDmaChannelSlave", "WaitForTC");
+    STATUS_SUCCESS
+}
+
+/// Makes a channel as a description asks: `IDmaChannel` of a bus master, `IDmaChannelSlave` of a device that is none.
+///
+/// # Safety
+/// The out parameter is null or can be written.
+pub(super) unsafe fn create(
+    fdo: *mut DEVICE_OBJECT,
+    (out, outer): ObjectOut,
+    description: &mut DEVICE_DESCRIPTION,
+) -> NTSTATUS {
+    if out.is_null() || !outer.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: by the caller.
+    unsafe { out.write(core::ptr::null_mut()) };
+    let Some(pdo) = adapter::physical(fdo) else { return STATUS_INVALID_PARAMETER };
+    if call_faults::must_fail("PcNewDmaChannel") {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    let slave = description.Master == 0;
+    // A slave's adapter only stands for it: its buffer is allocated apart, and its transfers never begin.
+    description.Master = 1;
+    let mut registers = 0;
+    // SAFETY: a live device and the caller's description.
+    let adapter = unsafe { IoGetDmaAdapter(pdo, description, &raw mut registers) };
+    if adapter.is_null() {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    let longest = if slave { description.MaximumLength.min(SLAVE_LONGEST) } else { description.MaximumLength };
+    let channel = DmaChannel { adapter: adapter as usize, slave, longest, buffer: Lock::new(Buffer::default()) };
+    let (name, vtable) =
+        if slave { ("IDmaChannelSlave", &VTABLE[..]) } else { (DmaChannel::NAME, DmaChannel::vtable()) };
+    // SAFETY: by the caller.
+    unsafe { out.write(Com::with_vtable(channel, name, vtable).into_raw()) };
+    STATUS_SUCCESS
+}
+
 crate::export_functions! {
     /// What makes DMA channels.
     pub(crate) static EXPORTS;
 
-    /// Makes a channel for a bus master. The system's own DMA controller is not here.
+    /// Makes a channel for a bus master, or one of the system's DMA controller.
     [PASSIVE] fn PcNewDmaChannel(out: *mut PVOID, outer: PVOID, _pool: i32, description: *mut DEVICE_DESCRIPTION, fdo: *mut DEVICE_OBJECT) -> NTSTATUS {
-        if out.is_null() || !outer.is_null() || description.is_null() {
-            return STATUS_INVALID_PARAMETER;
+        match description.as_mut() {
+            Some(description) => create(fdo, (out, outer), description),
+            None => STATUS_INVALID_PARAMETER,
         }
-        out.write(core::ptr::null_mut());
-        let Some(pdo) = adapter::physical(fdo) else { return STATUS_INVALID_PARAMETER };
-        if (*description).Master == 0 {
-            return STATUS_NOT_SUPPORTED;
-        }
-        if call_faults::must_fail("PcNewDmaChannel") {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
-        let mut registers = 0;
-        let adapter = IoGetDmaAdapter(pdo, description, &raw mut registers);
-        if adapter.is_null() {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
-        let longest = (*description).MaximumLength;
-        let channel = DmaChannel { adapter: adapter as usize, longest, buffer: Lock::new(Buffer::default()) };
-        out.write(Com::new(channel).into_raw());
-        STATUS_SUCCESS
     }
 }

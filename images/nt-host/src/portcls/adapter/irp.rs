@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use super::power;
+use super::{pnp, power};
 use crate::exports::{
     IofCallDriver, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver, PoStartNextPowerIrp,
 };
@@ -15,9 +15,9 @@ use crate::nt::status::{
 };
 use crate::nt::{
     DEVICE_OBJECT, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER,
-    IRP_MJ_SYSTEM_CONTROL, IRP_MN_QUERY_CAPABILITIES, IRP_MN_QUERY_POWER, IRP_MN_REMOVE_DEVICE, IRP_MN_SET_POWER,
-    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, KEVENT, NTSTATUS, PVOID, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR,
-    SL_INVOKE_ON_SUCCESS,
+    IRP_MJ_SYSTEM_CONTROL, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_CAPABILITIES, IRP_MN_QUERY_POWER,
+    IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE, IRP_MN_SET_POWER, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, KEVENT,
+    NTSTATUS, PVOID, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
 };
 use crate::portcls::adapter;
 use crate::portcls::com::abi::{KsIdentifier, event_type, property_type};
@@ -151,7 +151,16 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
                 }
                 complete(irp, status)
             }
+            IRP_MN_QUERY_STOP_DEVICE => {
+                pnp::query_stop(fdo);
+                pass_down(fdo, irp)
+            }
+            IRP_MN_CANCEL_STOP_DEVICE => {
+                pnp::cancel_stop(fdo);
+                pass_down(fdo, irp)
+            }
             IRP_MN_STOP_DEVICE => {
+                pnp::stop(fdo);
                 adapter::release_subdevices(fdo);
                 property::expect_none();
                 (*irp).IoStatus.Status = STATUS_SUCCESS;

@@ -2,16 +2,21 @@
 
 #![allow(unsafe_code, reason = "driver objects, device objects and IRPs are structures shared with kernel and driver")]
 
+pub(crate) mod connections;
 pub(crate) mod dma_channel;
 pub(crate) mod io_timeout;
 pub(crate) mod irp;
 pub(crate) mod leftovers;
+pub(crate) mod pnp;
 pub(crate) mod power;
 pub(crate) mod registry_key;
 mod services;
+pub(crate) mod stream_resource;
 pub(crate) mod unregister;
 
 pub(crate) use services::Services;
+
+use self::connections::Connections;
 
 use alloc::format;
 use alloc::string::String;
@@ -34,13 +39,12 @@ use crate::nt::{
     FILE_DEVICE_SECURE_OPEN, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP,
     IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING,
 };
-use crate::portcls::com::abi::data_flow;
 use crate::portcls::com::object::Com;
 use crate::portcls::com::slots;
 use crate::portcls::kernel;
 use crate::portcls::kernel::lock::Lock;
 use crate::portcls::pin::clock;
-use crate::portcls::port::Port;
+use crate::portcls::port::{self, Port};
 use crate::portcls::services::call_faults;
 use crate::portcls::services::resources::ResourceList;
 use crate::rtl::string::text;
@@ -82,22 +86,6 @@ impl Subdevice {
     }
 }
 
-/// One end of a connection: a bridge pin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Of a subdevice, by its port's address.
-    Port(usize, u32),
-    /// Of another adapter's filter, by its symbolic link.
-    External(String, u32),
-}
-
-/// A connection between bridge pins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct PhysicalConnection {
-    from: End,
-    to: End,
-}
-
 /// What PortCls knows of a functional device object.
 struct Adapter {
     fdo: usize,
@@ -108,7 +96,7 @@ struct Adapter {
     subdevices: Vec<Subdevice>,
     /// Ports that have been initialised and not registered, by address.
     unregistered: Vec<usize>,
-    connections: Vec<PhysicalConnection>,
+    connections: Connections,
 }
 
 static ADAPTERS: Lock<Vec<Adapter>> = Lock::new(Vec::new());
@@ -148,6 +136,22 @@ pub(crate) fn is_fdo(device: *mut DEVICE_OBJECT) -> bool {
     with(device, |_| ()).is_some()
 }
 
+/// Returns whether this is the physical device object below an adapter's.
+pub(crate) fn is_physical(device: *mut DEVICE_OBJECT) -> bool {
+    ADAPTERS.with(|adapters| adapters.iter().any(|adapter| adapter.pdo == device as usize))
+}
+
+/// Returns the ports of an adapter's subdevices.
+pub(crate) fn ports_of(fdo: *mut DEVICE_OBJECT) -> Vec<Com<Port>> {
+    let ports = |adapter: &mut Adapter| adapter.subdevices.iter().map(|subdevice| subdevice.port.clone()).collect();
+    with(fdo, ports).unwrap_or_default()
+}
+
+/// Returns the port of an adapter's subdevice, by its interface pointer.
+fn port_of(fdo: *mut DEVICE_OBJECT, port: PVOID) -> Option<Com<Port>> {
+    with(fdo, |adapter| subdevice_of(adapter, port).map(|subdevice| subdevice.port.clone())).flatten()
+}
+
 /// Returns the device below an adapter's.
 pub(crate) fn lower(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.lower as *mut DEVICE_OBJECT)
@@ -172,80 +176,13 @@ pub(crate) fn interface_of(fdo: *mut DEVICE_OBJECT, port: PVOID) -> Option<Strin
 pub(crate) fn unregister(fdo: *mut DEVICE_OBJECT, port: PVOID) -> bool {
     let found = with(fdo, |adapter| {
         let index = adapter.subdevices.iter().position(|subdevice| subdevice.port.as_raw() == port)?;
-        let is_at = |end: &End| matches!(end, End::Port(address, _) if *address == port as usize);
-        adapter.connections.retain(|connection| !is_at(&connection.from) && !is_at(&connection.to));
+        adapter.connections.orphan(port);
         Some(adapter.subdevices.swap_remove(index))
     });
     let Some(subdevice) = found.flatten() else { return false };
     check_name(&subdevice);
     subdevice.disable();
     true
-}
-
-/// Notes a connection.
-fn connect(fdo: *mut DEVICE_OBJECT, from: End, to: End) {
-    with(fdo, |adapter| adapter.connections.push(PhysicalConnection { from, to }));
-}
-
-/// Forgets a connection. Returns whether there was one.
-pub(crate) fn disconnect(fdo: *mut DEVICE_OBJECT, from: &End, to: &End) -> bool {
-    let removed = with(fdo, |adapter| {
-        let index =
-            adapter.connections.iter().position(|connection| connection.from == *from && connection.to == *to)?;
-        Some(adapter.connections.swap_remove(index))
-    });
-    removed.flatten().is_some()
-}
-
-/// Returns what a pin of a port is connected to: the other pin, and the symbolic link of its filter.
-pub(crate) fn physical_connection(port: PVOID, pin: u32) -> Option<(u32, String)> {
-    let own = End::Port(port as usize, pin);
-    ADAPTERS.with(|adapters| {
-        adapters.iter().find_map(|adapter| {
-            let found = adapter.connections.iter().find(|connection| connection.from == own || connection.to == own)?;
-            match if found.from == own { &found.to } else { &found.from } {
-                End::External(link, pin) => Some((*pin, link.clone())),
-                End::Port(address, pin) => {
-                    Some((*pin, subdevice_of(adapter, *address as PVOID)?.links.first()?.clone()))
-                }
-            }
-        })
-    })
-}
-
-/// Notes a connection of a subdevice's bridge pin with another adapter's filter.
-unsafe fn connect_external(
-    function: &str,
-    fdo: *mut DEVICE_OBJECT,
-    port: PVOID,
-    pin: (u32, u32),
-    name: *const UNICODE_STRING,
-    build: impl FnOnce(String) -> (End, End),
-) -> NTSTATUS {
-    if name.is_null() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    let (number, flow) = pin;
-    let port = with(fdo, |adapter| subdevice_of(adapter, port).map(|subdevice| subdevice.port.clone())).flatten();
-    let factory = |port: &Com<Port>| {
-        port.filter().and_then(|filter| filter.pins.get(number as usize).map(|pin| (pin.data_flow, pin.max_filter)))
-    };
-    if port.as_ref().and_then(factory) != Some((flow, 0)) {
-        violation(
-            function,
-            Violation::new(
-                rules::PHYSICAL_CONNECTION,
-                format!("pin {number} is no bridge pin of a registered subdevice with that direction"),
-                "call it after PcRegisterSubdevice, with an OUT bridge pin as the beginning or an IN bridge pin as the end",
-            ),
-        );
-        return STATUS_INVALID_PARAMETER;
-    }
-    rules::PHYSICAL_CONNECTION.held();
-    // SAFETY: by the caller, a string.
-    let (from, to) = build(unsafe { text(&*name) });
-    connect(fdo, from, to);
-    STATUS_SUCCESS
 }
 
 /// Reads a property of the physical device (`PcGetDeviceProperty`).
@@ -373,23 +310,25 @@ pub(crate) fn note_initialised(fdo: *mut DEVICE_OBJECT, port: &Com<Port>) {
 
 /// Releases the subdevices (IRP_MN_REMOVE_DEVICE), before the bus driver gets the request.
 pub(crate) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
-    for address in with(fdo, |adapter| core::mem::take(&mut adapter.unregistered)).unwrap_or_default() {
-        // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: only this parts them.
-        if let Some(port) = unsafe { Com::<Port>::from_borrowed(address as PVOID) } {
-            port.shut_down();
-        }
-    }
-    let subdevices = with(fdo, |adapter| {
-        adapter.connections.clear();
-        core::mem::take(&mut adapter.subdevices)
-    });
-    for subdevice in subdevices.unwrap_or_default() {
+    let unregistered = with(fdo, |adapter| core::mem::take(&mut adapter.unregistered)).unwrap_or_default();
+    // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: only this parts them.
+    let live = unregistered.into_iter().filter_map(|address| unsafe { Com::<Port>::from_borrowed(address as PVOID) });
+    let mut ports: Vec<Com<Port>> = live.collect();
+    connections::end(fdo);
+    let subdevices = with(fdo, |adapter| core::mem::take(&mut adapter.subdevices)).unwrap_or_default();
+    for subdevice in subdevices {
         check_name(&subdevice);
         subdevice.disable();
-        subdevice.port.shut_down();
+        ports.push(subdevice.port);
     }
-    io_timeout::forget(fdo);
-    power::unregister(fdo);
+    port::shut_down(&ports, || {
+        io_timeout::forget(fdo);
+        pnp::unregister(fdo);
+        power::unregister(fdo);
+    });
+    if let Some(pdo) = physical(fdo) {
+        stream_resource::expect_none(pdo);
+    }
 }
 
 /// Checks that the driver has kept the name where it was (rule 14).
@@ -565,7 +504,7 @@ crate::export_functions! {
                 max_objects,
                 subdevices: Vec::new(),
                 unregistered: Vec::new(),
-                connections: Vec::new(),
+                connections: Connections::default(),
             });
         });
         (*fdo).Flags |= DO_POWER_PAGABLE;
@@ -629,48 +568,6 @@ crate::export_functions! {
             }
             None => STATUS_INVALID_PARAMETER,
         }
-    }
-
-    /// Notes that two subdevices are connected on the card.
-    [PASSIVE] fn PcRegisterPhysicalConnection(fdo: *mut DEVICE_OBJECT, from: PVOID, from_pin: u32, to: PVOID, to_pin: u32) -> NTSTATUS {
-        let found = with(fdo, |adapter| {
-            let from = subdevice_of(adapter, from)?.port.clone();
-            let to = subdevice_of(adapter, to)?.port.clone();
-            Some((from, to))
-        });
-        let ends = found.flatten().filter(|(from, to)| {
-            let flow = |port: &Com<Port>, pin: u32| port.filter().and_then(|filter| filter.pins.get(pin as usize).map(|pin| (pin.data_flow, pin.max_filter)));
-            use crate::portcls::com::abi::data_flow::{IN, OUT};
-            flow(from, from_pin) == Some((OUT, 0)) && flow(to, to_pin) == Some((IN, 0))
-        });
-        if ends.is_none() {
-            violation(
-                "PcRegisterPhysicalConnection",
-                Violation::new(
-                    rules::PHYSICAL_CONNECTION,
-                    format!("pin {from_pin} of {from:p} to pin {to_pin} of {to:p} is no pair of bridge pins of registered subdevices"),
-                    "call it after both PcRegisterSubdevice, from an OUT bridge pin to an IN bridge pin",
-                ),
-            );
-            return STATUS_INVALID_PARAMETER;
-        }
-        rules::PHYSICAL_CONNECTION.held();
-        connect(fdo, End::Port(from as usize, from_pin), End::Port(to as usize, to_pin));
-        STATUS_SUCCESS
-    }
-
-    /// Notes that a subdevice is connected to another adapter's filter.
-    [PASSIVE] fn PcRegisterPhysicalConnectionToExternal(fdo: *mut DEVICE_OBJECT, from: PVOID, from_pin: u32, to: *const UNICODE_STRING, to_pin: u32) -> NTSTATUS {
-        connect_external("PcRegisterPhysicalConnectionToExternal", fdo, from, (from_pin, data_flow::OUT), to, |name| {
-            (End::Port(from as usize, from_pin), End::External(name, to_pin))
-        })
-    }
-
-    /// Notes that another adapter's filter is connected to a subdevice.
-    [PASSIVE] fn PcRegisterPhysicalConnectionFromExternal(fdo: *mut DEVICE_OBJECT, from: *const UNICODE_STRING, from_pin: u32, to: PVOID, to_pin: u32) -> NTSTATUS {
-        connect_external("PcRegisterPhysicalConnectionFromExternal", fdo, to, (to_pin, data_flow::IN), from, |name| {
-            (End::External(name, from_pin), End::Port(to as usize, to_pin))
-        })
     }
 
     /// Returns the time since another time, or since the beginning. 100 ns units.

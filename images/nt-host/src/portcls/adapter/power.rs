@@ -82,7 +82,7 @@ pub(crate) fn query(fdo: *mut DEVICE_OBJECT, state: u32) -> NTSTATUS {
 
 /// Takes power from the device: tells streams and miniports, then the adapter; then its registers cannot be touched.
 pub(crate) fn down(fdo: *mut DEVICE_OBJECT, state: u32) {
-    notify(state);
+    notify(fdo, state);
     if let Some(object) = registered(fdo) {
         // SAFETY: the registration holds the object.
         unsafe { slots::adapter_power::power_change_state(object.as_raw(), state) };
@@ -103,12 +103,12 @@ pub(crate) fn up(fdo: *mut DEVICE_OBJECT) {
         // SAFETY: the registration holds the object.
         unsafe { slots::adapter_power::power_change_state(object.as_raw(), D0) };
     }
-    notify(D0);
+    notify(fdo, D0);
 }
 
-/// Tells every miniport and stream that wants to hear.
-fn notify(state: u32) {
-    for (_, port) in adapter::subdevices() {
+/// Tells every miniport and stream of a device that wants to hear.
+fn notify(fdo: *mut DEVICE_OBJECT, state: u32) {
+    for port in adapter::ports_of(fdo) {
         for listener in port.power_listeners() {
             // SAFETY: the listener is held.
             unsafe { slots::power_notify::power_change_notify(listener.as_raw(), state) };

@@ -4,11 +4,14 @@
 
 use alloc::string::String;
 
-use super::{device_property, is_registered, note_initialised, physical_connection, registry_key, unregister};
-use crate::nt::{NTSTATUS, PVOID};
+use super::{
+    connections, device_property, dma_channel, is_registered, note_initialised, physical, pnp, power, registry_key,
+    stream_resource, unregister,
+};
+use crate::nt::{DEVICE_DESCRIPTION, NTSTATUS, PVOID};
 use crate::portcls::com::object::Com;
 use crate::portcls::port::Port;
-use crate::portcls::port::adapter::{AdapterServices, ConnectionEnd, ObjectOut};
+use crate::portcls::port::adapter::{AdapterServices, ConnectionEnd, ObjectOut, Registration};
 
 /// Serves every port by the device that it was initialised with.
 pub(crate) struct Services;
@@ -49,7 +52,7 @@ impl AdapterServices for Services {
     }
 
     fn physical_connection(&self, port: PVOID, pin: u32) -> Option<(u32, String)> {
-        physical_connection(port, pin)
+        connections::of_pin(port, pin)
     }
 
     fn unregister_subdevice(&self, fdo: PVOID, port: PVOID) -> NTSTATUS {
@@ -59,5 +62,35 @@ impl AdapterServices for Services {
     unsafe fn unregister_connection(&self, fdo: PVOID, from: ConnectionEnd, to: ConnectionEnd) -> NTSTATUS {
         // SAFETY: by the caller.
         unsafe { unregister::connection(fdo, from, to) }
+    }
+
+    unsafe fn dma_channel(&self, fdo: PVOID, out: ObjectOut, description: &mut DEVICE_DESCRIPTION) -> NTSTATUS {
+        // SAFETY: by the caller.
+        unsafe { dma_channel::create(fdo.cast(), out, description) }
+    }
+
+    unsafe fn register(&self, fdo: PVOID, what: Registration) -> NTSTATUS {
+        // SAFETY: by the caller.
+        unsafe {
+            match what {
+                Registration::Power(object) => power::PcRegisterAdapterPowerManagement(object, fdo),
+                Registration::NoPower => power::PcUnregisterAdapterPowerManagement(fdo.cast()),
+                Registration::Pnp(object) => pnp::PcRegisterAdapterPnpManagement(object, fdo.cast()),
+                Registration::NoPnp => pnp::PcUnregisterAdapterPnpManagement(fdo.cast()),
+            }
+        }
+    }
+
+    fn physical_device(&self, fdo: PVOID) -> PVOID {
+        physical(fdo.cast()).map_or(core::ptr::null_mut(), <*mut _>::cast)
+    }
+
+    unsafe fn add_stream_resource(&self, pdo: PVOID, set: PVOID, descriptor: PVOID, handle: *mut PVOID) -> NTSTATUS {
+        // SAFETY: by the caller.
+        unsafe { stream_resource::add(pdo.cast(), set, descriptor.cast(), handle) }
+    }
+
+    fn remove_stream_resource(&self, handle: PVOID) -> NTSTATUS {
+        stream_resource::remove(handle)
     }
 }

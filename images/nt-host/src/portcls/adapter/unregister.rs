@@ -4,7 +4,7 @@
 
 use alloc::format;
 
-use super::End;
+use super::connections::{self, End};
 use crate::contract::services;
 use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_SUCCESS};
@@ -60,5 +60,5 @@ pub(crate) unsafe fn end((place, external, pin): (PVOID, bool, u32)) -> Option<E
 pub(crate) unsafe fn connection(fdo: PVOID, from: (PVOID, bool, u32), to: (PVOID, bool, u32)) -> NTSTATUS {
     // SAFETY: by the caller.
     let (Some(from), Some(to)) = (unsafe { end(from) }, unsafe { end(to) }) else { return STATUS_INVALID_PARAMETER };
-    if adapter::disconnect(fdo.cast(), &from, &to) { STATUS_SUCCESS } else { STATUS_NOT_FOUND }
+    if connections::disconnect(fdo.cast(), &from, &to) { STATUS_SUCCESS } else { STATUS_NOT_FOUND }
 }

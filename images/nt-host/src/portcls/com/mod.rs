@@ -3,5 +3,6 @@
 
 pub(crate) mod abi;
 pub(crate) mod guids;
+pub(crate) mod kind;
 pub(crate) mod object;
 pub(crate) mod slots;

@@ -16,7 +16,7 @@ use core::alloc::Layout;
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::guids::{self, GUID};
 use super::slots::Foreign;
@@ -40,8 +40,8 @@ unsafe impl Sync for Slot {}
 /// How many tombstones are kept before the oldest one's memory is used again.
 const TOMBSTONES_MAX: usize = 4096;
 
-/// The longest vtable of PortCls, and so of a tombstone: `IRegistryKey` and `IMiniportWaveCyclic` have fewer.
-const TOMBSTONE_SLOTS: usize = 16;
+/// The longest vtable of PortCls, and so of a tombstone: that of `IDmaChannelSlave`.
+const TOMBSTONE_SLOTS: usize = 19;
 
 /// What an object of PortCls is.
 pub(crate) trait Class: Sized + 'static {
@@ -72,6 +72,8 @@ struct Header {
     vtable: AtomicPtr<Slot>,
     name: &'static str,
     used_after_release: &'static Rule,
+    /// Of a service group whose last reference the port released: the rule that demands one for the port.
+    given_up: AtomicPtr<Rule>,
     references: AtomicU32,
 }
 
@@ -122,17 +124,24 @@ unsafe impl<T: Class> Sync for Com<T> {}
 impl<T: Class> Com<T> {
     /// Makes a new object with one reference.
     pub(crate) fn new(value: T) -> Self {
+        Self::with_vtable(value, T::NAME, T::vtable())
+    }
+
+    /// Makes a new object with one reference, of a class whose objects have vtables of several interfaces: `name` is
+    /// that of this one's.
+    pub(crate) fn with_vtable(value: T, name: &'static str, vtable: &'static [Slot]) -> Self {
         let object = Box::into_raw(Box::new(Object {
             header: Header {
-                vtable: AtomicPtr::new(T::vtable().as_ptr().cast_mut()),
-                name: T::NAME,
+                vtable: AtomicPtr::new(vtable.as_ptr().cast_mut()),
+                name,
                 used_after_release: T::USED_AFTER_RELEASE,
+                given_up: AtomicPtr::new(core::ptr::null_mut()),
                 references: AtomicU32::new(1),
             },
             value: ManuallyDrop::new(value),
         }));
         LIVE.with(|live| {
-            live.push(Live { address: object as usize, bytes: size_of::<Object<T>>(), name: T::NAME });
+            live.push(Live { address: object as usize, bytes: size_of::<Object<T>>(), class: T::NAME, name });
         });
         Self(object)
     }
@@ -332,14 +341,14 @@ static TOMBSTONE: [Slot; TOMBSTONE_SLOTS] = [Slot(tombstone as *const ()); TOMBS
 unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     // SAFETY: only objects that were buried here carry this vtable, and their header is still readable.
     let (name, rule) = unsafe { ((*this.cast::<Header>()).name, (*this.cast::<Header>()).used_after_release) };
-    if this as usize == GIVEN_UP_GROUP.load(Ordering::Relaxed) {
+    // SAFETY: as above; a rule lives for ever.
+    if let Some(rule) = unsafe { (*this.cast::<Header>()).given_up.load(Ordering::Acquire).as_ref() } {
         fatal(
             name,
             Violation::new(
-                // SAFETY: set with the group, to a rule, which lives for ever.
-                unsafe { GIVEN_UP_RULE.load(Ordering::Relaxed).as_ref() }.unwrap_or(rules::SERVICE_GROUP),
+                rule,
                 "the service group is gone: the port has released the reference that Init put out, and there was none",
-                "AddRef the service group that Init puts out; the port releases it",
+                "AddRef the service group that the miniport's Init puts out; the port releases it",
             ),
         )
     }
@@ -353,24 +362,22 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     )
 }
 
-/// The service group whose last reference the port released, to name the cause when the miniport uses it.
-static GIVEN_UP_GROUP: AtomicUsize = AtomicUsize::new(0);
-
-/// The rule that the miniport of that group breaks. Read at any IRQL.
-static GIVEN_UP_RULE: AtomicPtr<Rule> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Releases the reference to a service group that a miniport's `Init` put out, which breaks `rule` when it was none.
+/// Releases the reference to a service group that a miniport's `Init` put out, of which `rule` demands that it is one.
 pub(crate) fn release_group(group: Foreign, rule: &'static Rule) {
-    GIVEN_UP_RULE.store(core::ptr::from_ref(rule).cast_mut(), Ordering::Relaxed);
-    let address = group.as_raw() as usize;
-    let left = group.release();
-    GIVEN_UP_GROUP.store(if left == 0 { address } else { 0 }, Ordering::Relaxed);
+    let address = group.as_raw();
+    // A group of the driver's own making has no tombstone, nor has any when nothing is watched.
+    let own = watch::is_on() && is_live(address, "IServiceGroup");
+    if group.release() == 0 && own {
+        // SAFETY: an object of this module's, whose header stays readable when it is buried.
+        unsafe { &(*address.cast::<Header>()).given_up }.store(core::ptr::from_ref(rule).cast_mut(), Ordering::Release);
+    }
 }
 
 /// An object with references.
 struct Live {
     address: usize,
     bytes: usize,
+    class: &'static str,
     name: &'static str,
 }
 
@@ -381,8 +388,8 @@ static LIVE: Lock<Vec<Live>> = Lock::new(Vec::new());
 static GRAVES: Lock<VecDeque<(usize, Layout)>> = Lock::new(VecDeque::new());
 
 /// Returns whether this is a live object of this class.
-fn is_live(pointer: PVOID, name: &str) -> bool {
-    LIVE.with(|live| live.iter().any(|entry| entry.address == pointer as usize && entry.name == name))
+fn is_live(pointer: PVOID, class: &str) -> bool {
+    LIVE.with(|live| live.iter().any(|entry| entry.address == pointer as usize && entry.class == class))
 }
 
 /// Returns whether this is an interface pointer of an object of PortCls' with references, a facet's included. At most at

@@ -318,6 +318,64 @@ interface! {
     }
 }
 
+interface! {
+    /// `IMiniportTopology` (portcls.h).
+    miniport_topology {
+        /// Brings the miniport up.
+        5 [PASSIVE_LEVEL] "IMiniportTopology::Init" init(adapter: PVOID, resources: PVOID, port: PVOID) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IMiniportWaveCyclic` (portcls.h). Its streams are never opened here.
+    miniport_wave_cyclic {
+        /// Brings the miniport up.
+        5 [PASSIVE_LEVEL] "IMiniportWaveCyclic::Init" init(adapter: PVOID, resources: PVOID, port: PVOID) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IMiniportWavePci` (portcls.h). Its streams are never opened here.
+    miniport_wave_pci {
+        /// Brings the miniport up.
+        5 [PASSIVE_LEVEL] "IMiniportWavePci::Init" init(adapter: PVOID, resources: PVOID, port: PVOID, group: *mut Interface) -> NTSTATUS;
+        /// Tells the miniport that its group was asked for service.
+        7 [DISPATCH_LEVEL] "IMiniportWavePci::Service" service();
+    }
+}
+
+interface! {
+    /// `IMiniportWaveRT` (portcls.h). Its streams are never opened here.
+    miniport_wave_rt {
+        /// Brings the miniport up.
+        5 [PASSIVE_LEVEL] "IMiniportWaveRT::Init" init(adapter: PVOID, resources: PVOID, port: PVOID) -> NTSTATUS;
+        /// Describes the device's DMA.
+        7 [PASSIVE_LEVEL] "IMiniportWaveRT::GetDeviceDescription" get_device_description(description: PVOID) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IAdapterPnpManagement` (portcls.h of Windows 10).
+    adapter_pnp {
+        /// Asks what the adapter can do when its resources are to change.
+        3 [PASSIVE_LEVEL] "IAdapterPnpManagement::GetSupportedRebalanceType" get_supported_rebalance_type() -> u32;
+        /// Tells the adapter that its device is about to be stopped.
+        4 [PASSIVE_LEVEL] "IAdapterPnpManagement::PnpQueryStop" pnp_query_stop();
+        /// Tells the adapter that it is not.
+        5 [PASSIVE_LEVEL] "IAdapterPnpManagement::PnpCancelStop" pnp_cancel_stop();
+        /// Tells the adapter that its device is being stopped.
+        6 [PASSIVE_LEVEL] "IAdapterPnpManagement::PnpStop" pnp_stop();
+    }
+}
+
+interface! {
+    /// `IMiniportPnpNotify` (portcls.h of Windows 10).
+    miniport_pnp {
+        /// Tells a miniport that its device is being stopped.
+        3 [PASSIVE_LEVEL] "IMiniportPnpNotify::PnpStop" pnp_stop();
+    }
+}
+
 /// Calls `PutMessage`, raised to `DISPATCH_LEVEL` from where the caller is.
 ///
 /// # Safety
@@ -416,6 +474,12 @@ mod tests {
             adapter_power::METHODS,
             power_notify::METHODS,
             pin_count::METHODS,
+            miniport_topology::METHODS,
+            miniport_wave_cyclic::METHODS,
+            miniport_wave_pci::METHODS,
+            miniport_wave_rt::METHODS,
+            adapter_pnp::METHODS,
+            miniport_pnp::METHODS,
         ];
         for (title, slot) in ours.concat() {
             let (interface, method) = title.split_once("::").expect("an interface and a method");

@@ -46,11 +46,6 @@ pub(crate) fn write_port(port: u16, value: u8) {
     PORTS.with_borrow_mut(|ports| ports.as_mut().map(|ports| ports(port, Some(value))));
 }
 
-/// Prints a warning.
-pub(crate) fn warn(text: &str) {
-    std::eprintln!("{text}");
-}
-
 /// Yields between two looks at a lock, and lets ten microseconds go by.
 pub(crate) fn while_spinning() {
     CLOCK.set(CLOCK.get() + 100);
@@ -60,6 +55,11 @@ pub(crate) fn while_spinning() {
 /// Calls into the driver.
 pub(crate) fn call_driver<R>(_what: &str, body: impl FnOnce() -> R) -> R {
     body()
+}
+
+/// Prints what a driver asked for and does not get.
+pub(crate) fn warn(what: core::fmt::Arguments<'_>) {
+    std::println!("{what}");
 }
 
 /// Returns the IRQL of this thread.

@@ -23,9 +23,9 @@ pub(crate) fn call_driver<R>(what: &str, body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Writes a warning to the log.
-pub(crate) fn warn(text: &str) {
-    crate::warn!("{text}");
+/// Tells the harness what a driver asked for and does not get.
+pub(crate) fn warn(what: core::fmt::Arguments<'_>) {
+    crate::warn!("{what}");
 }
 
 /// Reads an I/O port.

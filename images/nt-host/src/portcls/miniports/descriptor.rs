@@ -277,6 +277,7 @@ const _: () = assert!(size_of::<MusicRange>() == crate::portcls::com::abi::DATA_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::portcls::com::kind::Kind;
     use crate::portcls::ks::descriptor::Filter;
 
     #[test]
@@ -286,7 +287,7 @@ mod tests {
                 let description = Description::new(pins, streams);
                 // SAFETY: all that it points to lives as long as it does.
                 let filter = unsafe { Filter::read(description.filter()) }.unwrap();
-                filter.check().unwrap();
+                filter.check(Kind::DMus).unwrap();
                 assert!(filter.pins.iter().any(|pin| pin.data_flow == data_flow::OUT), "{pins:?} {streams:?}");
             }
         }

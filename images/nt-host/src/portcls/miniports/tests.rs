@@ -17,6 +17,7 @@ use crate::nt::status::{
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::KsState;
 use crate::portcls::com::guids::{self, GUID};
+use crate::portcls::com::kind::Kind;
 use crate::portcls::com::object::Com;
 use crate::portcls::com::slots::Foreign;
 use crate::portcls::kernel;
@@ -69,7 +70,7 @@ fn device_at(base: u16) -> Rc<RefCell<Device>> {
 }
 
 fn bind(class: &GUID, list: &Com<ResourceList>) -> (Com<Port>, NTSTATUS) {
-    let port = Port::create();
+    let port = Port::create(Kind::DMus);
     // SAFETY: a reference of ours; the port's slot 3 is Init.
     let status = unsafe {
         let miniport = Foreign::from_owned(make(class).unwrap());

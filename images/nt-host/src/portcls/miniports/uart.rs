@@ -266,7 +266,7 @@ unsafe extern "win64" fn init<K: Kind>(
                 STATUS_SUCCESS
             }
             Err((status, what)) => {
-                kernel::warn(&format!("{}: Init fails with {status:#010x}: {what}", K::NAME));
+                kernel::warn(format_args!("{}: Init fails with {status:#010x}: {what}", K::NAME));
                 status
             }
         }
@@ -348,6 +348,6 @@ unsafe extern "win64" fn power_change_notify<K: Kind>(this: *mut Facet<Uart<K>>,
     if let Some(up) = up
         && let Err(error) = up.device.set_power(state == D0)
     {
-        kernel::warn(&format!("{}: after power state {state}: {error}", K::NAME));
+        kernel::warn(format_args!("{}: after power state {state}: {error}", K::NAME));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod delivery;
 mod event_pool;
 mod group;
 pub(crate) mod new_stream;
+mod no_data_path;
 mod probe;
 mod render;
 mod sequencer;
@@ -91,11 +92,14 @@ impl Pin {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` for a pin that does not exist or a format that is none, `STATUS_NO_MATCH` for one
     /// that does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for wave
-    /// into the filter, or what `NewStream` returned.
+    /// into the filter and for every stream of a wave port, or what `NewStream` returned.
     pub(crate) fn open(port: &Com<Port>, id: u32, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
         port.check_description();
         let filter = port.filter().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
         let factory = filter.pins.get(id as usize).ok_or(STATUS_INVALID_PARAMETER)?;
+        if !port.kind().is_music() {
+            return Err(no_data_path::refusal(port, id, factory, format));
+        }
         formats::fit(factory, format).map_err(|unfit| match unfit {
             formats::Unfit::Length { .. } => STATUS_INVALID_PARAMETER,
             formats::Unfit::NoMatch if port.miniport_kind() == Some(MiniportKind::Midi) => STATUS_NO_MATCH,

@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use super::Port;
 use crate::nt::status::STATUS_NOT_SUPPORTED;
-use crate::nt::{NTSTATUS, PVOID};
+use crate::nt::{DEVICE_DESCRIPTION, NTSTATUS, PVOID};
 use crate::portcls::com::object::Com;
 use crate::portcls::kernel::lock::Lock;
 
@@ -16,6 +16,19 @@ pub(crate) type ConnectionEnd = (PVOID, bool, u32);
 
 /// An out parameter for an object, and the object that aggregates it.
 pub(crate) type ObjectOut = (*mut PVOID, PVOID);
+
+/// What an adapter, a miniport or its port registers with a device, or takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// `IAdapterPowerManagement` of an object.
+    Power(PVOID),
+    /// None any more.
+    NoPower,
+    /// `IAdapterPnpManagement` of an object.
+    Pnp(PVOID),
+    /// None any more.
+    NoPnp,
+}
 
 /// The adapter's side. Devices and ports are named by their addresses.
 pub(crate) trait AdapterServices: Sync {
@@ -59,6 +72,30 @@ pub(crate) trait AdapterServices: Sync {
     /// # Safety
     /// The place of an external end is a `UNICODE_STRING`.
     unsafe fn unregister_connection(&self, fdo: PVOID, from: ConnectionEnd, to: ConnectionEnd) -> NTSTATUS;
+
+    /// Makes a DMA channel as a description asks.
+    ///
+    /// # Safety
+    /// The out parameter can be written.
+    unsafe fn dma_channel(&self, fdo: PVOID, out: ObjectOut, description: &mut DEVICE_DESCRIPTION) -> NTSTATUS;
+
+    /// Registers power or plug and play management.
+    ///
+    /// # Safety
+    /// An object is a live one.
+    unsafe fn register(&self, fdo: PVOID, what: Registration) -> NTSTATUS;
+
+    /// Returns the physical device below `fdo`.
+    fn physical_device(&self, fdo: PVOID) -> PVOID;
+
+    /// Adds a stream resource of the device whose PDO this is.
+    ///
+    /// # Safety
+    /// The descriptor is null or one, and the handle can be written.
+    unsafe fn add_stream_resource(&self, pdo: PVOID, set: PVOID, descriptor: PVOID, handle: *mut PVOID) -> NTSTATUS;
+
+    /// Removes a stream resource.
+    fn remove_stream_resource(&self, handle: PVOID) -> NTSTATUS;
 }
 
 /// The services where there is no adapter: ports of tests.
@@ -104,6 +141,26 @@ impl AdapterServices for NoAdapter {
     }
 
     unsafe fn unregister_connection(&self, _fdo: PVOID, _from: ConnectionEnd, _to: ConnectionEnd) -> NTSTATUS {
+        STATUS_NOT_SUPPORTED
+    }
+
+    unsafe fn dma_channel(&self, _fdo: PVOID, _out: ObjectOut, _description: &mut DEVICE_DESCRIPTION) -> NTSTATUS {
+        STATUS_NOT_SUPPORTED
+    }
+
+    unsafe fn register(&self, _fdo: PVOID, _what: Registration) -> NTSTATUS {
+        STATUS_NOT_SUPPORTED
+    }
+
+    fn physical_device(&self, _fdo: PVOID) -> PVOID {
+        core::ptr::null_mut()
+    }
+
+    unsafe fn add_stream_resource(&self, _pdo: PVOID, _set: PVOID, _resource: PVOID, _out: *mut PVOID) -> NTSTATUS {
+        STATUS_NOT_SUPPORTED
+    }
+
+    fn remove_stream_resource(&self, _handle: PVOID) -> NTSTATUS {
         STATUS_NOT_SUPPORTED
     }
 }

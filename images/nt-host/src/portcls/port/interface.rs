@@ -1,5 +1,5 @@
-//! The port's interfaces: `IPortDMus`, `IPortClsVersion`, `IPortEvents`, `IUnregisterSubdevice`,
-//! `IUnregisterPhysicalConnection`, and its service sink.
+//! The port's interfaces: `IPort` with `IPortDMus` and its relatives, `IPortClsVersion`, `IPortEvents`,
+//! `IUnregisterSubdevice`, `IUnregisterPhysicalConnection`, and its service sink.
 
 #![allow(unsafe_code, reason = "drivers call the port through its vtables")]
 
@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 
 use super::init::init;
 use super::miniport_kind::MiniportKind;
-use super::{MINIPORT_GROUP, Port, adapter};
+use super::{MINIPORT_GROUP, Port, adapter, wave};
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{midi, rules};
 use crate::ks::layout::KSEVENT_ENTRY;
@@ -20,6 +20,7 @@ use crate::nt::status::{
 };
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::guids::{self, GUID};
+use crate::portcls::com::kind::Kind;
 use crate::portcls::com::object::{Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel::{self, irql};
@@ -30,28 +31,69 @@ use crate::portcls::services::{call_faults, interrupt_sync, service_group, stati
 /// `IUnregisterPhysicalConnection`.
 const VERSION: u32 = 13;
 
+/// The methods of `IPort`, with which every port's vtable begins (portcls.h).
+const IPORT: [Slot; 6] = {
+    let unknown = unknown::<Port>();
+    [
+        unknown[0],
+        unknown[1],
+        unknown[2],
+        Slot(init as *const ()),
+        Slot(get_device_property as *const ()),
+        Slot(new_registry_key as *const ()),
+    ]
+};
+
+/// Makes the vtable of a port that adds methods to `IPort`.
+const fn derived<const ADDED: usize, const ALL: usize>(added: [Slot; ADDED]) -> [Slot; ALL] {
+    assert!(ALL == IPORT.len() + ADDED);
+    let mut all = [IPORT[0]; ALL];
+    let mut slot = 0;
+    while slot < ALL {
+        all[slot] = if slot < IPORT.len() { IPORT[slot] } else { added[slot - IPORT.len()] };
+        slot += 1;
+    }
+    all
+}
+
+static DMUS_VTABLE: [Slot; 8] = derived([Slot(notify as *const ()), Slot(register_service_group as *const ())]);
+/// `IPortTopology` and `IPortWaveRT` add nothing.
+static PLAIN_VTABLE: [Slot; 6] = IPORT;
+static WAVE_CYCLIC_VTABLE: [Slot; 9] = derived(wave::CYCLIC);
+static WAVE_PCI_VTABLE: [Slot; 8] = derived(wave::PCI);
+
+/// Returns the vtable of a kind of port.
+pub(super) fn vtable(kind: Kind) -> &'static [Slot] {
+    match kind {
+        Kind::DMus => &DMUS_VTABLE,
+        Kind::Topology | Kind::WaveRt => &PLAIN_VTABLE,
+        Kind::WaveCyclic => &WAVE_CYCLIC_VTABLE,
+        Kind::WavePci => &WAVE_PCI_VTABLE,
+    }
+}
+
 impl Class for Port {
-    const NAME: &'static str = "IPortDMus";
-    // IPortMidi and IPortDMus have the same methods, in one module since Windows XP (dmus-port-driver).
-    const INTERFACES: &'static [GUID] = &[guids::IID_IPORT, guids::IID_IPORTDMUS, guids::IID_IPORTMIDI];
+    const NAME: &'static str = "IPort";
+    const INTERFACES: &'static [GUID] = &[guids::IID_IPORT];
 
     fn vtable() -> &'static [Slot] {
-        const UNKNOWN: [Slot; 3] = unknown::<Port>();
-        static VTABLE: [Slot; 8] = [
-            UNKNOWN[0],
-            UNKNOWN[1],
-            UNKNOWN[2],
-            Slot(init as *const ()),
-            Slot(get_device_property as *const ()),
-            Slot(new_registry_key as *const ()),
-            Slot(notify as *const ()),
-            Slot(register_service_group as *const ()),
-        ];
-        &VTABLE
+        &PLAIN_VTABLE
     }
 
     fn other_interface(object: &Object<Self>, interface: &GUID) -> Option<PVOID> {
+        if *interface == object.kind.port() {
+            return Some(object.address());
+        }
         let facet = match *interface {
+            // The pages name the wave ports; those of a version before Windows Vista do not know WaveRT yet.
+            guids::IID_IDRMPORT | guids::IID_IDRMPORT2 if object.kind.is_wave() => &object.drm,
+            guids::IID_IPORTCLSPOWER => &object.power,
+            guids::IID_IPORTCLSPNP if object.kind == Kind::WaveRt => &object.pnp,
+            guids::IID_IPORTCLSSTREAMRESOURCEMANAGER | guids::IID_IPORTCLSSTREAMRESOURCEMANAGER2
+                if object.kind == Kind::WaveRt =>
+            {
+                &object.stream_resources
+            }
             guids::IID_IPORTCLSVERSION => &object.version,
             guids::IID_IPORTEVENTS => &object.events,
             guids::IID_IUNREGISTERSUBDEVICE => &object.unregister_subdevice,
@@ -65,7 +107,7 @@ impl Class for Port {
     fn released(object: &Object<Self>) {
         if object.is_bound() && adapter::services().is_registered(object.address()) {
             violation(
-                "IPortDMus::Release",
+                "IPort::Release",
                 Violation::new(
                     rules::SUBDEVICE_ORDER,
                     "the last reference is released while the port is bound to its miniport",
@@ -204,13 +246,19 @@ unsafe extern "win64" fn unregister_physical_connection_from_external(
     unsafe { adapter::services().unregister_connection(fdo, (from, true, from_pin), (to, false, to_pin)) }
 }
 
-/// Serves the miniport: an `IMiniportMidi` by its `Service`, and its streams without a group of their own. A DMus
+/// Serves the miniport: one of WavePci, as the page of `IMiniportWavePci::Service` has it; an `IMiniportMidi` by its `Service`, and its streams without a group of their own. A DMus
 /// miniport's `Service` is never called, and its streams are serviced by the sinks in their own groups.
 unsafe extern "win64" fn request_service(this: *mut Facet<Port>) {
     irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
     // SAFETY: the caller holds a reference to the facet, which is one to its port; sinks are held while they are served.
     unsafe {
         let port = object(Facet::owner(this).cast::<Object<Port>>());
+        if port.kind == Kind::WavePci
+            && let Some(miniport) = port.miniport()
+        {
+            slots::miniport_wave_pci::service(miniport.as_raw());
+            return;
+        }
         let Some(miniport) = port.midi_miniport() else { return };
         rules::must_survive(midi::SERVICE, || slots::miniport_midi::service(miniport.as_raw()));
         let sinks: Vec<Foreign> =
@@ -232,7 +280,7 @@ impl Com<Port> {
 impl Port {
     /// Returns the miniport if it is an `IMiniportMidi`. `None` before `Init` has returned.
     fn midi_miniport(&self) -> Option<Arc<Foreign>> {
-        self.with(|bound| (bound.kind == MiniportKind::Midi).then(|| Arc::clone(&bound.miniport)))?
+        self.with(|bound| (bound.kind == Some(MiniportKind::Midi)).then(|| Arc::clone(&bound.miniport)))?
     }
 }
 
@@ -243,14 +291,14 @@ unsafe extern "win64" fn get_device_property(
     buffer: PVOID,
     length: *mut u32,
 ) -> NTSTATUS {
-    irql::passive("IPortDMus", "GetDeviceProperty");
+    irql::passive("IPort", "GetDeviceProperty");
     if kernel::allocation_fails("IPort::GetDeviceProperty") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller holds a reference.
-    let Some(fdo) = unsafe { object(this) }.with(|bound| bound.fdo) else { return STATUS_INVALID_DEVICE_REQUEST };
+    let Some(fdo) = unsafe { object(this) }.device() else { return STATUS_INVALID_DEVICE_REQUEST };
     // SAFETY: the caller's buffer and length.
-    unsafe { adapter::services().device_property(fdo as PVOID, property, room, buffer, length) }
+    unsafe { adapter::services().device_property(fdo, property, room, buffer, length) }
 }
 
 /// Opens keys of the port's device, and of its subdevice's interface.
@@ -264,13 +312,13 @@ unsafe extern "win64" fn new_registry_key(
     options: u32,
     disposition: *mut u32,
 ) -> NTSTATUS {
-    irql::passive("IPortDMus", "NewRegistryKey");
+    irql::passive("IPort", "NewRegistryKey");
     // SAFETY: the caller holds a reference.
-    let fdo = unsafe { object(this) }.with(|bound| bound.fdo).unwrap_or(0);
+    let fdo = unsafe { object(this) }.device().unwrap_or(core::ptr::null_mut());
     // SAFETY: the caller's out parameters and attributes.
     unsafe {
         adapter::services().registry_key(
-            fdo as PVOID,
+            fdo,
             this.cast(),
             (out, outer),
             (kind, access),
@@ -341,7 +389,7 @@ crate::export_functions! {
     /// What makes ports.
     pub(crate) static EXPORTS;
 
-    /// Makes a port. DMus and Midi are one implementation (since Windows XP); others are not here.
+    /// Makes a port of one of the classes that its page lists.
     [PASSIVE] fn PcNewPort(out: *mut PVOID, class: *const GUID) -> NTSTATUS {
         if out.is_null() || class.is_null() {
             return STATUS_INVALID_PARAMETER;
@@ -350,11 +398,12 @@ crate::export_functions! {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let class = class.read_unaligned();
-        if class != guids::CLSID_PORTDMUS && class != guids::CLSID_PORTMIDI {
+        let Some(kind) = Kind::of_class(&class) else {
+            crate::warn!("PcNewPort: {} is no class of the page's list", guids::Printed(&class));
             out.write(core::ptr::null_mut());
             return STATUS_NOT_SUPPORTED;
-        }
-        out.write(Port::create().into_raw());
+        };
+        out.write(Port::create(kind).into_raw());
         STATUS_SUCCESS
     }
 }

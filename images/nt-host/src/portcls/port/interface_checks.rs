@@ -11,14 +11,15 @@ use crate::contract::{rules, watch};
 use crate::nt::PVOID;
 use crate::nt::status::success;
 use crate::portcls::com::guids::{self, GUID};
+use crate::portcls::com::kind::Kind;
 use crate::portcls::com::object;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel;
 
-/// Methods of each interface, `IUnknown`'s included (portcls.h, dmusicks.h).
-pub(crate) const MINIPORT_DMUS_METHODS: usize = 8;
 /// Methods of `IMXF`, `IUnknown`'s included (dmusicks.h).
 pub(crate) const MXF_METHODS: usize = 7;
+/// Methods of `IMiniportDMus`, `IUnknown`'s included (dmusicks.h).
+pub(crate) const MINIPORT_DMUS_METHODS: usize = 8;
 /// Methods of `IMiniportMidi`, `IUnknown`'s included (portcls.h).
 pub(crate) const MINIPORT_MIDI_METHODS: usize = 8;
 /// Methods of `IMiniportMidiStream`, `IUnknown`'s included (portcls.h).
@@ -26,11 +27,15 @@ pub(crate) const MIDI_STREAM_METHODS: usize = 7;
 /// Methods of `ISynthSinkDMus`, `IUnknown`'s included (dmusicks.h).
 pub(crate) const SYNTH_SINK_METHODS: usize = 11;
 
-/// Interfaces that a miniport may have, and their methods.
-const OPTIONAL: [(&str, &GUID, usize); 3] = [
-    ("IPowerNotify", &guids::IID_IPOWERNOTIFY, 4),
-    ("IPinCount", &guids::IID_IPINCOUNT, 4),
-    ("IMusicTechnology", &guids::IID_IMUSICTECHNOLOGY, 4),
+/// An interface that a miniport may have: its name, its methods, and of which ports' miniports.
+type Optional = (&'static str, &'static GUID, usize, fn(Kind) -> bool);
+
+/// Interfaces that a miniport may have.
+const OPTIONAL: [Optional; 4] = [
+    ("IPowerNotify", &guids::IID_IPOWERNOTIFY, 4, |_| true),
+    ("IPinCount", &guids::IID_IPINCOUNT, 4, |_| true),
+    ("IMusicTechnology", &guids::IID_IMUSICTECHNOLOGY, 4, Kind::is_music),
+    ("IMiniportPnpNotify", &guids::IID_IMINIPORTPNPNOTIFY, 4, |kind| matches!(kind, Kind::Topology | Kind::WaveRt)),
 ];
 
 /// Checks that every slot of an interface leads into the driver's code (rule 1).
@@ -156,11 +161,11 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
 }
 
 /// Checks that optional interfaces are there whole, or refused cleanly (rule 4).
-pub(crate) fn check_optional(miniport: &Foreign) {
+pub(crate) fn check_optional(miniport: &Foreign, kind: Kind) {
     if !watch::is_on() {
         return;
     }
-    for (name, interface, methods) in OPTIONAL {
+    for (name, interface, methods, _) in OPTIONAL.into_iter().filter(|(.., applies)| applies(kind)) {
         let before = miniport.references();
         let mut out: PVOID = core::ptr::dangling_mut();
         // SAFETY: the reference keeps the miniport.

@@ -7,9 +7,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::bare_adapter::BareAdapter;
+use super::miniport_kind::MiniportKind;
 use super::{Bound, MINIPORT_GROUP, Port};
-use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
+use crate::contract::{ports, rules};
 use crate::portcls::com::object::{self, Com};
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel::lock::Lock;
@@ -46,56 +48,107 @@ impl Com<Port> {
             unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
         }
         if let Some(group) = bound.group.take() {
-            object::release_group(group, bound.kind.group_rule());
+            let rule = bound.kind.map_or(ports::SERVICE_GROUP, MiniportKind::group_rule);
+            object::release_group(group, rule);
         }
         Some(bound)
     }
 
-    /// Unbinds the port from its miniport, in the order of a device's removal, and checks that nothing is left.
-    pub(crate) fn shut_down(&self) {
-        if !self.is_bound() {
-            return;
-        }
+    /// Unbinds the port from its miniport, in the order of a device's removal. `None` if it is not bound.
+    fn part(&self) -> Option<Parted<'_>> {
         self.check_description();
-        let Some(bound) = self.unbind() else { return };
+        let bound = self.unbind()?;
         drop((bound.adapter, bound.pin_count));
         drop(bound.unknown);
-        let miniport = Arc::into_inner(bound.miniport).map_or(0, Foreign::release);
-        if miniport != 0 {
-            violation(
-                "IMiniportDMus::Release",
-                Violation::new(
-                    rules::REFERENCES_RETURNED,
-                    format!("the port has given the miniport up, and {miniport} references are left"),
-                    "release the miniport at the end of StartDevice, in each stream's destructor, and wherever QueryInterface was called",
+        Some(Parted {
+            port: self,
+            miniport: Arc::into_inner(bound.miniport),
+            bare_adapter: bound.bare_adapter,
+            resources: bound.resources,
+        })
+    }
+
+    /// Unbinds the port, whose only reference this is, and checks that nothing is left.
+    #[cfg(test)]
+    pub(crate) fn shut_down(&self) {
+        shut_down(core::slice::from_ref(self), || ());
+    }
+}
+
+/// A port that was unbound, and what it still holds.
+struct Parted<'a> {
+    port: &'a Com<Port>,
+    miniport: Option<Foreign>,
+    bare_adapter: Option<Com<BareAdapter>>,
+    resources: Option<Com<ResourceList>>,
+}
+
+/// Unbinds all ports of a device from their miniports, then calls `give_up` to release what else is held of the adapter,
+/// and checks that nothing is left. The ports' only references are the caller's.
+///
+/// Miniports, ports and the adapter's object may hold one another on a card with several subdevices: counts are looked
+/// at when each has been given up.
+pub(crate) fn shut_down(ports: &[Com<Port>], give_up: impl FnOnce()) {
+    let mut parted: Vec<Parted<'_>> = ports.iter().filter_map(Com::part).collect();
+    release_miniports(&mut parted);
+    give_up();
+    release_miniports(&mut parted);
+    parted.into_iter().for_each(expect_nothing_left);
+}
+
+/// Releases every miniport that only its port holds, until there is none: the destructor of one may give up another.
+fn release_miniports(parted: &mut [Parted<'_>]) {
+    let is_free =
+        |parted: &&mut Parted<'_>| parted.miniport.as_ref().is_some_and(|miniport| miniport.references() == 1);
+    while let Some(free) = parted.iter_mut().find(is_free) {
+        free.miniport = None;
+    }
+}
+
+/// Checks that the driver holds nothing of a port that was unbound, nor of its miniport.
+fn expect_nothing_left(parted: Parted<'_>) {
+    let Parted { port, miniport, bare_adapter, resources } = parted;
+    let kind = port.kind();
+    let released = format!("{}::Release", kind.miniport_name());
+    let mut clean = true;
+    if let Some(left) = miniport.map(Foreign::release).filter(|left| *left != 0) {
+        clean = false;
+        violation(
+            &released,
+            Violation::new(
+                rules::REFERENCES_RETURNED,
+                format!("the port has given the miniport up, and {left} references are left"),
+                "release the miniport at the end of StartDevice, in each stream's destructor, and wherever QueryInterface was called",
+            ),
+        );
+    }
+    let references = port.references();
+    if references != 1 {
+        clean = false;
+        violation(
+            kind.port_name(),
+            Violation::new(
+                rules::REFERENCES_RETURNED,
+                format!("the miniport is gone, and {} references to its port are left", references - 1),
+                "release the port at the end of StartDevice and in the miniport's destructor",
+            ),
+        );
+    }
+    if let Some(bare_adapter) = bare_adapter.filter(|bare_adapter| bare_adapter.references() != 1) {
+        violation(
+            &released,
+            Violation::new(
+                rules::UNKNOWN_ADAPTER,
+                format!(
+                    "the miniport is gone, and keeps {} references to UnknownAdapter",
+                    bare_adapter.references() - 1
                 ),
-            )
-        }
-        let references = self.references();
-        if references != 1 {
-            violation(
-                "IPortDMus",
-                Violation::new(
-                    rules::REFERENCES_RETURNED,
-                    format!("the miniport is gone, and {} references to its port are left", references - 1),
-                    "release the port at the end of StartDevice and in the miniport's destructor",
-                ),
-            )
-        }
-        if let Some(bare_adapter) = bound.bare_adapter.filter(|bare_adapter| bare_adapter.references() != 1) {
-            violation(
-                "IMiniportDMus::Release",
-                Violation::new(
-                    rules::UNKNOWN_ADAPTER,
-                    format!(
-                        "the miniport is gone, and keeps {} references to UnknownAdapter",
-                        bare_adapter.references() - 1
-                    ),
-                    "release in the destructor what Init AddRefed, or queried",
-                ),
-            )
-        }
-        check_list(bound.resources);
+                "release in the destructor what Init AddRefed, or queried",
+            ),
+        );
+    }
+    clean &= check_list(resources);
+    if clean {
         rules::REFERENCES_RETURNED.held();
     }
 }
@@ -115,8 +168,8 @@ pub(super) fn forget_list(list: &Com<ResourceList>) -> u32 {
 }
 
 /// Checks that only ports hold the resource list.
-fn check_list(list: Option<Com<ResourceList>>) {
-    let Some(list) = list else { return };
+fn check_list(list: Option<Com<ResourceList>>) -> bool {
+    let Some(list) = list else { return true };
     let others = forget_list(&list);
     if list.references() != 1 + others {
         violation(
@@ -129,6 +182,8 @@ fn check_list(list: Option<Com<ResourceList>>) {
                 ),
                 "release what was AddRefed, in the miniport's destructor",
             ),
-        )
+        );
+        return false;
     }
+    true
 }

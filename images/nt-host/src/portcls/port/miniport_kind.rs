@@ -29,9 +29,9 @@ impl MiniportKind {
     pub(super) fn bind(unknown: &Foreign) -> Result<(Self, Foreign), NTSTATUS> {
         let with = |kind: Self| unknown.query(kind.interface()).ok().map(|miniport| (kind, miniport));
         with(Self::Dmus).or_else(|| with(Self::Midi)).ok_or_else(|| {
-            kernel::warn(
+            kernel::warn(format_args!(
                 "IPort::Init: the miniport answers QueryInterface for neither IMiniportDMus nor IMiniportMidi, and this port takes no other: answer one of them, or make a port of the miniport's own class"
-            );
+            ));
             STATUS_INVALID_PARAMETER
         })
     }
@@ -44,27 +44,6 @@ impl MiniportKind {
         };
         interface_checks::check_interfaces(miniport, &[guids::IID_IMINIPORT, *self.interface()], rule, self.name());
         interface_checks::check_slots(miniport, methods, self.name());
-    }
-
-    /// Calls the miniport's `Init`.
-    ///
-    /// # Safety
-    /// The miniport has this interface, and the arguments keep the contract of `Init`.
-    pub(super) unsafe fn init(
-        self,
-        miniport: &Foreign,
-        adapter: PVOID,
-        resources: PVOID,
-        port: PVOID,
-        group: *mut Interface,
-    ) -> NTSTATUS {
-        // SAFETY: by the caller.
-        unsafe {
-            match self {
-                Self::Dmus => slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port, group),
-                Self::Midi => slots::miniport_midi::init(miniport.as_raw(), adapter, resources, port, group),
-            }
-        }
     }
 
     /// Notes for the report that a miniport of this kind is bound.

@@ -1,25 +1,31 @@
-//! `IPortDMus`: the port driver's object for one subdevice, bound to its miniport by `Init`.
+//! Ports: the port driver's object for one subdevice, bound to its miniport by `Init`. One class stands for all kinds,
+//! each with its own vtable.
 
 #![allow(unsafe_code, reason = "miniports are called by slot number, and call the port through its vtable")]
 
 pub(crate) mod adapter;
 pub(crate) mod bare_adapter;
+mod helpers;
 mod init;
 mod interface;
 pub(crate) mod interface_checks;
 mod lifetime;
 pub(crate) mod miniport_kind;
+mod wave;
 
 #[cfg(target_os = "none")]
 pub(crate) use interface::EXPORTS;
+#[cfg(target_os = "none")]
+pub(crate) use lifetime::shut_down;
 
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use self::bare_adapter::BareAdapter;
+use self::helpers::{DRM_VTABLE, PNP_VTABLE, POWER_VTABLE, STREAM_RESOURCES_VTABLE};
 use self::interface::{
     EVENTS_VTABLE, SINK_VTABLE, UNREGISTER_CONNECTION_VTABLE, UNREGISTER_SUBDEVICE_VTABLE, VERSION_VTABLE,
 };
@@ -31,6 +37,7 @@ use crate::nt::PVOID;
 use crate::nt::status::success;
 use crate::portcls::com::abi::FilterDescriptor;
 use crate::portcls::com::guids;
+use crate::portcls::com::kind::Kind;
 use crate::portcls::com::object::{Com, Facet};
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel;
@@ -47,7 +54,8 @@ const MINIPORT_GROUP: usize = 0;
 
 /// What a port knows from `Init` on.
 struct Bound {
-    kind: MiniportKind,
+    /// Of a music port, which interface it speaks with its miniport.
+    kind: Option<MiniportKind>,
     fdo: usize,
     miniport: Arc<Foreign>,
     /// The pointer that `Init` was given: the major target of property requests.
@@ -78,12 +86,19 @@ impl Bound {
     }
 }
 
-/// `IPortDMus`, and with addresses of their own the port's other interfaces and its service sink.
+/// A port, and with addresses of their own its other interfaces and its service sink.
 pub(crate) struct Port {
+    kind: Kind,
+    /// The device, from the beginning of `Init` on: miniports ask for its properties, keys and DMA channels there.
+    fdo: AtomicUsize,
     version: Facet<Port>,
     events: Facet<Port>,
     unregister_subdevice: Facet<Port>,
     unregister_connection: Facet<Port>,
+    drm: Facet<Port>,
+    power: Facet<Port>,
+    pnp: Facet<Port>,
+    stream_resources: Facet<Port>,
     sink: Facet<Port>,
     /// The subdevice was unregistered while streams were open: the last of them takes the miniport along.
     departing: AtomicBool,
@@ -99,12 +114,18 @@ pub(crate) struct Port {
 
 impl Port {
     /// Makes a port that is not bound.
-    pub(crate) fn create() -> Com<Self> {
-        let port = Com::new(Self {
+    pub(crate) fn create(kind: Kind) -> Com<Self> {
+        let value = Self {
+            kind,
+            fdo: AtomicUsize::new(0),
             version: Facet::new(&VERSION_VTABLE),
             events: Facet::new(&EVENTS_VTABLE),
             unregister_subdevice: Facet::new(&UNREGISTER_SUBDEVICE_VTABLE),
             unregister_connection: Facet::new(&UNREGISTER_CONNECTION_VTABLE),
+            drm: Facet::new(&DRM_VTABLE),
+            power: Facet::new(&POWER_VTABLE),
+            pnp: Facet::new(&PNP_VTABLE),
+            stream_resources: Facet::new(&STREAM_RESOURCES_VTABLE),
             sink: Facet::new(&SINK_VTABLE),
             departing: AtomicBool::new(false),
             binding: Lock::new(None),
@@ -112,12 +133,33 @@ impl Port {
             registered: Lock::new(None),
             sinks: Lock::new(Vec::new()),
             groups: [const { AtomicPtr::new(core::ptr::null_mut()) }; GROUPS_MAX],
-        });
-        for facet in [&port.version, &port.events, &port.unregister_subdevice, &port.unregister_connection, &port.sink]
-        {
+        };
+        let port = Com::with_vtable(value, kind.port_name(), interface::vtable(kind));
+        for facet in [
+            &port.version,
+            &port.events,
+            &port.unregister_subdevice,
+            &port.unregister_connection,
+            &port.drm,
+            &port.power,
+            &port.pnp,
+            &port.stream_resources,
+            &port.sink,
+        ] {
             facet.bind(&port);
         }
         port
+    }
+
+    /// Returns which kind of port this is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the device that `Init` was called for.
+    fn device(&self) -> Option<PVOID> {
+        let fdo = self.fdo.load(Ordering::Relaxed);
+        (fdo != 0).then_some(fdo as PVOID)
     }
 
     /// Returns whether `Init` has succeeded.
@@ -132,7 +174,7 @@ impl Port {
 
     /// Returns which interface the miniport has. `None` before `Init`.
     pub(crate) fn miniport_kind(&self) -> Option<MiniportKind> {
-        self.with(|bound| bound.kind)
+        self.with(|bound| bound.kind)?
     }
 
     /// Serves a stream without a group of its own whenever the miniport's group is served.
@@ -151,7 +193,7 @@ impl Port {
         drop(removed);
     }
 
-    /// Returns the miniport's interface of the [kind](Self::kind) that it has.
+    /// Returns the miniport's own interface: `IMiniportDMus`, `IMiniportTopology` and so on.
     pub(crate) fn miniport(&self) -> Option<Arc<Foreign>> {
         self.with(|bound| Arc::clone(&bound.miniport))
     }

@@ -339,6 +339,9 @@ fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [
         (guids::KSPROPSETID_CONNECTION, Target::Pin(pin)) if request.id == CONNECTION_STATE => {
             get.then(|| answers::fixed(&(pin.state() as u32).to_le_bytes(), value))
         }
+        (guids::KSPROPSETID_SYNTHCLOCK, Target::Filter(_)) if !port.kind().is_music() => {
+            return (STATUS_PROPSET_NOT_FOUND, 0);
+        }
         (guids::KSPROPSETID_SYNTHCLOCK, Target::Filter(_)) if request.id == SYNTH_MASTERCLOCK => {
             get.then(|| answers::fixed(&clock::now().to_le_bytes(), value))
         }

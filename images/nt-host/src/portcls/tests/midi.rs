@@ -18,6 +18,7 @@ use crate::nt::status::{
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{DataFormat, FilterDescriptor, KsState, PinDescriptor, communication, data_flow};
 use crate::portcls::com::guids::{self, GUID};
+use crate::portcls::com::kind::Kind;
 use crate::portcls::com::object::{Class, Com, Object, Slot, object, unknown};
 use crate::portcls::com::slots;
 use crate::portcls::kernel::irql;
@@ -331,7 +332,7 @@ unsafe extern "win64" fn write(this: *mut Object<Stream>, buffer: *const u8, len
 /// Returns a port bound to such a miniport, its device, and the miniport's group.
 fn bound(fault: Fault, group: Group) -> (Com<Port>, &'static Device, Com<ServiceGroup>) {
     let device = leak(Device { room: AtomicI32::new(-1), ..Device::default() });
-    let (port, own_group) = (Port::create(), ServiceGroup::create());
+    let (port, own_group) = (Port::create(Kind::DMus), ServiceGroup::create());
     let miniport =
         Com::new(Miniport { fault, group, device, port: AtomicPtr::default(), own_group: own_group.clone() });
     // SAFETY: the port's slot 3 is Init.
@@ -373,7 +374,7 @@ fn notify(port: &Com<Port>, group: PVOID) {
 
 #[test]
 fn answers_iportmidi_and_iportdmus_with_one_pointer() {
-    let port = Port::create();
+    let port = Port::create(Kind::DMus);
     // SAFETY: a live object.
     let port = unsafe { slots::Foreign::from_borrowed(port.as_raw()) };
     let (midi, dmus) = (port.query(&guids::IID_IPORTMIDI).unwrap(), port.query(&guids::IID_IPORTDMUS).unwrap());

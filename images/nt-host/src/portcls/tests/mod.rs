@@ -7,6 +7,7 @@ mod events;
 mod midi;
 mod miniport;
 mod playback;
+mod ports;
 mod violations;
 
 use alloc::boxed::Box;
@@ -17,6 +18,7 @@ use std::vec::Vec;
 use self::miniport::{Behaviour, Fault, Miniport, Recorded};
 use super::com::abi::{DONT_HOLD_FOR_SEQUENCING, KsState, property_type};
 use super::com::guids;
+use super::com::kind::Kind;
 use super::com::object::Com;
 use super::ks::formats;
 use super::pin::unpack::Message;
@@ -41,7 +43,7 @@ fn leak<T>(value: T) -> &'static T {
 /// Returns a port with a miniport of this behaviour, and what its streams hear.
 fn port(behaviour: Behaviour) -> (Com<Port>, &'static Recorded) {
     let recorded = leak(Recorded::default());
-    let port = Port::create();
+    let port = Port::create(Kind::DMus);
     let miniport = Com::new(Miniport { port: AtomicPtr::default(), behaviour, recorded });
     // SAFETY: the port's slot 3 is Init.
     let status = unsafe {

@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 
 use super::{Filter, Pin};
 use crate::contract::note::note;
-use crate::contract::rules;
+use crate::contract::rules::Rule;
 use crate::contract::violation::Violation;
+use crate::contract::{ports, rules};
 use crate::portcls::com::abi::{FILTER_NODE, data_flow, property_type};
 use crate::portcls::com::guids::{self, GUID};
+use crate::portcls::com::kind::Kind;
 
 /// Most pins, nodes, connections, categories and property items that a descriptor may name: far above any real one, low
 /// `SYNTH_CAPS` in KSPROPSETID_Synth (dmusprop.h).
@@ -25,15 +27,94 @@ pub(super) const NODE_OUT: u32 = 0;
 pub(super) const NODE_IN: u32 = 1;
 
 impl Filter {
-    /// Checks what the parts mean to one another (rules 27 to 30).
+    /// Returns the filter as a port of this kind takes it: one without categories has the port's own.
+    pub(crate) fn of(mut self, kind: Kind) -> Self {
+        if self.categories.is_empty() {
+            self.categories = kind.default_categories().to_vec();
+        }
+        self
+    }
+
+    /// Checks what the parts mean to one another (rules 27 to 30, 322 and 323).
     ///
     /// # Errors
-    /// The [`Violation`] of the first of the four rules that is broken.
-    pub(crate) fn check(&self) -> Result<(), Violation> {
-        self.check_music_pins()?;
-        self.check_connections()?;
-        self.check_synthesizers()?;
-        self.check_categories()
+    /// The [`Violation`] of the first of the rules that is broken.
+    pub(crate) fn check(&self, kind: Kind) -> Result<(), Violation> {
+        if kind.is_music() {
+            self.check_music_pins()?;
+        }
+        self.check_connections(kind)?;
+        if kind.is_music() {
+            self.check_synthesizers()?;
+            return self.check_categories();
+        }
+        if kind == Kind::Topology {
+            self.check_topology_pins()?;
+        }
+        self.check_categories_of(kind)
+    }
+
+    /// Returns the rules that a filter of a port of this kind was put to the test of when it has been read and checked.
+    pub(crate) fn rules(kind: Kind) -> &'static [&'static Rule] {
+        match kind {
+            Kind::DMus => &[
+                rules::DESCRIPTION_CONSTANT,
+                rules::DESCRIPTOR_SIZES,
+                rules::PIN_DESCRIPTORS,
+                rules::MUSIC_PIN,
+                rules::CONNECTIONS,
+                rules::SYNTHESIZER_NODE,
+                rules::CATEGORIES,
+            ],
+            Kind::Topology => &[
+                rules::DESCRIPTION_CONSTANT,
+                rules::DESCRIPTOR_SIZES,
+                rules::PIN_DESCRIPTORS,
+                rules::CONNECTIONS,
+                ports::TOPOLOGY_PINS,
+                ports::CATEGORIES,
+            ],
+            Kind::WaveCyclic | Kind::WavePci | Kind::WaveRt => &[
+                rules::DESCRIPTION_CONSTANT,
+                rules::DESCRIPTOR_SIZES,
+                rules::PIN_DESCRIPTORS,
+                rules::CONNECTIONS,
+                ports::CATEGORIES,
+            ],
+        }
+    }
+
+    fn check_topology_pins(&self) -> Result<(), Violation> {
+        let instantiated = |pin: &Pin| [pin.min_filter, pin.max_filter, pin.max_global].iter().any(|count| *count != 0);
+        match self.pins.iter().position(instantiated) {
+            Some(pin) => Err(Violation::new(
+                ports::TOPOLOGY_PINS,
+                format!("pin {pin} of a Topology filter can be instantiated {} times", self.pins[pin].max_filter),
+                "set MaxGlobalInstanceCount, MaxFilterInstanceCount and MinFilterInstanceCount of bridge pins to 0",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_categories_of(&self, kind: Kind) -> Result<(), Violation> {
+        let (needed, name) = match kind {
+            Kind::Topology => (guids::KSCATEGORY_TOPOLOGY, "KSCATEGORY_TOPOLOGY"),
+            _ => (guids::KSCATEGORY_AUDIO, "KSCATEGORY_AUDIO"),
+        };
+        let broken = |what: String| {
+            Err(Violation::new(
+                ports::CATEGORIES,
+                what,
+                "list what the filter is, or no category at all: the port has its own",
+            ))
+        };
+        if self.categories.contains(&guids::KSCATEGORY_AUDIO_DEVICE) {
+            return broken("KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's".into());
+        }
+        if !self.categories.contains(&needed) {
+            return broken(format!("{name} is not among the {} categories", self.categories.len()));
+        }
+        Ok(())
     }
 
     fn check_music_pins(&self) -> Result<(), Violation> {
@@ -64,10 +145,14 @@ impl Filter {
         }
     }
 
-    fn check_connections(&self) -> Result<(), Violation> {
+    fn check_connections(&self, kind: Kind) -> Result<(), Violation> {
         for (index, connection) in self.connections.iter().enumerate() {
             self.check_end(index, connection.from_node, connection.from_pin, data_flow::IN, NODE_OUT)?;
             self.check_end(index, connection.to_node, connection.to_pin, data_flow::OUT, NODE_IN)?;
+        }
+        if !kind.is_music() {
+            // No page demands a connection of every control of a card.
+            return Ok(());
         }
         for node in 0..self.nodes.len() as u32 {
             if !self.connections.iter().any(|connection| connection.from_node == node || connection.to_node == node) {

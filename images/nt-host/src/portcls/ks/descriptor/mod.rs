@@ -127,6 +127,7 @@ pub(crate) mod tests {
         data_flow, property_type,
     };
     use crate::portcls::com::guids;
+    use crate::portcls::com::kind::Kind;
 
     fn range(sub: GUID) -> DataRange {
         let format = DataFormat {
@@ -192,18 +193,18 @@ pub(crate) mod tests {
     fn broken(change: impl FnOnce(&mut Filter)) -> u16 {
         let mut filter = synthesizer();
         change(&mut filter);
-        filter.check().expect_err("a rule is broken").rule.number
+        filter.check(Kind::DMus).expect_err("a rule is broken").rule.number
     }
 
     fn passes(change: impl FnOnce(&mut Filter)) {
         let mut filter = synthesizer();
         change(&mut filter);
-        assert_eq!(filter.check(), Ok(()));
+        assert_eq!(filter.check(Kind::DMus), Ok(()));
     }
 
     #[test]
     fn a_hardware_synthesizer_as_the_guide_describes_it_passes() {
-        assert_eq!(synthesizer().check(), Ok(()));
+        assert_eq!(synthesizer().check(Kind::DMus), Ok(()));
     }
 
     #[test]
@@ -266,6 +267,59 @@ pub(crate) mod tests {
             }),
             28
         );
+    }
+
+    /// Returns a filter of bridge pins with one control between.
+    fn mixer() -> Filter {
+        let mut filter = synthesizer();
+        filter.pins.truncate(2);
+        for (pin, flow) in filter.pins.iter_mut().zip([data_flow::IN, data_flow::OUT]) {
+            (pin.max_global, pin.max_filter) = (0, 0);
+            (pin.data_flow, pin.communication) = (flow, communication::NONE);
+        }
+        filter.nodes[0].node_type = guids::KSNODETYPE_SYNTHESIZER;
+        filter.nodes[0].properties.clear();
+        filter.connections.truncate(1);
+        filter.categories = vec![guids::KSCATEGORY_TOPOLOGY];
+        filter
+    }
+
+    fn number_of(filter: &Filter, kind: Kind) -> Result<(), u16> {
+        filter.check(kind).map_err(|broken| broken.rule.number)
+    }
+
+    #[test]
+    fn the_rules_of_music_are_not_for_other_filters() {
+        assert_eq!(number_of(&mixer(), Kind::Topology), Ok(()));
+        assert_eq!(number_of(&mixer(), Kind::DMus), Err(27));
+    }
+
+    #[test]
+    fn a_pin_of_a_topology_filter_that_can_be_instantiated_breaks_rule_322() {
+        let mut filter = mixer();
+        (filter.pins[0].max_global, filter.pins[0].max_filter) = (1, 1);
+        assert_eq!(number_of(&filter, Kind::Topology), Err(322));
+    }
+
+    #[test]
+    fn categories_of_another_kind_of_filter_break_rule_323() {
+        let mut filter = mixer();
+        assert_eq!(number_of(&filter, Kind::WaveRt), Err(323));
+        filter.categories = vec![guids::KSCATEGORY_AUDIO];
+        assert_eq!(number_of(&filter, Kind::WaveRt), Ok(()));
+        assert_eq!(number_of(&filter, Kind::Topology), Err(323));
+        filter.categories.push(guids::KSCATEGORY_AUDIO_DEVICE);
+        assert_eq!(number_of(&filter, Kind::WavePci), Err(323));
+    }
+
+    #[test]
+    fn a_filter_without_categories_has_those_of_its_port() {
+        let mut filter = synthesizer();
+        filter.categories.clear();
+        assert_eq!(number_of(&filter.of(Kind::DMus), Kind::DMus), Ok(()));
+        let mut filter = mixer();
+        filter.categories.clear();
+        assert_eq!(filter.of(Kind::Topology).categories, [guids::KSCATEGORY_AUDIO, guids::KSCATEGORY_TOPOLOGY]);
     }
 
     #[test]

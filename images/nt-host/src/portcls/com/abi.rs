@@ -309,7 +309,6 @@ pub(crate) mod communication {
     /// Not to be connected.
     pub(crate) const NONE: u32 = 0;
     /// Takes requests.
-    #[cfg(test)]
     pub(crate) const SINK: u32 = 1;
     /// A fixed connection to hardware.
     pub(crate) const BRIDGE: u32 = 4;

@@ -95,7 +95,9 @@ const REPRODUCE: &str = "cargo dmus run contract --case playing";
 
 /// Plays each delivery; what comes out must be what the song is, as the judge of the device has it.
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
-    let judge = context.judge.unwrap_or(&Judge::Offline);
+    // What fits another device than the project's card is found when it runs.
+    let of_card = context.provisioned.device.is_card().then_some(&Judge::Offline);
+    let judge = context.judge.or(of_card);
     let mut own = OwnPcm::default();
     for way in &WAYS {
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
@@ -105,7 +107,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             policy: context.policy.clone(),
             sample_rate: context.sample_rate,
             // A reference is that of one song, and these are others.
-            judge: Some(match judge {
+            judge: judge.map(|judge| match judge {
                 Judge::Offline | Judge::MidiBytes { .. } => judge.clone(),
                 Judge::Reference { .. } | Judge::Plays => Judge::Plays,
             }),
@@ -114,7 +116,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             tail_ms: 500,
             ..PlaybackTest::of(begun_anew(song.song()?))
         };
-        if test.judge == Some(Judge::Plays) && way.stream.midi_pin {
+        if test.judge != Some(Judge::Offline) && way.stream.midi_pin {
             // So that its own PCM is that of the same times.
             test.song = test.song.in_whole_milliseconds();
         }

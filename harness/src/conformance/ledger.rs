@@ -37,6 +37,14 @@ impl Ledger {
         *self.held.entry(rule).or_default() += 1;
     }
 
+    /// Notes why the rules of a probe could not be exercised any more with this device.
+    pub(super) fn cannot_exercise(&mut self, probe: &str, reason: &str) {
+        let of_probe = |state: &&RuleState| matches!(&state.how, CheckMethod::Probe(name) if name == probe);
+        for state in self.states.values().filter(of_probe) {
+            self.not_exercised.entry(state.number).or_insert_with(|| reason.to_owned());
+        }
+    }
+
     /// Returns a row for each rule, with its verdict.
     pub(super) fn rows(&self) -> Vec<Row> {
         let row = |(&number, state): (&u16, &RuleState)| {
@@ -189,7 +197,9 @@ mod tests {
     fn says_why_a_rule_could_not_be_exercised() {
         let mut ledger = Ledger::default();
         ledger.count(&[state(57, CheckMethod::Probe("capture".into()), 0)]);
-        ledger.not_exercised.insert(57, "the device does not offer `midi-in`".into());
+        ledger.cannot_exercise("streams", "another probe");
+        assert_eq!(ledger.rows()[0].message, None);
+        ledger.cannot_exercise("capture", "the device does not offer `midi-in`");
         let rows = ledger.rows();
         assert_eq!((rows[0].verdict, rows[0].message.is_some()), (Verdict::NotExercised, true));
     }

@@ -119,6 +119,7 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
             }
             Err(error) if error.is_not_exercised() => {
                 let ProbeError::Failed(error) = error else { continue };
+                ledger.cannot_exercise(probe.name, &error.to_string());
                 let text = format!("probe {}: not exercised from here on: {error}", probe.name);
                 context.observer.event(&Event::Note { text });
             }

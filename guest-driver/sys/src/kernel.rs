@@ -242,8 +242,9 @@ unsafe impl Send for Allocator {}
 impl EventAllocator for Allocator {
     unsafe fn give_back(&self, events: *mut DmusKernelEvent, _: AtMostDispatch) {
         let allocator = self.0;
+        // `IMXF::PutMessage` of an allocator runs at DISPATCH_LEVEL (nf-dmusicks-imxf-putmessage).
         // SAFETY: the stream holds the allocator while events are given back; the events are the allocator's.
-        _ = unsafe { call!(allocator, base.put_message, events) };
+        _ = unsafe { nt::at_dispatch_level(|| call!(allocator, base.put_message, events)) };
     }
 }
 

@@ -107,6 +107,8 @@ unsafe extern "system" {
 unsafe extern "system" {
     pub(crate) fn IofCallDriver(device: *mut Opaque, irp: *mut Irp) -> NtStatus;
     fn KeAcquireSpinLockRaiseToDpc(lock: *mut usize) -> u8;
+    fn KeLowerIrql(irql: u8);
+    fn KeRaiseIrqlToDpcLevel() -> u8;
     fn KeReleaseSpinLock(lock: *mut usize, irql: u8);
     pub(crate) fn ObfDereferenceObject(object: *mut Opaque) -> isize;
 }
@@ -122,6 +124,7 @@ unsafe extern "fastcall" {
 #[link(name = "hal.dll", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
 unsafe extern "fastcall" {
     fn KfAcquireSpinLock(lock: *mut usize) -> u8;
+    fn KfLowerIrql(irql: u8);
     fn KfReleaseSpinLock(lock: *mut usize, irql: u8);
 }
 
@@ -129,6 +132,7 @@ unsafe extern "fastcall" {
 #[link(name = "hal.dll", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
 unsafe extern "system" {
     fn KeGetCurrentIrql() -> u8;
+    fn KeRaiseIrqlToDpcLevel() -> u8;
 }
 
 // 64-bit arithmetic. The compiler calls these functions with a convention of their own; no other code may. The exports'
@@ -141,6 +145,27 @@ unsafe extern "C" {
     fn __allrem();
     fn __aulldiv();
     fn __aullrem();
+}
+
+/// Calls `body` at `DISPATCH_LEVEL` (`KeRaiseIrqlToDpcLevel`, `KeLowerIrql`).
+///
+/// # Safety
+/// The level is at most `DISPATCH_LEVEL`, and `body` may be called there.
+pub(crate) unsafe fn at_dispatch_level<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: the caller's promise.
+    let before = unsafe { KeRaiseIrqlToDpcLevel() };
+    let result = body();
+    #[cfg(not(target_arch = "x86"))]
+    // SAFETY: the level that was raised.
+    unsafe {
+        KeLowerIrql(before);
+    }
+    #[cfg(target_arch = "x86")]
+    // SAFETY: the level that was raised.
+    unsafe {
+        KfLowerIrql(before);
+    }
+    result
 }
 
 /// Acquires a spin lock (`KeAcquireSpinLock`). Returns the IRQL to restore.

@@ -41,6 +41,8 @@ struct Variant {
     guards: Option<u16>,
     probe: Option<String>,
     judge: Option<Spanned<String>>,
+    /// The device that it is for, where that is not the card.
+    device: Option<String>,
     status: VariantStatus,
 }
 
@@ -87,7 +89,8 @@ fn read_variants(
             let message = format!("{name} passes, so it names the rule that must not stop it: guards");
             return Err(file.error(span, &message));
         }
-        if variant.status != status {
+        // A variant for another device runs where that device is.
+        if variant.status != status || variant.device.is_some() {
             continue;
         }
         let bug_check =

@@ -42,6 +42,10 @@ const MEANT: u32 = 2 | 0x40;
 /// Words of `SYNTH_PORTPARAMS`.
 const PORTPARAMS_WORDS: usize = 7;
 
+/// What BASICSUPPORT answers with: `ULONG`, `KSPROPERTY_DESCRIPTION` (ks.h).
+const ACCESS_BYTES: usize = 4;
+const DESCRIPTION_BYTES: usize = 40;
+
 /// `STATUS_NOT_ALL_ASSIGNED`.
 const NOT_ALL_ASSIGNED: NTSTATUS = 0x106;
 
@@ -88,13 +92,7 @@ unsafe fn answer(
     unsafe {
         let request = &mut *request;
         if request.verb & property_type::BASIC_SUPPORT != 0 {
-            if (request.value_size as usize) < size_of::<u32>() {
-                return STATUS_BUFFER_TOO_SMALL;
-            }
-            let access = property_type::GET | property_type::BASIC_SUPPORT;
-            request.value.cast::<u32>().write_unaligned(access);
-            request.value_size = size_of::<u32>() as u32;
-            return STATUS_SUCCESS;
+            return basic_support(request);
         }
         if request.verb & property_type::GET == 0 {
             return STATUS_INVALID_DEVICE_REQUEST;
@@ -121,6 +119,28 @@ unsafe fn answer(
             Err(status) => status,
         }
     }
+}
+
+/// Answers BASICSUPPORT: the access flags alone, or a `KSPROPERTY_DESCRIPTION` without members.
+///
+/// # Safety
+/// The value has as many bytes as the request says.
+unsafe fn basic_support(request: &mut PropertyRequest) -> NTSTATUS {
+    let access = property_type::GET | property_type::BASIC_SUPPORT;
+    let answer = match request.value_size as usize {
+        0 => {
+            request.value_size = DESCRIPTION_BYTES as u32;
+            return STATUS_BUFFER_OVERFLOW;
+        }
+        ..ACCESS_BYTES => return STATUS_BUFFER_TOO_SMALL,
+        ..DESCRIPTION_BYTES => words(&[access]),
+        // AccessFlags, DescriptionSize; then no type of value (a KSIDENTIFIER), no members, reserved.
+        _ => words(&[access, DESCRIPTION_BYTES as u32, 0, 0, 0, 0, 0, 0, 0, 0]),
+    };
+    // SAFETY: by the caller; the answer is no longer than the room.
+    unsafe { request.value.cast::<u8>().copy_from_nonoverlapping(answer.as_ptr(), answer.len()) };
+    request.value_size = answer.len() as u32;
+    STATUS_SUCCESS
 }
 
 fn words(words: &[u32]) -> Vec<u8> {

@@ -7,6 +7,7 @@ use card_control::limits::{CAPTURED_EVENTS_MAX, CAPTURED_MESSAGE_BYTES_MAX, capt
 use card_control::qemu::RING_SIZE;
 use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
+use super::device_capture;
 use super::error::ProbeError;
 use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
@@ -72,6 +73,10 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
     let Some((filter, id)) = probe.open_filter_with(device, captures)? else {
         return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
+    if probe.bed.card().is_none() {
+        device_capture::run(probe, &filter, id)?;
+        return probe.close(filter.handle);
+    }
     // Only the card can bring something in, and only for the driver that has opened a session with it.
     if probe.bed.card_status()?.is_none_or(|status| status.session.is_none()) {
         probe.close(filter.handle)?;
@@ -307,7 +312,7 @@ fn broken(rule: u16, what: String) -> ProbeError {
 }
 
 /// Joins events to messages: an incomplete message continues in the next event.
-fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
+pub(super) fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for event in events {
         let begins = event.data.first().is_some_and(|byte| *byte >= 0x80 && *byte != 0xF7);

@@ -7,6 +7,7 @@
 mod capture;
 mod context;
 mod delivery;
+mod device_capture;
 mod dice;
 mod download;
 mod error;

@@ -18,6 +18,8 @@ fn main() {
         "/RELEASE",
         "/NXCOMPAT",
         "/DYNAMICBASE",
+        // What linkers set for programs that run in sessions of their own.
+        "/TSAWARE:NO",
         "/MANIFEST:NO",
         "/OPT:REF",
         "/OPT:ICF",

@@ -103,3 +103,69 @@ fn expect_no_card(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    const INF: &str = "../guest-driver/inf/dmuscard.inf";
+
+    /// Reads a scenario beside the crate's manifest.
+    fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("x.toml");
+        Scenario::parse(Source { path: &path, text: &format!("title = 't'\ndriver = 'my.sys'\n{text}") })
+    }
+
+    #[test]
+    fn reads_a_device_with_paths_beside_the_scenario() {
+        let scenario = parse("[device]\nqemu = 'isa-serial,irq=3'\nresources = ['port=0x2f8+8', 'irq=3']").unwrap();
+        assert_eq!(scenario.device.guest_options(), "device=root\nresource=port:2f8+8\nresource=irq:3:edge\n");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let elsewhere =
+            parse("[device]\nvfio_user = 'card.sock'\ncontrol = 'control.sock'\npci = '4242:0401'").unwrap();
+        assert_eq!(elsewhere.device.source, DeviceSource::VfioUser(folder.join("card.sock")));
+        assert_eq!(elsewhere.device.control, Some(folder.join("control.sock")));
+        let served = parse("[device]\ncommand = './card {socket}'").unwrap();
+        let DeviceSource::Command(command) = &served.device.source else { panic!("{:?}", served.device) };
+        let command = command.command(Path::new("s"), Path::new("c"));
+        assert_eq!(Path::new(command.get_program()), folder.join("./card"));
+        // An INF of the card's own driver.
+        let installed = parse(&format!("[device]\ninf = '{INF}'")).unwrap();
+        assert!(installed.device.is_card() && installed.device.installation.is_some());
+        assert_eq!(installed.notices.len(), 1, "the INF is for another file than my.sys: {:?}", installed.notices);
+        assert_eq!(parse("").unwrap().device, Device::default());
+        assert!(parse("[device]\nnone = true").unwrap().device.is_root());
+    }
+
+    #[test]
+    fn refuses_what_does_not_belong_together_at_its_line() {
+        for (text, line, expected) in [
+            ("[device]\nqemu = 'edu'\nnone = true", 5, "a device is one of"),
+            ("[device]\ncommand = 'x {socket}'\nvfio_user = 's'", 4, "a device is one of"),
+            ("[device]\nnone = false", 4, "leave it out"),
+            ("[device]\nqemu = '-device edu'", 4, "without -device itself"),
+            ("[device]\ncommand = 'card'", 4, "has no {socket}"),
+            ("[device]\nresources = ['irq=5']", 4, "no bus enumerates"),
+            ("[device]\nnone = true\nresources = ['irq=5', 'irq=7']", 5, "overlap"),
+            ("[device]\nnone = true\nresources = ['irq=4']", 5, "serial line"),
+            ("[device]\nnone = true\npci = '4242:0401'", 5, "no PCI function to choose"),
+            ("[device]\nqemu = 'edu'\npci = '4242'", 5, "VVVV:DDDD"),
+            ("[device]\nqemu = 'edu'\npci = '1234:11e8'\nresources = ['irq=5']", 6, "not both"),
+            ("[device]\ncontrol = 'c'", 4, "runs already"),
+            ("[device]\ninf = 'absent.inf'", 4, "absent.inf"),
+            ("[device]\nlamp = 'on'", 4, "lamp"),
+            ("test = 'recovery'\n[device]\nnone = true", 5, "of the project's card"),
+            ("test = 'kills'\n[device]\nqemu = 'edu'", 5, "of the project's card"),
+            ("[device]\nnone = true\n[fault]\nkill = 'card'\nat = 'streaming'", 5, "no process"),
+            (
+                "[device]\nnone = true\n[[stall]]\nprocess = 'qemu'\nat_frame = 1\nmilliseconds = 1",
+                5,
+                "a frame of the project's card",
+            ),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("x.toml:{line}:")) && error.contains(expected), "{text}: {error}");
+        }
+    }
+}

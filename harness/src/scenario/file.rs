@@ -109,7 +109,11 @@ impl Scenario {
         }
     }
 
-    fn parse(file: Source<'_>) -> Result<Self, ScenarioError> {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`], as for [`Scenario::load`].
+    pub(super) fn parse(file: Source<'_>) -> Result<Self, ScenarioError> {
         let path = file.path;
         let document: Document = file.parse()?;
         let Guest::NtHost = document.guest;

@@ -54,10 +54,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
 }
 
 /// Finds the song of an XMF file, and whether there is a collection too.
-pub(crate) fn song<'a>(bytes: &'a [u8], warnings: &mut Warnings) -> Result<(Option<Cow<'a, [u8]>>, bool), BankError> {
+pub(crate) fn song<'a>(bytes: &'a [u8], warnings: &mut Warnings) -> Result<SongAndBank<'a>, BankError> {
     let found = Tree::read(bytes, warnings)?;
     Ok((found.song.map(|found| found.bytes), found.collection.is_some()))
 }
+
+/// The song of a file, and whether there is a collection too.
+type SongAndBank<'a> = (Option<Cow<'a, [u8]>>, bool);
 
 impl<'a> Xmf<'a> {
     /// Finds the collection and the song in an XMF file, and unpacks them.

@@ -193,10 +193,10 @@ impl Synth {
             [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
             // Master volume, fine and coarse tuning, lower byte first; of the last only the upper byte counts.
             [0x7F, _, 0x04, 0x01, lower, upper, ..] => {
-                self.set_master(group, |master| master.set_volume(both(*lower, *upper)))
+                self.set_master(group, |master| master.set_volume(both(*lower, *upper)));
             }
             [0x7F, _, 0x04, 0x03, lower, upper, ..] => {
-                self.set_master(group, |master| master.set_fine(both(*lower, *upper)))
+                self.set_master(group, |master| master.set_fine(both(*lower, *upper)));
             }
             [0x7F, _, 0x04, 0x04, _, upper, ..] => self.set_master(group, |master| master.set_coarse(*upper)),
             // General MIDI on (1), off (2), level 2 on (3).

@@ -68,8 +68,8 @@ impl Scratch {
         if fits(temporary) || !temporary.is_dir() {
             return Self::under(temporary);
         }
-        let others = others.iter().filter(|place| fits(place));
-        others.filter_map(|place| Self::under(place).ok()).next().ok_or_else(|| {
+        let mut others = others.iter().filter(|place| fits(place));
+        others.find_map(|place| Self::under(place).ok()).ok_or_else(|| {
             let text = format!(
                 "TMPDIR has {} bytes and a socket's path {SOCKET_PATH_BYTES_MAX} at most, {SOCKET_BYTES_BELOW} of them below \
                  TMPDIR, and no folder can be made in {}",

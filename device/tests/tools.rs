@@ -1,10 +1,10 @@
 //! `render` and `bank` as users start them: their output, and their errors for bad input. Takes seven seconds.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,25 +154,61 @@ fn stems_are_written_one_a_channel() {
 }
 
 #[test]
-fn an_interrupted_render_leaves_no_file() {
+fn an_interrupted_or_killed_render_leaves_no_file() {
+    use rustix::process::{Pid, Signal, kill_process};
     let folder = folder();
     let before = names(folder.path());
-    // Hours of silence: it does not end by itself within this test.
-    let mut child = program()
-        .args(["render", "--events", "song", "--out", "x.wav", "--frames", "9000000000"])
-        .current_dir(&folder)
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while names(folder.path()) == before {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it does not begin");
-        std::thread::sleep(Duration::from_millis(5));
+    for signal in [Signal::TERM, Signal::KILL] {
+        // Hours of silence: it does not end by itself within this test.
+        let mut child = program()
+            .args(["render", "--events", "song", "--out", "x.wav", "--frames", "9000000000", "--progress"])
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("progress"), "{line}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), (signal == Signal::TERM).then_some(130));
+        // A file system without nameless files keeps what a kill leaves.
+        let named = names(folder.path()).iter().any(|name| name.ends_with(".partial"));
+        assert!(names(folder.path()) == before || named && signal == Signal::KILL, "{:?}", names(folder.path()));
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(130));
-    assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn fails_where_its_result_is_lost() {
+    let folder = folder();
+    for words in [&["bank", "info", "good.dls"][..], &["--print-capabilities"], &["bank", "build", "b.dls", "--json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = program().args(words).current_dir(&folder).stdout(full).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{words:?}: {error}");
+        assert!(error.contains("standard output cannot be written"), "{words:?}: {error}");
+    }
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = program().args(["bank", "info", "no-such.dls"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3), "no panic where standard error is lost");
+}
+
+#[test]
+fn takes_the_song_out_of_the_file_that_carries_it() {
+    let folder = folder();
+    let song = b"MThd\0\0\0\x06\0\0\0\x01\0\x60MTrk\0\0\0\x04\0\xff\x2f\0";
+    let data = [&b"data"[..], &(song.len() as u32).to_le_bytes(), song].concat();
+    let file = [&b"RIFF"[..], &(4 + data.len() as u32).to_le_bytes(), b"RMID", &data].concat();
+    fs::write(folder.path().join("song.rmi"), file).unwrap();
+    let (code, out, error) = run(&folder, &["bank", "song", "song.rmi", "song.mid", "--json"]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(
+        (json(&out)["has_bank"].as_bool(), json(&out)["bytes"].as_u64()),
+        (Some(false), Some(song.len() as u64))
+    );
+    assert_eq!(fs::read(folder.path().join("song.mid")).unwrap(), song);
+    let (code, _, error) = run(&folder, &["bank", "song", "good.dls", "song.mid"]);
+    assert_eq!(code, 3, "{error}");
 }
 
 #[test]

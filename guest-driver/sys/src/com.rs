@@ -158,7 +158,7 @@ unsafe extern "system" fn query_interface<C: Class>(
     let object = unsafe { Object::<C>::of(this) };
     // SAFETY: the caller gives an id, or null.
     let Some(iid) = (unsafe { iid.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
-    let interface: *const c_void = if matches!(*iid, IID_IUnknown | COM_IID_IUnknown) || object.class.has(iid) {
+    let interface: *const c_void = if [IID_IUnknown, COM_IID_IUnknown].contains(iid) || object.class.has(iid) {
         core::ptr::from_ref(object).cast()
     } else if let Some(place) = C::place_of(iid) {
         (&raw const object.others).cast::<OtherTable>().wrapping_add(place).cast()

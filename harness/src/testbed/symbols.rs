@@ -173,10 +173,10 @@ mod tests {
     /// A PDB with its two headers: a multi-stream file of pages of 512 bytes.
     fn pdb(guid: &[u8; 16], age: u32) -> Vec<u8> {
         const PAGE: usize = 512;
-        let mut file = vec![0; 6 * PAGE];
+        let mut file = vec![0; 8 * PAGE];
         file[..32].copy_from_slice(b"Microsoft C/C++ MSF 7.00\r\n\x1aDS\0\0\0");
-        // Page size, free page map, pages, bytes of the directory, and the page that lists its pages.
-        for (index, value) in [PAGE as u32, 1, 6, 28, 0, 2].into_iter().enumerate() {
+        // Eight pages, because readers look at 4096 bytes for the header. Page size, free page map, pages, bytes of the directory, and the page that lists its pages.
+        for (index, value) in [PAGE as u32, 1, 8, 28, 0, 2].into_iter().enumerate() {
             put(&mut file, 32 + 4 * index, value);
         }
         put(&mut file, 2 * PAGE, 3);

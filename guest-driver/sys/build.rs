@@ -8,6 +8,8 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86") {
         // There is not one exception handler in it.
         println!("cargo:rustc-link-arg-bins=/noseh");
+        // Where no constant of the code can be taken for an address of the image: a program's base is 4 MiB.
+        println!("cargo:rustc-link-arg-bins=/BASE:0x10000000");
     }
     for argument in [
         "/DRIVER",

@@ -55,7 +55,7 @@ impl DeviceProcess {
             SpawnError::Program { program, source } => {
                 MachineError::DeviceProgram { device: name.clone(), program, source }
             }
-            other => other.into(),
+            other @ SpawnError::Log(_) => other.into(),
         })?;
         let mut device_process = Self { process, stopped: OnPurpose::default(), name, command_line };
         device_process.wait_until_it_listens(&sockets.machine)?;
@@ -185,7 +185,7 @@ fn is_listed(list: &str, socket: &Path) -> bool {
     let of_socket = |line: &str| {
         let mut words = line.split_whitespace();
         let flags = words.nth(3).and_then(|flags| u64::from_str_radix(flags, 16).ok())?;
-        let path = line.splitn(2, " /").nth(1).map(|rest| PathBuf::from(format!("/{rest}")))?;
+        let path = line.split_once(" /").map(|(_, rest)| PathBuf::from(format!("/{rest}")))?;
         (flags & ACCEPTS != 0).then_some(path)
     };
     list.lines().filter_map(of_socket).any(|path| path == socket)

@@ -1,6 +1,7 @@
 //! What was found without a stop: a table of findings, each sent to the harness once and then counted.
 
-use alloc::string::{String, ToString};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use guest_protocol::FindingKind;
@@ -56,7 +57,7 @@ impl Findings {
             return Counting::NoRoom;
         }
         // Sent as a whole, which is the first time.
-        self.0.push(Counted { kind, rule, function: function.to_string(), irql, count: 1, sent: 1 });
+        self.0.push(Counted { kind, rule, function: function.to_owned(), irql, count: 1, sent: 1 });
         Counting::First(self.0.len() as u32 - 1)
     }
 

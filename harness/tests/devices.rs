@@ -280,7 +280,7 @@ fn a_device_that_dies_or_hangs_is_named() -> Tested {
                 bed.kill(Part::Card);
             }
             let started = bed.start_device().map(drop).and_then(|()| bed.shut_down().map(drop));
-            let error = started.err().expect("the device is gone");
+            let error = started.expect_err("the device is gone");
             let error = bed.cause("use the device", error);
             let text = error.to_string();
             let expected = if hangs { " was lost during \"" } else { " died during \"" };

@@ -119,7 +119,7 @@ fn the_version_has_what_a_signed_package_needs() {
     assert_eq!(values(version, "Signature"), ["\"$Windows NT$\""]);
     assert_eq!(values(version, "ClassGUID"), ["{4D36E96C-E325-11CE-BFC1-08002BE10318}"]);
     assert_eq!(values(version, "PnpLockdown"), ["1"]);
-    assert!(values(version, "CatalogFile")[0].ends_with(".cat"));
+    assert!(values(version, "CatalogFile")[0].to_ascii_lowercase().ends_with(".cat"));
     let date = &values(version, "DriverVer")[0];
     let fields: Vec<usize> = date.split('/').map(str::len).collect();
     assert_eq!(fields, [2, 2, 4], "{date} is mm/dd/yyyy");

@@ -109,7 +109,7 @@ pub(crate) fn run(
                 ),
                 "free in the stream's destructor what its constructor allocated",
             ),
-        )
+        );
     }
     rules::INSTANCE_LIMITS.held();
     Ok(vec![

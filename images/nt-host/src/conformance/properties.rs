@@ -135,7 +135,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
 
 /// Reports that a handler of properties broke `rule`.
 pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) {
-    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
+    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy));
 }
 
 /// A GET that the item lists is answered, on a pin or on the filter (rule 65). Verbs that it does not list never reach the
@@ -182,7 +182,7 @@ pub(super) fn basic_support(item: &Item<'_>) {
             format!("BASICSUPPORT of {}: {what}", item.name()),
             "4 bytes: KSPROPERTY_TYPE flags; 40 and more: KSPROPERTY_DESCRIPTION with DescriptionSize; 0: STATUS_BUFFER_OVERFLOW and \
              the size; anything else: STATUS_BUFFER_TOO_SMALL",
-        )
+        );
     };
     for (room, expected) in [
         (0, STATUS_BUFFER_OVERFLOW),

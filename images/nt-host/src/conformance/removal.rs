@@ -18,6 +18,6 @@ pub(crate) fn check_all_ones() {
                 ),
                 "take a status of all ones for a device that is not there: return STATUS_UNSUCCESSFUL",
             ),
-        )
+        );
     }
 }

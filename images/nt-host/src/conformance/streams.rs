@@ -143,7 +143,7 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
                 ),
                 "free in the stream's destructor what its constructor allocated",
             ),
-        )
+        );
     }
     figures
 }
@@ -273,7 +273,7 @@ fn storm(port: &Com<Port>, music_pin: &MusicPin) -> Storm {
                 ),
                 "return STATUS_UNSUCCESSFUL when the device's status shows nothing",
             ),
-        )
+        );
     }
     put(&pin, fill(&pin, SHORT, GROUP), 1);
     stop(&mut pin, rules::INTERRUPT_STORM);
@@ -364,7 +364,7 @@ fn broken_limit(what: alloc::string::String) {
             what,
             "count the streams of each pin, if at all, in NewStream and in the destructor; the port itself refuses more than the descriptor (or IPinCount) says",
         ),
-    )
+    );
 }
 
 /// Calls `NewStream` with an outer object, which no port passes. Returns the stream if it makes one.

@@ -59,7 +59,9 @@ pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOn
     );
     let result = kernel::call_driver(name, body);
     let after = irql::current();
-    if after != before {
+    if after == before {
+        rules::IRQL.held();
+    } else {
         violation(
             name,
             Violation::new(
@@ -73,8 +75,6 @@ pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOn
         } else {
             kernel::raise(before);
         }
-    } else {
-        rules::IRQL.held();
     }
     result
 }

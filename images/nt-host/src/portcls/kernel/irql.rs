@@ -24,7 +24,7 @@ pub(crate) fn at_most(level: KIRQL, interface: &'static str, method: &'static st
                 format!("{interface}::{method} is called at IRQL {now}, above {level}"),
                 "move the call to where the IRQL allows it: a DPC, a work item, or before the lock",
             ),
-        )
+        );
     }
 }
 

@@ -246,7 +246,7 @@ pub(crate) fn add(port: usize, entry: *mut KSEVENT_ENTRY) {
                 format!("the entry at {entry:p} {what}"),
                 "call it once, in the handler, for PCEVENT_VERB_ADD, with the EventEntry of the request",
             ),
-        )
+        );
     }
 }
 

@@ -205,7 +205,10 @@ impl MidiStream {
         self.more.store(true, Ordering::SeqCst);
         while !self.writing.swap(true, Ordering::SeqCst) {
             self.more.store(false, Ordering::SeqCst);
-            while self.flows.load(Ordering::Acquire) && self.write_next() {}
+            while self.flows.load(Ordering::Acquire) && self.write_next() {
+                // Each turn has written a piece.
+                core::hint::spin_loop();
+            }
             self.writing.store(false, Ordering::SeqCst);
             // Another caller that found this one writing has left the rest to it.
             if !self.more.load(Ordering::SeqCst) {
@@ -271,7 +274,7 @@ impl MidiStream {
             Some((midi::WRITE_COUNT, format!("it succeeds on {given} bytes and does not write BytesWritten")))
         } else if written > given {
             Some((midi::WRITE_COUNT, format!("it got {given} bytes and puts out that it took {written}")))
-        } else if written < given && written % 4 != 0 {
+        } else if written < given && !written.is_multiple_of(4) {
             Some((midi::WRITE_PART, format!("it got {given} bytes and took {written}")))
         } else {
             None

@@ -132,8 +132,8 @@ unsafe fn basic_support(request: &mut PropertyRequest) -> NTSTATUS {
             request.value_size = DESCRIPTION_BYTES as u32;
             return STATUS_BUFFER_OVERFLOW;
         }
-        ..ACCESS_BYTES => return STATUS_BUFFER_TOO_SMALL,
-        ..DESCRIPTION_BYTES => words(&[access]),
+        1..ACCESS_BYTES => return STATUS_BUFFER_TOO_SMALL,
+        ACCESS_BYTES..DESCRIPTION_BYTES => words(&[access]),
         // AccessFlags, DescriptionSize; then no type of value (a KSIDENTIFIER), no members, reserved.
         _ => words(&[access, DESCRIPTION_BYTES as u32, 0, 0, 0, 0, 0, 0, 0, 0]),
     };

@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use core::cell::RefCell;
+use core::ffi::c_void;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::vec;
@@ -55,7 +56,7 @@ fn device_at(base: u16) -> Rc<RefCell<Device>> {
             }
             (1, None) => 0x3F | u8::from(device.busy) << 6 | u8::from(device.for_host.is_empty()) << 7,
             (1, Some(command)) => {
-                let acknowledges = !device.silent && !(command == 0xFF && device.uart);
+                let acknowledges = !(device.silent || command == 0xFF && device.uart);
                 device.resets += usize::from(command == 0xFF);
                 device.uart = command == 0x3F;
                 if acknowledges {
@@ -296,8 +297,8 @@ fn set_technology_overwrites_each_music_range() {
         assert_eq!(set(technology.as_raw(), &guids::KSDATAFORMAT_TYPE_MUSIC), STATUS_SUCCESS);
         let mut description = core::ptr::null();
         crate::portcls::com::slots::miniport::get_description(miniport.as_raw(), &raw mut description);
-        let pin = (*description).pins.cast::<crate::portcls::com::abi::PinDescriptor>();
-        let range = (*pin).ks.data_ranges.read();
+        let pins: *const c_void = (*description).pins.cast();
+        let range = pins.cast::<crate::portcls::com::abi::PinDescriptor>().read_unaligned().ks.data_ranges.read();
         assert_eq!(range.add(1).cast::<GUID>().read(), guids::KSDATAFORMAT_TYPE_MUSIC);
     }
 }

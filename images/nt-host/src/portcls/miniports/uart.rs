@@ -336,7 +336,7 @@ unsafe extern "win64" fn set_technology<K: Kind>(this: *mut Facet<Uart<K>>, tech
     irql::passive("IMusicTechnology", "SetTechnology");
     // SAFETY: the caller holds a reference to the facet, which is one to its object, and gives a GUID.
     unsafe {
-        object(Facet::owner(this).cast::<Object<Uart<K>>>()).description.set_technology(technology.read_unaligned())
+        object(Facet::owner(this).cast::<Object<Uart<K>>>()).description.set_technology(technology.read_unaligned());
     };
     STATUS_SUCCESS
 }

@@ -228,7 +228,7 @@ impl Allocator {
     /// Checks that an event was not written to after it had been given back.
     pub(crate) fn check(&self) {
         if let Err(broken) = self.pool.with(|pool| pool.check()) {
-            violation("IAllocatorMXF", broken)
+            violation("IAllocatorMXF", broken);
         }
     }
 
@@ -293,7 +293,7 @@ fn check_level(method: &'static str) {
                 format!("IAllocatorMXF::{method} is called at IRQL {level}"),
                 "keep captured bytes in a ring of your own, and take events when PutMessage(NULL) asks for them",
             ),
-        )
+        );
     }
 }
 
@@ -308,7 +308,7 @@ pub(super) fn check_put_level(who: &str) {
                 format!("PutMessage of {who} is called at IRQL {level}; its page demands DISPATCH_LEVEL"),
                 "raise to DISPATCH_LEVEL around the call, or make it where a spin lock or a DPC has done so",
             ),
-        )
+        );
     }
 }
 

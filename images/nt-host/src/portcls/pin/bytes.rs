@@ -166,7 +166,9 @@ impl Pin {
         }
         // SAFETY: the pin holds the stream.
         let status = unsafe { slots::midi_stream::set_state(self.minor_target(), next) };
-        if !success(status) {
+        if success(status) {
+            midi::STREAM_STATES.held();
+        } else {
             if next > self.state {
                 return Err(status);
             }
@@ -178,8 +180,6 @@ impl Pin {
                     "accept PAUSE, ACQUIRE and STOP after RUN, one after another: a stream must be able to end",
                 ),
             );
-        } else {
-            midi::STREAM_STATES.held();
         }
         if next == KsState::Run {
             bytes.stream.set_flows(true);

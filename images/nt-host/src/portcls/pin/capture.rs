@@ -241,7 +241,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
                 format!("the capture sink is called at IRQL {level}"),
                 "keep captured bytes in a ring of your own, and send events when PutMessage(NULL) asks for them",
             ),
-        )
+        );
     }
     check_put_level("the capture sink");
     // SAFETY: the caller holds a reference, or has the sink from ConnectOutput and not yet had DisconnectOutput.
@@ -275,7 +275,7 @@ impl Pin {
                     format!("a capture stream answers {method} with {status:#010x}"),
                     "accept one sink at a time, and give the one that is connected up when asked to",
                 ),
-            )
+            );
         }
     }
 

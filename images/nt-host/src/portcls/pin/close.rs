@@ -57,7 +57,7 @@ impl Pin {
                         format!("the sink has left the group, and {} references to it are left", references - 1),
                         "release a sink when it is removed",
                     ),
-                )
+                );
             }
         }
         self.wave = None;
@@ -102,7 +102,7 @@ impl Pin {
                     what,
                     "give a new stream out with one reference, and release once what the stream AddRefed",
                 ),
-            )
+            );
         }
         self.check_returned(kept);
     }
@@ -159,7 +159,7 @@ impl Pin {
                     format!("the stream is destroyed, and keeps {} references to the sink", sink.references() - 1),
                     "release in DisconnectOutput what ConnectOutput AddRefed",
                 ),
-            )
+            );
         }
         if allocator != 0 || clock != 0 {
             violation(

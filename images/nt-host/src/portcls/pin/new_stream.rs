@@ -181,12 +181,14 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
                 "a wave stream does not answer ISynthSinkDMus",
                 "answer ISynthSinkDMus on wave streams: the port pulls what they render by it",
             ),
-        )
+        );
     }
     if kind == StreamType::MidiRender {
         // SAFETY: the stream is alive.
         let status = unsafe { slots::put_message_at_dispatch(stream.as_raw(), core::ptr::null_mut()) };
-        if !success(status) {
+        if success(status) {
+            rules::NULL_MESSAGE.held();
+        } else {
             violation(
                 "IMXF::PutMessage",
                 Violation::new(
@@ -195,8 +197,6 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
                     "return STATUS_SUCCESS for NULL: it is the port's service call",
                 ),
             );
-        } else {
-            rules::NULL_MESSAGE.held();
         }
     }
     sink

@@ -254,7 +254,7 @@ impl Pin {
                     format!("it kept the processor at DISPATCH_LEVEL for {} ms", took / 10_000),
                     "hold what the device has no room for, and go on from its interrupt or a timer; never wait in PutMessage",
                 ),
-            )
+            );
         }
         if !success(status)
             && let Some(render) = &self.render

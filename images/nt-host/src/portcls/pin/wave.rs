@@ -81,7 +81,7 @@ impl Pin {
                     format!("it is not implemented ({status:#010x})"),
                     "anchor frame 0 to the master time that it is given, and succeed",
                 ),
-            )
+            );
         }
         if !success(status) {
             return Err(status);
@@ -173,7 +173,9 @@ impl Wave {
                 self.position * i64::from(unit),
             );
         }
-        if buffer[bytes..][..RENDER_GUARD_BYTES] != guard {
+        if buffer[bytes..][..RENDER_GUARD_BYTES] == guard {
+            rules::RENDER.held();
+        } else {
             violation(
                 "ISynthSinkDMus::Render",
                 Violation::new(
@@ -185,8 +187,6 @@ impl Wave {
                     "write as many frames as are asked for, and no more",
                 ),
             );
-        } else {
-            rules::RENDER.held();
         }
     }
 
@@ -228,7 +228,7 @@ impl Wave {
                 ),
                 "render as many frames as are asked for: write over all of the buffer, silence where nothing sounds, or mix into it",
             ),
-        )
+        );
     }
 
     /// Checks that sample to time and back is the same sample, within one (rule 83).
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn counts_buffers_that_end_in_the_same_silence() {
-        let short = |frame: usize| if frame < 479 { 1000 - frame as i16 * 2 | 1 } else { 0 };
+        let short = |frame: usize| if frame < 479 { (1000 - frame as i16 * 2) | 1 } else { 0 };
         assert_eq!(gaps((0..20).map(|_| tone(480, short))), 20);
         let quarter = |frame: usize| if frame < 120 { (frame % 7) as i16 } else { 0 };
         assert_eq!(gaps((0..20).map(|_| tone(480, quarter))), 20);

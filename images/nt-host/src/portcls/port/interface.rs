@@ -113,7 +113,7 @@ impl Class for Port {
                     "the last reference is released while the port is bound to its miniport",
                     "release the port once at the end of StartDevice, and in the miniport only what it AddRefed",
                 ),
-            )
+            );
         }
         if let Some(bound) = object.bound.with(Option::take) {
             event_list::end_port(object.address() as usize, bound.unknown.as_raw());

@@ -129,7 +129,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
                 format!("{} interfaces were given out, and the count went from {before} to {after}", found.len() + 1),
                 "AddRef the interface that QueryInterface gives out",
             ),
-        )
+        );
     }
     drop((identity, found));
     let mut out: PVOID = core::ptr::dangling_mut();
@@ -147,7 +147,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
                 ),
                 "return STATUS_INVALID_PARAMETER, store NULL, AddRef nothing",
             ),
-        )
+        );
     }
     if one_identity {
         rule.held();

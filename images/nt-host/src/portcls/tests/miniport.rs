@@ -222,8 +222,8 @@ impl Class for Stream {
 
 impl Stream {
     fn give_back(&self, event: *mut KernelEvent) {
-        // SAFETY: the allocator's slot 4 is PutMessage.
         let _raised = irql::Raised::to_dispatch();
+        // SAFETY: the allocator's slot 4 is PutMessage.
         unsafe {
             let put: unsafe extern "win64" fn(PVOID, *mut KernelEvent) -> NTSTATUS =
                 core::mem::transmute((self.allocator as *const *const *const ()).read().add(4).read());
@@ -288,8 +288,9 @@ unsafe extern "win64" fn render(this: *mut Object<Stream>, buffer: *mut u8, fram
         };
         if matches!(fault, Fault::Mixes | Fault::MixesShort) {
             for sample in 0..bytes as usize / 2 {
-                let sample = buffer.cast::<i16>().add(sample);
-                sample.write_unaligned(sample.read_unaligned().saturating_add(0x1111));
+                let at = buffer.add(2 * sample);
+                let mixed = i16::from_le_bytes([at.read(), at.add(1).read()]).saturating_add(0x1111);
+                at.cast::<[u8; 2]>().write(mixed.to_le_bytes());
             }
         } else {
             buffer.write_bytes(0x11, bytes as usize);

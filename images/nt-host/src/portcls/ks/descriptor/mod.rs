@@ -393,7 +393,7 @@ pub(crate) mod tests {
         let mut filter: FilterDescriptor = unsafe { core::mem::zeroed() };
         (filter.pin_size, filter.pin_count, filter.pins) = (112, 1, pins.as_ptr().cast());
         // SAFETY: the descriptor points to what is above.
-        let read = unsafe { Filter::read(&filter) };
+        let read = unsafe { Filter::read(&raw const filter) };
         read.map(|filter| filter.pins[0].ranges[0].attributes.clone()).map_err(|broken| broken.rule.number)
     }
 

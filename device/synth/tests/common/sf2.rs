@@ -140,14 +140,16 @@ pub(crate) fn font(
 /// Generators of one zone, the one that leads on included.
 pub(crate) type Generated = Vec<(u16, i16)>;
 
+/// A sample's start, end, loop start, loop end, rate; then root key, correction, link, kind.
+pub(crate) type SampleHeader = ([u32; 5], (u8, u8, u16, u16));
+
 /// A font of any number of presets, instruments and samples, without modulators.
 #[derive(Clone, Default)]
 pub(crate) struct Fonts {
     /// Bank, program, zones.
     pub(crate) presets: Vec<(u16, u16, Vec<Generated>)>,
     pub(crate) instruments: Vec<Vec<Generated>>,
-    /// Start, end, loop start, loop end, rate; root key, correction, link, kind.
-    pub(crate) samples: Vec<([u32; 5], (u8, u8, u16, u16))>,
+    pub(crate) samples: Vec<SampleHeader>,
     pub(crate) pcm: Vec<i16>,
 }
 

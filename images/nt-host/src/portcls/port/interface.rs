@@ -84,6 +84,10 @@ impl Class for Port {
         if *interface == object.kind.port() {
             return Some(object.address());
         }
+        // IPortMidi and IPortDMus have the same methods, in one module since Windows XP (dmus-port-driver).
+        if object.kind.is_music() && *interface == guids::IID_IPORTMIDI {
+            return Some(object.address());
+        }
         let facet = match *interface {
             // The pages name the wave ports; those of a version before Windows Vista do not know WaveRT yet.
             guids::IID_IDRMPORT | guids::IID_IDRMPORT2 if object.kind.is_wave() => &object.drm,

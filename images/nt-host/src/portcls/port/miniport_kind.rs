@@ -6,10 +6,10 @@ use super::interface_checks;
 use crate::contract::midi;
 use crate::contract::rules::{self, Rule};
 use crate::nt::status::STATUS_INVALID_PARAMETER;
-use crate::nt::{NTSTATUS, PVOID};
+use crate::nt::NTSTATUS;
 use crate::portcls::com::guids::{self, GUID};
 use crate::portcls::com::object;
-use crate::portcls::com::slots::{self, Foreign, Interface};
+use crate::portcls::com::slots::Foreign;
 use crate::portcls::kernel;
 
 /// The interface that a port speaks with its miniport.

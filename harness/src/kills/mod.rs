@@ -2,7 +2,7 @@
 //! that it comes soon, and that nothing is left behind.
 //!
 //! Every kill has a run of the harness of its own, as a user starts it: a demo, the prompt, a part of the contract, a
-//! benchmark. A harness that is killed can only be cleaned up after: there the next start is part of the check.
+//! benchmark. A harness that is killed can only be cleaned up after: its watcher does that.
 
 mod error;
 mod phase;

@@ -23,7 +23,7 @@ pub struct Row {
     pub found: String,
     /// Milliseconds from the kill to the end of the run.
     pub milliseconds: f64,
-    /// Leftovers of a harness that was ended by force, removed at the next start.
+    /// Leftovers of a harness that was ended by force, which its watcher removes.
     pub swept: Vec<String>,
     /// Leftovers after the run.
     pub left: Vec<String>,

@@ -244,7 +244,6 @@ impl KillRun<'_> {
         }
         if by_force {
             row.swept = self.left(temporary, owner, Duration::ZERO)?;
-            self.next_start(temporary)?;
         }
         row.left = self.left(temporary, owner, GONE_MAX)?;
         row.violations.extend(row.left.iter().map(|what| format!("left behind: {what}")));
@@ -270,23 +269,6 @@ impl KillRun<'_> {
             }
             wait()?;
         }
-    }
-
-    /// Starts the harness again: the next start removes what a kill has left.
-    fn next_start(&self, temporary: &Path) -> Result<(), KillsError> {
-        let log = self.place.join("next.log");
-        let file = File::create(&log).map_err(FileError::own("create", &log))?;
-        let also = file.try_clone().map_err(FileError::own("create", &log))?;
-        let mut command = harness();
-        command.args(["doctor", "--sweep"]).env("TMPDIR", temporary);
-        command.stdin(Stdio::null()).stdout(also).stderr(file).process_group(0);
-        end_with_harness(&mut command);
-        let child = command.spawn().map_err(FileError::own("start", "the next run"))?;
-        let mut running = Running { child, _input: None };
-        while running.ended()?.is_none() {
-            wait()?;
-        }
-        Ok(())
     }
 }
 

@@ -74,7 +74,7 @@ fn kills_text(report: &KillsReport) -> String {
     let rows = report.rows.iter().map(|row| {
         let left = match (row.left.is_empty(), row.swept.is_empty()) {
             (true, true) => "nothing".to_owned(),
-            (true, false) => format!("nothing after the next start ({} things before)", row.swept.len()),
+            (true, false) => format!("nothing after its watcher ({} things before)", row.swept.len()),
             (false, _) => row.left.join(", "),
         };
         vec![

@@ -289,7 +289,9 @@ mod tests {
         let sleeper = |owner: &str| Command::new("sleep").arg("1000").env(OWNER_VARIABLE, owner).spawn().unwrap();
         let (mut left, mut kept) = (sleeper(&gone.to_string()), sleeper(owner()));
         let swept = sweep_processes();
-        assert!(swept.iter().any(|line| line.contains(&format!("process {} ", left.id()))), "{swept:?}");
+        // Another harness on this host may have swept it at the same time.
+        let named = swept.iter().any(|line| line.contains(&format!("process {} ", left.id())));
+        assert!(named || left.try_wait().unwrap().is_some(), "{swept:?}");
         assert!(!left.wait().unwrap().success());
         assert!(kept.try_wait().unwrap().is_none(), "it was ended, and its owner lives");
         kept.kill().unwrap();

@@ -5,8 +5,8 @@
 use super::interface_checks;
 use crate::contract::midi;
 use crate::contract::rules::{self, Rule};
-use crate::nt::status::STATUS_INVALID_PARAMETER;
 use crate::nt::NTSTATUS;
+use crate::nt::status::STATUS_INVALID_PARAMETER;
 use crate::portcls::com::guids::{self, GUID};
 use crate::portcls::com::object;
 use crate::portcls::com::slots::Foreign;

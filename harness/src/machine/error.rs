@@ -162,6 +162,9 @@ impl Diagnosed for MachineError {
             Self::DeviceRefused { of_qemu: true, .. } => Some(
                 "`qemu-system-x86_64 -device help` lists QEMU's devices, `-device NAME,help` their properties".into(),
             ),
+            Self::DeviceRefused { words, .. } if words.contains("not a valid device model name") => {
+                Some("name a QEMU of version 10.1 or later that was built with vfio-user-pci with --qemu".into())
+            }
             Self::DeviceRefused { .. } | Self::DeviceSilent { .. } => {
                 Some("the device must run, listen on the socket and serve the vfio-user protocol, version 0.0".into())
             }

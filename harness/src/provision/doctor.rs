@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use super::command::{capture, run};
 use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
-use super::qemu::{Fitness, fitness, system_qemu};
+use super::qemu::{Fitness, fitness, has_vfio_user, system_qemu};
 use super::rust_source::toolchain_source;
 use super::workspace::Workspace;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::{SOCKET_BYTES_BELOW, SOCKET_PATH_BYTES_MAX, Scratch};
 use crate::host::limits::{self, Checked, LimitError};
+use crate::machine::VFIO_USER;
 
 /// Free disk below this, in MiB, is a finding: the room of QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
@@ -58,6 +59,7 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
 #[must_use]
 pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
+    findings.extend(vfio_user(workspace));
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
     findings.extend([
@@ -207,6 +209,27 @@ fn qemu(workspace: &Workspace) -> Finding {
         remedy: Some("cargo dmus demo".into()),
         of_host: false,
     }
+}
+
+/// Inspects whether the QEMU that a run uses takes vfio-user devices: those of `--device-command` and
+/// `--device vfio-user:`.
+fn vfio_user(workspace: &Workspace) -> Option<Finding> {
+    let private = workspace.cache().join("qemu/qemu-system-x86_64");
+    let fit = |path: &PathBuf| fitness(path).is_some_and(|found| found.unfit.is_none());
+    let qemu = system_qemu().into_iter().chain([private]).find(fit)?;
+    if has_vfio_user(&qemu) {
+        return Some(found(VFIO_USER, "QEMU takes vfio-user devices (--device-command, --device vfio-user:SOCKET)"));
+    }
+    Some(Finding {
+        what: VFIO_USER,
+        state: State::Optional,
+        detail: format!(
+            "{} has no such device: --device-command and --device vfio-user:SOCKET need it",
+            qemu.display()
+        ),
+        remedy: Some("name a QEMU of version 10.1 or later that has it with --qemu".into()),
+        of_host: false,
+    })
 }
 
 fn memfd() -> Finding {

@@ -14,6 +14,7 @@ use super::error::ProvisionError;
 use super::launcher::Launcher;
 use super::provisioner::{Provisioner, named_file, need_disk};
 use crate::host::file_error::FileError;
+use crate::machine::VFIO_USER;
 
 /// The first version of QEMU that lets users create [`DEVICE`].
 pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
@@ -57,6 +58,13 @@ pub fn fitness(program: &Path) -> Option<Fitness> {
         None
     };
     Some(Fitness { version, unfit })
+}
+
+/// Tells whether a QEMU has the function of a vfio-user server, which devices of the user's need.
+#[must_use]
+pub(super) fn has_vfio_user(program: &Path) -> bool {
+    capture(Command::new(program).args(["-device", "help"]))
+        .is_some_and(|captured| captured.stdout.contains(&format!("name \"{VFIO_USER}\"")))
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {

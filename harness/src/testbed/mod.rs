@@ -4,7 +4,8 @@
 //! process is to blame when one ends. On a running test bed a song is streamed by
 //! [`playback::stream_song`](crate::playback::stream_song); `set_power`, `restart_device` and `remove_by_surprise` change
 //! the device's state; `inject_fault` has the card fail; `expect_interrupts`, `expect_no_diagnosis` and `expect_log` judge.
-//! The example `my_driver` shows all of it. A crate outside this checkout depends on the library by its path,
+//! The example `my_driver` shows all of it. `device` puts another device in the card's place, whose control socket is
+//! [`TestBed::device_control`]. A crate outside this checkout depends on the library by its path,
 //! `dmus = { path = ".../harness" }`: what is provisioned then comes from, and stays in, the checkout of the library.
 
 mod accelerator;

@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use dmus::event::{Event, Observer};
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::machine::device::{DeviceCommand, DeviceSource, resources};
 use dmus::machine::{Device, Offer, Part};
@@ -304,4 +306,37 @@ fn the_socket_of_a_device_that_runs_elsewhere_may_be_dead() -> Tested {
         assert_eq!(error.class(), Class::CardDied);
         Ok(())
     })
+}
+
+/// Collects the warnings of a test bed.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn event(&self, event: &Event) {
+        if let Event::Warning { text } = event {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+        }
+    }
+}
+
+#[test]
+fn interfaces_that_the_inf_and_the_driver_do_not_share_are_named() -> Tested {
+    let path = workspace().root.join("guest-driver/inf/dmuscard.inf");
+    let own = std::fs::read_to_string(&path).expect("the INF of the project's driver");
+    let renamed = own.replace("KSNAME_DirectMusic     = \"DirectMusic\"", "KSNAME_DirectMusic = \"Synth\"");
+    for (text, expected) in [(own, 0), (renamed, 8)] {
+        let installation = inf::parse(&path, text.as_bytes()).expect("an INF").installation;
+        let warnings = Warnings::default();
+        let device = Device { installation: Some(installation), ..Device::default() };
+        let booted = TestBed::builder().name("devices-interfaces").device(device).observer(&warnings).boot();
+        match booted {
+            Err(error) if error.class() == Class::MissingArtefact => return Ok(println!("skipped: {error}")),
+            other => other?.shut_down()?,
+        };
+        let found = warnings.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let of_interfaces: Vec<_> = found.iter().filter(|text| text.contains("AddInterface")).collect();
+        assert_eq!(of_interfaces.len(), expected, "{found:?}");
+    }
+    Ok(())
 }

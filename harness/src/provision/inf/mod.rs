@@ -8,6 +8,7 @@ mod decoration;
 mod encoding;
 mod error;
 mod install;
+mod reader;
 mod registry;
 mod service;
 mod strings;
@@ -63,7 +64,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Inf, InfError> {
     let file = syntax::File::parse(&text).map_err(at)?;
     let strings = strings::Strings::of(&file).map_err(at)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut reader = install::Reader::new(&file, &strings, &mut warnings);
+    let mut reader = reader::Reader::new(&file, &strings, &mut warnings);
     let installation = reader.installation(&name).map_err(at)?;
     let binaries = reader.binaries();
     let mut warnings = warnings.lines(path);

@@ -6,7 +6,7 @@ use guest_protocol::{RegistryRoot, RegistryValue};
 
 use super::add_reg::number;
 use super::error::Fault;
-use super::install::Reader;
+use super::reader::Reader;
 use super::registry::{Keys, kind, number_value, string, string_value};
 use super::syntax::{Entry, Section};
 

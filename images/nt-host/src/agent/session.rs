@@ -243,7 +243,7 @@ impl Session {
         let resources = device::restart()?;
         rules::RESTART.held();
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        let (device, install) = ("the same".to_string(), None);
+        let (device, install) = ("the same".into(), None);
         Ok(Reply::DeviceStarted { device, resources, subdevices, interfaces: interfaces(), install })
     }
 

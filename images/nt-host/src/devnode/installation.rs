@@ -1,6 +1,7 @@
 //! What the driver's INF installs, as the harness has read it.
 
-use alloc::string::{String, ToString};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 
 use guest_protocol::{Install, Installation, Model, RegistryRoot};
 
@@ -30,13 +31,13 @@ pub fn installed() -> Option<Installation> {
 /// Returns the name of the setup class.
 #[must_use]
 pub fn class() -> String {
-    INSTALLED.with(|installed| installed.as_ref().map_or_else(|| MEDIA.0.to_string(), |i| i.class.clone()))
+    INSTALLED.with(|installed| installed.as_ref().map_or_else(|| MEDIA.0.to_owned(), |i| i.class.clone()))
 }
 
 /// Returns the GUID of the setup class, in braces.
 #[must_use]
 pub fn class_guid() -> String {
-    INSTALLED.with(|installed| installed.as_ref().map_or_else(|| MEDIA.1.to_string(), |i| i.class_guid.clone()))
+    INSTALLED.with(|installed| installed.as_ref().map_or_else(|| MEDIA.1.to_owned(), |i| i.class_guid.clone()))
 }
 
 /// Returns the model that a device which no bus enumerates is installed by.

@@ -4,8 +4,9 @@
 
 pub mod installation;
 
+use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -95,7 +96,7 @@ impl Node {
                 let address = f.address;
                 format!("3&{:x}&0&{:02X}", address.bus, u32::from(address.device) << 3 | u32::from(address.function))
             }
-            Self::Root(_) => ROOT_INSTANCE.to_string(),
+            Self::Root(_) => ROOT_INSTANCE.to_owned(),
         }
     }
 
@@ -121,7 +122,7 @@ impl Node {
             Self::Function(f) => {
                 format!("\\Device\\NTPNP_PCI{:04X}", u32::from(f.address.bus) << 8 | u32::from(f.address.device))
             }
-            Self::Root(_) => "\\Device\\00000010".to_string(),
+            Self::Root(_) => "\\Device\\00000010".to_owned(),
         }
     }
 

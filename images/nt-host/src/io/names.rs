@@ -102,7 +102,7 @@ pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, referenc
     }
     NAMES.with(|names| {
         if !names.interfaces.iter().any(|interface| interface.link == link) {
-            let (class, reference) = (*class, reference.unwrap_or_default().to_string());
+            let (class, reference) = (*class, reference.unwrap_or_default().into());
             names.interfaces.push(Interface {
                 link: link.clone(),
                 class,

@@ -4,7 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::ptr::null_mut;
 
 use super::installation;
@@ -371,5 +371,5 @@ unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, writ
 /// Returns where a device is and its ids, for messages.
 #[must_use]
 pub fn describe(pdo: *mut DEVICE_OBJECT) -> String {
-    devnode::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())
+    devnode::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description())
 }

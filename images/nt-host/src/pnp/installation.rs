@@ -3,8 +3,9 @@
 //!
 //! Specification: Microsoft, "Registry Trees and Keys for Devices and Drivers".
 
+use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use guest_protocol::{Install, Model, RegistryRoot, RegistryValue};
@@ -44,7 +45,7 @@ fn write(path: &str, value: &RegistryValue) {
 }
 
 fn write_text(path: &str, name: &str, text: &str) {
-    write_texts(path, name, REG_SZ, &[text.to_string()]);
+    write_texts(path, name, REG_SZ, &[text.to_owned()]);
 }
 
 /// Writes a string, or a list of strings with an empty one at its end.

@@ -17,33 +17,35 @@ use super::error::{Error, UsageError};
 /// The prefix of `--device` for a vfio-user server that was started elsewhere.
 const VFIO_USER: &str = "vfio-user:";
 
+/// The heading of these options in `--help`.
+const HEADING: &str = "The driver's own device (needs --driver)";
+
 /// Options of the device that the driver is for.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "The driver's own device (needs --driver)")]
 pub(crate) struct DeviceArguments {
     /// A device of QEMU's instead of the project's card, as QEMU's -device has it: ES1370, edu, isa-serial,irq=3; further
     /// -device, -chardev, -audiodev, -object, -global may follow. Or vfio-user:SOCKET, a server that runs already
-    #[arg(long, value_name = "ARGUMENTS", value_parser = read_source, allow_hyphen_values = true, conflicts_with_all = ["device_command", "no_device"])]
+    #[arg(long, help_heading = HEADING, value_name = "ARGUMENTS", value_parser = read_source, allow_hyphen_values = true, conflicts_with_all = ["device_command", "no_device"])]
     device: Option<DeviceSource>,
     /// A vfio-user server instead of the project's card: started, watched and ended with the run. {socket} is the path that
     /// it listens on, {control} that of its control socket (device/pci/CONTROL.md)
-    #[arg(long, value_name = "COMMAND {socket} {control}", value_parser = read_command, conflicts_with = "no_device")]
+    #[arg(long, help_heading = HEADING, value_name = "COMMAND {socket} {control}", value_parser = read_command, conflicts_with = "no_device")]
     device_command: Option<DeviceCommand>,
     /// The control socket of a device that runs already
-    #[arg(long, value_name = "SOCKET", requires = "device")]
+    #[arg(long, help_heading = HEADING, value_name = "SOCKET", requires = "device")]
     device_control: Option<PathBuf>,
     /// No device: the driver gets a device node that no bus enumerates, as a software synthesizer or a virtual cable does
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     no_device: bool,
     /// Resources of a device that no bus enumerates: port=0x330+2,irq=5,dma=1,memory=0xd0000+0x1000; irq=9:level
-    #[arg(long, value_name = "RESOURCES", value_parser = read_resources, conflicts_with = "pci")]
+    #[arg(long, help_heading = HEADING, value_name = "RESOURCES", value_parser = read_resources, conflicts_with = "pci")]
     resource: Vec<Resources>,
     /// The PCI function that the driver is for, where several could be: vendor and device, and the number among equal ones
     /// from 0
-    #[arg(long, value_name = "VVVV:DDDD[:N]", value_parser = read_pci, conflicts_with = "no_device")]
+    #[arg(long, help_heading = HEADING, value_name = "VVVV:DDDD[:N]", value_parser = read_pci, conflicts_with = "no_device")]
     pci: Option<PciFunction>,
     /// The driver's INF: its registry values, device interfaces and service are installed before the driver is loaded
-    #[arg(long, value_name = "MY.INF")]
+    #[arg(long, help_heading = HEADING, value_name = "MY.INF")]
     pub(super) inf: Option<PathBuf>,
 }
 

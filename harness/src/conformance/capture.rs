@@ -7,6 +7,7 @@ use card_control::limits::{CAPTURED_EVENTS_MAX, CAPTURED_MESSAGE_BYTES_MAX, capt
 use card_control::qemu::RING_SIZE;
 use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
+use super::captured::joined;
 use super::device_capture;
 use super::error::ProbeError;
 use super::probe::ProbeContext;
@@ -309,19 +310,6 @@ fn numbered(number: usize) -> Vec<u8> {
 
 fn broken(rule: u16, what: String) -> ProbeError {
     ProbeError::Violated { rule, what }
-}
-
-/// Joins events to messages: an incomplete message continues in the next event.
-pub(super) fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
-    let mut messages: Vec<Vec<u8>> = Vec::new();
-    for event in events {
-        let begins = event.data.first().is_some_and(|byte| *byte >= 0x80 && *byte != 0xF7);
-        match messages.last_mut() {
-            Some(last) if !begins => last.extend(&event.data),
-            _ => messages.push(event.data.clone()),
-        }
-    }
-    messages
 }
 
 /// Tells whether what came out is a part of what was sent, each message whole and in order; [`MARKS`] aside.

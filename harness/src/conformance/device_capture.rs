@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, Request, StreamFormat};
 
+use super::captured::joined;
 use super::error::ProbeError;
 use super::probe::ProbeContext;
 use crate::machine::Offer;
@@ -76,7 +77,7 @@ fn expect(probe: &mut ProbeContext<'_, '_>, pin: Handle, messages: &[Vec<u8>], r
         taken.extend(probe.bed.session.take_captured(pin)?.0);
         std::thread::sleep(POLL);
     }
-    let heard = super::capture::joined(&taken);
+    let heard = joined(&taken);
     if heard != messages {
         return Err(ProbeError::Violated {
             rule,

@@ -5,6 +5,7 @@
 //! own, and the guest counts how often each rule was exercised. A rule that never was does not pass.
 
 mod capture;
+mod captured;
 mod context;
 mod delivery;
 mod device_capture;

@@ -7,6 +7,7 @@ use guest_protocol::{BugCheck, StackFrame};
 use serde::Serialize;
 
 use super::symbols;
+pub use super::symbols::Function;
 use crate::machine::conditions::Conditions;
 
 /// The module name of guest addresses in the NT host itself.
@@ -21,15 +22,6 @@ pub struct Place {
     pub offset: String,
     /// The functions there, innermost first: more than one where calls were inlined.
     pub functions: Vec<Function>,
-}
-
-/// A function, and where in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// `file:line`.
-    pub line: Option<String>,
 }
 
 /// A stack, with the places of its frames.

@@ -8,8 +8,16 @@ use std::path::{Path, PathBuf};
 use object::Object;
 use pdb_addr2line::ContextPdbData;
 use pdb_addr2line::pdb::PDB;
+use serde::Serialize;
 
-use super::bug_check::Function;
+/// A function, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// `file:line`.
+    pub line: Option<String>,
+}
 
 /// What an image and its PDB are matched by: the debug directory's CodeView record names it in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

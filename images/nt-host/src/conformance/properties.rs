@@ -89,6 +89,7 @@ impl Item<'_> {
         Reply { status, says: says as usize, value }
     }
 
+    /// Returns whether the item names a verb in its flags.
     pub(super) fn has(&self, verb: u32) -> bool {
         self.property.flags & verb != 0
     }

@@ -16,16 +16,14 @@ use guest_protocol::FindingKind;
 
 use super::checks::Check;
 use super::export::IrqlRule;
-use super::{delay, rules, watch};
+use super::{rules, watch};
 use crate::arch::cpu;
 use crate::bugcheck::stack::Context;
 use crate::bugcheck::{self, Report, findings};
-use crate::ke::{stack, thread_state};
 
 /// Driver Verifier's own bug check.
 pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
 const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
-const IRQL_UNEXPECTED_VALUE: u32 = 0xc8;
 
 /// The contract's rule that functions are called and left at their documented IRQL.
 pub const RULE_IRQL: u16 = rules::IRQL.number;
@@ -138,39 +136,4 @@ pub fn stop_by_check(
 ) -> ! {
     let message = format_args!("{message} (check '{}')", check.name);
     bugcheck::stop(Report { code, name: None, parameters, rule: Some(check.number), function, message, context })
-}
-
-/// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before;
-/// otherwise, if the host goes on, it does so as before the call.
-#[track_caller]
-pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
-    let body = || stack::with_documented_stack(body);
-    if !watch::is_on() {
-        return body();
-    }
-    let before = (cpu::irql(), cpu::interrupts_enabled());
-    let thread = thread_state::now();
-    delay::point();
-    let result = body();
-    delay::point();
-    let after = (cpu::irql(), cpu::interrupts_enabled());
-    if before != after {
-        broken(
-            RULE_IRQL,
-            IRQL_UNEXPECTED_VALUE,
-            what,
-            [u64::from(before.0), u64::from(after.0), 0, 0],
-            format_args!(
-                "{what} was called at IRQL {} and returned at IRQL {}, interrupts {}: it must return as it was called. \
-                 Look for a lock that is not released or a level that is not restored",
-                before.0,
-                after.0,
-                if after.1 { "enabled" } else { "disabled" }
-            ),
-        );
-        cpu::set_irql(before.0);
-        cpu::set_interrupts_enabled(before.1);
-    }
-    thread_state::check(what, thread);
-    result
 }

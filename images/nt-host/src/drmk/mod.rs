@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::kernel;
-use crate::contract::verifier;
 use crate::contract::violation::{Violation, violation};
 use crate::io::irp::send_synchronous;
 use crate::nt::status::*;
@@ -213,14 +212,14 @@ crate::export_functions! {
         }
         let mut stream = core::ptr::null_mut();
         let table = unknown.cast::<*const AudioStreamTable>().read();
-        let status = verifier::call("QueryInterface", || ((*table).query_interface)(unknown, &raw const IID_DRM_AUDIO_STREAM, &raw mut stream));
+        let status = crate::ke::driver_call::call("QueryInterface", || ((*table).query_interface)(unknown, &raw const IID_DRM_AUDIO_STREAM, &raw mut stream));
         if !success(status) || stream.is_null() {
             return if success(status) { STATUS_NOT_IMPLEMENTED } else { status };
         }
         let table = stream.cast::<*const AudioStreamTable>().read();
         let rights = DEFAULT_RIGHTS;
-        let status = verifier::call("IDrmAudioStream::SetContentId", || ((*table).set_content_id)(stream, id, &raw const rights));
-        verifier::call("IDrmAudioStream::Release", || ((*table).release)(stream));
+        let status = crate::ke::driver_call::call("IDrmAudioStream::SetContentId", || ((*table).set_content_id)(stream, id, &raw const rights));
+        crate::ke::driver_call::call("IDrmAudioStream::Release", || ((*table).release)(stream));
         status
     }
 }

@@ -198,7 +198,7 @@ export_functions! {
         for handle in handles {
             let begun = with_registration(handle, |own| { own.running += 1; (own.function, own.context) });
             if let Some((function, context)) = begun {
-                verifier::call("a callback routine", || function(context as PVOID, argument1, argument2));
+                crate::ke::driver_call::call("a callback routine", || function(context as PVOID, argument1, argument2));
                 with_registration(handle, |own| own.running -= 1);
             }
         }

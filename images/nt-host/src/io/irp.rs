@@ -269,7 +269,7 @@ unsafe fn complete(irp: *mut IRP) {
             let routine = (*stack).CompletionRoutine.filter(|_| (*stack).Control & wanted != 0);
             if let Some(routine) = routine {
                 let context = (*stack).Context;
-                let result = verifier::call("a completion routine", || routine(above, irp, context));
+                let result = crate::ke::driver_call::call("a completion routine", || routine(above, irp, context));
                 if result == STATUS_MORE_PROCESSING_REQUIRED {
                     return;
                 }
@@ -358,7 +358,7 @@ export_functions! {
                     format_args!("major function {major:#x} does not exist"));
             }
             match (*(*device).DriverObject).MajorFunction[major] {
-                Some(dispatch) => verifier::call("a dispatch routine", || dispatch(device, irp)),
+                Some(dispatch) => crate::ke::driver_call::call("a dispatch routine", || dispatch(device, irp)),
                 None => invalid_request(device, irp),
             }
         }

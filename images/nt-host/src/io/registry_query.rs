@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::registry::{self, Value, copy_out, key_of, name_of, result, subkeys, utf16, values};
-use crate::contract::verifier;
 use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{HANDLE, NTSTATUS, PVOID, UNICODE_STRING};
@@ -188,7 +187,7 @@ unsafe fn hand_over(entry: &RTL_QUERY_REGISTRY_TABLE, value: &Value, context: PV
             let mut copy: Vec<u64> = alloc::vec![0; data.len().div_ceil(8) + 1];
             core::ptr::copy_nonoverlapping(data.as_ptr(), copy.as_mut_ptr().cast(), data.len());
             let data_at = copy.as_mut_ptr().cast();
-            verifier::call("an RTL_QUERY_REGISTRY_ROUTINE", || {
+            crate::ke::driver_call::call("an RTL_QUERY_REGISTRY_ROUTINE", || {
                 routine(name.as_ptr(), kind, data_at, data.len() as u32, context, entry.entry_context)
             })
         };
@@ -277,7 +276,7 @@ unsafe fn answer(entry: &RTL_QUERY_REGISTRY_TABLE, path: &str, context: PVOID) -
     unsafe {
         if entry.flags & flag::NOVALUE != 0 {
             let Some(routine) = entry.routine else { return STATUS_SUCCESS };
-            return verifier::call("an RTL_QUERY_REGISTRY_ROUTINE", || {
+            return crate::ke::driver_call::call("an RTL_QUERY_REGISTRY_ROUTINE", || {
                 routine(core::ptr::null(), kind::NONE, core::ptr::null_mut(), 0, context, entry.entry_context)
             });
         }

@@ -82,7 +82,7 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     unsafe {
         (*device).CurrentIrp = irp;
         if let Some(routine) = (*(*device).DriverObject).DriverStartIo {
-            crate::contract::verifier::call("DriverStartIo", || routine(device, irp));
+            crate::ke::driver_call::call("DriverStartIo", || routine(device, irp));
         }
     }
 }

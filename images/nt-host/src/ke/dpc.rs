@@ -163,7 +163,9 @@ fn run_queue(processor: usize) {
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
         stack::on_processors_stack(|| {
-            verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
+            crate::ke::driver_call::call("a deferred procedure call", || unsafe {
+                routine(dpc, context, argument1, argument2)
+            });
         });
         ACTIVE[processor].store(false, Ordering::Relaxed);
     }

@@ -217,7 +217,8 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
                 0
             }
         };
-        let claimed = stack::on_processors_stack(|| verifier::call("an interrupt service routine", routine));
+        let claimed =
+            stack::on_processors_stack(|| crate::ke::driver_call::call("an interrupt service routine", routine));
         watch_duration(clock::nanoseconds() - begun);
         spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);
@@ -484,7 +485,7 @@ export_functions! {
         let Some(routine) = routine else { return 0 };
         {
             let old = KeAcquireInterruptSpinLock(interrupt);
-            let result = verifier::call("a routine given to KeSynchronizeExecution", || routine(context));
+            let result = crate::ke::driver_call::call("a routine given to KeSynchronizeExecution", || routine(context));
             KeReleaseInterruptSpinLock(interrupt, old);
             result
         }

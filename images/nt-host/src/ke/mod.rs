@@ -4,6 +4,7 @@ pub mod bugcheck;
 pub mod bugcheck_callback;
 pub mod device_queue;
 pub mod dpc;
+pub mod driver_call;
 pub mod event;
 pub mod handle;
 pub mod handlers;

@@ -48,7 +48,7 @@ unsafe extern "win64" fn worker(_context: PVOID) {
             continue;
         };
         // SAFETY: what was queued.
-        verifier::call("a work item's routine", || unsafe { routine(parameter) });
+        crate::ke::driver_call::call("a work item's routine", || unsafe { routine(parameter) });
         RUNNING.fetch_sub(1, Ordering::Relaxed);
     }
 }

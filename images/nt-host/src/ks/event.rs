@@ -285,7 +285,7 @@ unsafe fn end(function: &str, file: *mut FILE_OBJECT, entry: *mut KSEVENT_ENTRY)
     unsafe {
         match (*entry).EventItem.as_ref().and_then(|item| item.RemoveHandler) {
             // The handler takes it off the list.
-            Some(remove) => crate::contract::verifier::call("PFNKSREMOVEEVENT", || remove(file, entry)),
+            Some(remove) => crate::ke::driver_call::call("PFNKSREMOVEEVENT", || remove(file, entry)),
             None => unlink(entry),
         }
         (*entry).Flags |= entry_flag::DELETED;
@@ -383,7 +383,7 @@ unsafe fn enable(
         (*entry).EventItem = item;
         (*entry).FileObject = request.file;
         let status = match content.AddHandler {
-            Some(add) => crate::contract::verifier::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
+            Some(add) => crate::ke::driver_call::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
             None if list.is_null() => STATUS_INVALID_PARAMETER,
             None => {
                 locked(guard.0, guard.1, || ke::list::insert_before(list, &raw mut (*entry).ListEntry));

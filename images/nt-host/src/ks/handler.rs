@@ -3,7 +3,6 @@
 #![allow(unsafe_code, reason = "tables and handlers are the driver's, requests the client's")]
 
 use super::layout::{Handler, KSMETHOD_SET, KSPROPERTY_SET};
-use crate::contract::verifier;
 use crate::nt::status::*;
 use crate::nt::{GUID, IRP, NTSTATUS, PVOID};
 
@@ -78,7 +77,7 @@ unsafe fn call(irp: *mut IRP, request: &Request, handler: usize, least_input: u3
         }
         (*irp).IoStatus.Information = request.data_bytes as usize;
         let handler: Handler = core::mem::transmute(handler);
-        verifier::call("PFNKSHANDLER", || handler(irp, request.input, request.data))
+        crate::ke::driver_call::call("PFNKSHANDLER", || handler(irp, request.input, request.data))
     }
 }
 

@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 use crate::alloc_faults;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::kernel;
-use crate::contract::verifier;
 use crate::contract::violation::{Violation, fatal, violation};
 use crate::io::device::{IoDeleteDevice, IoDetachDevice};
 use crate::io::irp::{IofCallDriver, IofCompleteRequest, current_stack};
@@ -139,7 +138,7 @@ unsafe fn free_entry(mut entry: Entry) {
     let item = entry.own.as_deref_mut().map_or(entry.item, |own| own);
     if let Some(free) = entry.free {
         // SAFETY: the driver's routine by its real prototype.
-        verifier::call("PFNKSITEMFREECALLBACK", || unsafe { free(item) });
+        crate::ke::driver_call::call("PFNKSITEMFREECALLBACK", || unsafe { free(item) });
     }
 }
 
@@ -209,7 +208,7 @@ unsafe fn create(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
         // KSCREATE_ITEM_IRP_STORAGE: the first word of the driver's context.
         (*irp).Tail.DriverContext[0] = item.cast();
         match (**item).create {
-            Some(create) => verifier::call("a create dispatch routine", || create(device, irp)),
+            Some(create) => crate::ke::driver_call::call("a create dispatch routine", || create(device, irp)),
             None => complete(irp, STATUS_OBJECT_NAME_NOT_FOUND),
         }
     }
@@ -367,7 +366,7 @@ crate::export_functions! {
             _ => None,
         };
         match routine {
-            Some(routine) => verifier::call("a dispatch routine", || routine(device, irp)),
+            Some(routine) => crate::ke::driver_call::call("a dispatch routine", || routine(device, irp)),
             None => complete(irp, STATUS_INVALID_DEVICE_REQUEST),
         }
     }

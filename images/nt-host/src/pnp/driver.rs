@@ -144,7 +144,7 @@ fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Resu
         (*driver).DriverSize = module.size as u32;
         let entry = core::mem::transmute::<u64, DRIVER_INITIALIZE>(module.entry);
         (*driver).DriverInit = Some(entry);
-        verifier::call("DriverEntry", || entry(driver, &raw mut registry_path)).finally("DriverEntry")
+        crate::ke::driver_call::call("DriverEntry", || entry(driver, &raw mut registry_path)).finally("DriverEntry")
     };
     if let Some(wanted) = wdfldr::take_refusal() {
         driver_image::unload();
@@ -253,7 +253,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     };
     let pdo = bus::create(node.clone());
     // SAFETY: the driver's routine by its real prototype.
-    let status = verifier::call("AddDevice", || unsafe { add_device(driver, pdo) });
+    let status = crate::ke::driver_call::call("AddDevice", || unsafe { add_device(driver, pdo) });
     if !success(status) {
         // SAFETY: a live object.
         if !unsafe { (*pdo).AttachedDevice }.is_null() {
@@ -484,7 +484,7 @@ pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
         ));
     };
     // SAFETY: the driver's routine by its real prototype.
-    verifier::call("DriverUnload", || unsafe { unload(driver) });
+    crate::ke::driver_call::call("DriverUnload", || unsafe { unload(driver) });
     (libraries.unload_returned)();
     // SAFETY: a live driver object.
     let devices = unsafe { device::of_driver(driver) };

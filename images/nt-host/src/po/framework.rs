@@ -174,7 +174,7 @@ export_functions! {
             callbacks.active_condition.filter(|_| idle).map(|routine| (routine, context))
         });
         if let Some((routine, context)) = call {
-            verifier::call("ComponentActiveConditionCallback", || routine(context as PVOID, component));
+            crate::ke::driver_call::call("ComponentActiveConditionCallback", || routine(context as PVOID, component));
         }
     }
 
@@ -188,7 +188,7 @@ export_functions! {
         });
         let Some(call) = call else { misuse("PoFxIdleComponent", handle, "the component was not activated so often") };
         if let Some((routine, context)) = call {
-            verifier::call("ComponentIdleConditionCallback", || routine(context as PVOID, component));
+            crate::ke::driver_call::call("ComponentIdleConditionCallback", || routine(context as PVOID, component));
         }
     }
 

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::base::guid;
-use crate::contract::verifier;
 use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID};
@@ -58,7 +57,7 @@ export_functions! {
         if !handle.is_null() { handle.write(at as PVOID) }
         if let Some((_, value)) = SETTINGS.iter().find(|(known, _)| *known == *setting) {
             let mut value = *value;
-            verifier::call("a power setting callback", || {
+            crate::ke::driver_call::call("a power setting callback", || {
                 callback(setting, (&raw mut value).cast(), size_of::<u32>() as u32, context)
             });
         }

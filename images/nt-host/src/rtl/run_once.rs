@@ -2,7 +2,6 @@
 #![allow(unsafe_code, reason = "structures of the Windows ABI")]
 
 use crate::arch::cpu;
-use crate::contract::verifier;
 use crate::export_functions;
 use crate::ke::wait;
 use crate::nt::status::*;
@@ -121,7 +120,7 @@ export_functions! {
         let status = begin(once, 0, context);
         if status != STATUS_PENDING { return status }
         let mut own = core::ptr::null_mut();
-        if verifier::call("an initialisation routine", || routine(once, parameter, &raw mut own)) == 0 {
+        if crate::ke::driver_call::call("an initialisation routine", || routine(once, parameter, &raw mut own)) == 0 {
             complete(once, INIT_FAILED, core::ptr::null_mut());
             return STATUS_UNSUCCESSFUL;
         }

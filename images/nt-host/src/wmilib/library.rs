@@ -7,8 +7,8 @@ use core::ptr::null_mut;
 
 use super::wnode::{self, at};
 use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::kernel;
 use crate::contract::violation::{Violation, violation};
-use crate::contract::{kernel, verifier};
 use crate::io::irp::{IofCompleteRequest, current_stack};
 use crate::mm::pool;
 use crate::nt::status::*;
@@ -17,24 +17,39 @@ use crate::rtl::trace::IoWMIWriteEvent;
 
 /// Minor functions of `IRP_MJ_SYSTEM_CONTROL` (wdm.h).
 mod minor {
+    /// Reads all instances of a data block.
     pub(super) const QUERY_ALL_DATA: u8 = 0;
+    /// Reads one instance.
     pub(super) const QUERY_SINGLE_INSTANCE: u8 = 1;
+    /// Writes one instance.
     pub(super) const CHANGE_SINGLE_INSTANCE: u8 = 2;
+    /// Writes one item of an instance.
     pub(super) const CHANGE_SINGLE_ITEM: u8 = 3;
+    /// Enables an event.
     pub(super) const ENABLE_EVENTS: u8 = 4;
+    /// Disables an event.
     pub(super) const DISABLE_EVENTS: u8 = 5;
+    /// Begins the collection of a block that is expensive.
     pub(super) const ENABLE_COLLECTION: u8 = 6;
+    /// Ends it.
     pub(super) const DISABLE_COLLECTION: u8 = 7;
+    /// Reads what a driver registers.
     pub(super) const REGINFO: u8 = 8;
+    /// Calls a method.
     pub(super) const EXECUTE_METHOD: u8 = 9;
+    /// Reads what a driver registers, as the newer request.
     pub(super) const REGINFO_EX: u8 = 11;
 }
 
 /// `SYSCTL_IRP_DISPOSITION` (wmilib.h).
 mod disposition {
+    /// The request was completed.
     pub(super) const PROCESSED: i32 = 0;
+    /// The request is to be completed by the caller.
     pub(super) const NOT_COMPLETED: i32 = 1;
+    /// The request is none of WMI's.
     pub(super) const NOT_WMI: i32 = 2;
+    /// The request is for another driver.
     pub(super) const FORWARD: i32 = 3;
 }
 
@@ -144,7 +159,7 @@ unsafe fn register(context: &Context, device: *mut DEVICE_OBJECT, irp: *mut IRP,
     let mut pdo: *mut DEVICE_OBJECT = null_mut();
     REGISTERING.with(|all| all.push(irp as usize));
     // SAFETY: by the caller; the routine is the driver's, by its real prototype.
-    let status = verifier::call("DpWmiQueryRegInfo", || unsafe {
+    let status = crate::ke::driver_call::call("DpWmiQueryRegInfo", || unsafe {
         query(device, &raw mut flags, &raw mut instance_name, &raw mut path, &raw mut resource, &raw mut pdo)
     });
     REGISTERING.with(|all| all.retain(|other| *other != irp as usize));
@@ -254,7 +269,7 @@ unsafe fn dispatch(
                 // Where the data would begin is needed to say how much room they need.
                 wnode::write(node, at::ALL_DATA, offset);
                 wnode::write(node, at::ALL_DATA + 4, block.instances);
-                Handled(verifier::call("DpWmiQueryDataBlock", || {
+                Handled(crate::ke::driver_call::call("DpWmiQueryDataBlock", || {
                     query(device, irp, index, 0, block.instances, lengths, bytes, buffer)
                 }))
             }
@@ -262,7 +277,7 @@ unsafe fn dispatch(
                 let Some(query) = context.query_data_block else { return Answered(STATUS_INVALID_DEVICE_REQUEST) };
                 let (bytes, buffer) = room(wnode::read(node, at::INSTANCE_DATA));
                 let length = given.buffer.add(at::INSTANCE_DATA + 4).cast();
-                Handled(verifier::call("DpWmiQueryDataBlock", || {
+                Handled(crate::ke::driver_call::call("DpWmiQueryDataBlock", || {
                     query(device, irp, index, instance, 1, length, bytes, buffer)
                 }))
             }
@@ -270,21 +285,25 @@ unsafe fn dispatch(
                 let Some(set) = context.set_data_block else { return Answered(STATUS_WMI_READ_ONLY) };
                 let (room, buffer) = room(wnode::read(node, at::INSTANCE_DATA));
                 let bytes = wnode::read(node, at::INSTANCE_DATA + 4).min(room);
-                Handled(verifier::call("DpWmiSetDataBlock", || set(device, irp, index, instance, bytes, buffer)))
+                Handled(crate::ke::driver_call::call("DpWmiSetDataBlock", || {
+                    set(device, irp, index, instance, bytes, buffer)
+                }))
             }
             minor::CHANGE_SINGLE_ITEM => {
                 let Some(set) = context.set_data_item else { return Answered(STATUS_WMI_READ_ONLY) };
                 let item = wnode::read(node, at::ITEM);
                 let (room, buffer) = room(wnode::read(node, at::ITEM_DATA));
                 let bytes = wnode::read(node, at::ITEM_DATA + 4).min(room);
-                Handled(verifier::call("DpWmiSetDataItem", || set(device, irp, index, instance, item, bytes, buffer)))
+                Handled(crate::ke::driver_call::call("DpWmiSetDataItem", || {
+                    set(device, irp, index, instance, item, bytes, buffer)
+                }))
             }
             minor::EXECUTE_METHOD => {
                 let Some(execute) = context.execute_method else { return Answered(STATUS_INVALID_DEVICE_REQUEST) };
                 let method = wnode::read(node, at::ITEM);
                 let (room, buffer) = room(wnode::read(node, at::ITEM_DATA));
                 let given = wnode::read(node, at::ITEM_DATA + 4).min(room);
-                Handled(verifier::call("DpWmiExecuteMethod", || {
+                Handled(crate::ke::driver_call::call("DpWmiExecuteMethod", || {
                     execute(device, irp, index, instance, method, given, room, buffer)
                 }))
             }
@@ -296,7 +315,7 @@ unsafe fn dispatch(
                     return Answered(STATUS_SUCCESS);
                 };
                 let enable = u8::from(matches!(function, minor::ENABLE_EVENTS | minor::ENABLE_COLLECTION));
-                Handled(verifier::call("DpWmiFunctionControl", || {
+                Handled(crate::ke::driver_call::call("DpWmiFunctionControl", || {
                     control(device, irp, index, i32::from(collection), enable)
                 }))
             }

@@ -43,6 +43,7 @@ impl Class for Stream {
     }
 }
 
+/// Makes a stream (`IMiniportMidi::NewStream`).
 pub(super) unsafe extern "win64" fn new_stream(
     this: *mut Object<Uart<Midi>>,
     out: *mut PVOID,

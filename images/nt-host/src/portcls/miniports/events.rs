@@ -73,6 +73,7 @@ impl Class for Stream {
     }
 }
 
+/// Makes a stream (`IMiniportDMus::NewStream`).
 pub(super) unsafe extern "win64" fn new_stream(
     this: *mut Object<Uart<Dmus>>,
     out: *mut PVOID,

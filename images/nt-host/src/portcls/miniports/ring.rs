@@ -75,6 +75,7 @@ impl Ring {
     }
 
     /// Returns how many bytes found no place.
+    #[cfg(test)]
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }

@@ -125,7 +125,6 @@ pub(super) unsafe extern "win64" fn init(
         }
         let bound = Bound {
             kind: binding,
-            fdo: fdo as usize,
             miniport: Arc::new(miniport),
             unknown: Arc::new(unknown),
             adapter: (!adapter.is_null()).then(|| Foreign::from_borrowed(adapter)),

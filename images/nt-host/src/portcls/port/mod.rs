@@ -56,7 +56,6 @@ const MINIPORT_GROUP: usize = 0;
 struct Bound {
     /// Of a music port, which interface it speaks with its miniport.
     kind: Option<MiniportKind>,
-    fdo: usize,
     miniport: Arc<Foreign>,
     /// The pointer that `Init` was given: the major target of property requests.
     unknown: Arc<Foreign>,

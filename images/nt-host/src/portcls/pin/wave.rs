@@ -16,6 +16,7 @@ use crate::nt::NTSTATUS;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, success};
 use crate::portcls::com::abi::KsState;
 use crate::portcls::com::slots::{self, Foreign};
+use crate::portcls::kernel;
 
 /// What the buffer holds when a wave stream is tried out, in turn: far apart, so that what a stream writes over is told
 /// from what it mixes into. Two bytes, the low one first: 16-bit samples of about a quarter of full scale.
@@ -116,9 +117,10 @@ impl Pin {
 
     /// Tries a wave stream in STOP out: what it writes over is told from what it mixes into. Leaves it in STOP.
     ///
-    /// Nothing is said of a stream that mixes silence, or that does not run yet.
+    /// Nothing is said of a stream that mixes silence, or that does not run yet. In real time no stream is tried out: what
+    /// the device computes from its frames on, such as the phase of a chorus, would not be what its client expects.
     pub(super) fn try_wave_out(&mut self) {
-        if self.wave.is_none() || !watch::is_on() {
+        if self.wave.is_none() || !watch::is_on() || kernel::in_real_time() {
             return;
         }
         if self.set_state(KsState::Run).is_ok()

@@ -5,7 +5,7 @@
 //! header, `S` what the public samples do where no page says it, `COM` the component object model. Numbers are stable: a
 //! bug check, a scenario and the documentation name a rule by number. `CONTRACT.md` beside the sources is this table.
 //!
-//! A driver is judged by pages and headers only. Of the rules in [`NOTED`] a deviation is a [note](super::note): no page
+//! A driver is judged by pages and headers only. Of the rules in [`NOTED`] a deviation is a note: no page
 //! forbids it, or no port gets there.
 //!
 //! Pure logic reports a [`Violation`](super::violation::Violation) as an error; its caller turns that into a bug check.

@@ -102,7 +102,7 @@ pub struct MachineOptions {
     pub device: MachineDevice,
 }
 
-/// The device of a machine, as QEMU is told of it.
+/// The device of a machine, as arguments of QEMU.
 #[derive(Clone, Debug, Default)]
 pub enum MachineDevice {
     /// None.

@@ -25,7 +25,7 @@ pub enum DeviceSource {
     Card,
     /// A device that QEMU emulates.
     Qemu(QemuArguments),
-    /// A vfio-user server that somebody else has started, by its socket.
+    /// A vfio-user server that runs already, by its socket.
     VfioUser(PathBuf),
     /// A vfio-user server that the harness starts, watches and ends.
     Command(DeviceCommand),

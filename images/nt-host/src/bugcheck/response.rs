@@ -15,7 +15,7 @@ static WAIVED: [AtomicU64; NUMBERS / WORD_BITS] = [const { AtomicU64::new(0) }; 
 static KEEP_GOING: AtomicBool = AtomicBool::new(false);
 static VERIFIED: AtomicBool = AtomicBool::new(true);
 
-/// Violations that nobody judged, because the driver is not verified.
+/// Violations that were not judged, because the driver is not verified.
 static UNJUDGED: AtomicU32 = AtomicU32::new(0);
 
 /// The response to a violation after which the system can go on.

@@ -58,7 +58,7 @@ unsafe fn custom(device: *mut DEVICE_OBJECT, notification: *const CustomNotifica
     }
 }
 
-/// Called when a notification has reached all that registered for it: here nobody's registration matches.
+/// Called when a notification has reached all that registered for it: here none has.
 type ChangeComplete = unsafe extern "win64" fn(context: PVOID);
 
 export_functions! {

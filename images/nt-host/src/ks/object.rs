@@ -145,7 +145,7 @@ unsafe fn free_entry(mut entry: Entry) {
 unsafe fn free(function: &str, address: PVOID, is_device: bool) {
     let found: *mut Header = header(function, address, is_device);
     HEADERS.with(|headers| headers.retain(|other| *other != address as usize));
-    // SAFETY: a box of `new`'s that nobody finds any more.
+    // SAFETY: a box of `new`'s that is in no table any more.
     let found = unsafe { Box::from_raw(found) };
     for entry in found.entries {
         // SAFETY: by the caller nothing uses the items any more.

@@ -252,6 +252,28 @@ fn assert_interrupted(folder: &TempDir, render: Running, signal: Signal, stays: 
     assert_eq!(left, stays, "nothing that is not complete is left");
 }
 
+/// Returns the lengths of the unfinished files that a process has open in a folder: without a name, or with that of one in
+/// the making.
+fn unfinished_files(process: &Running, folder: &Path) -> Vec<u64> {
+    let open = format!("/proc/{}/fd", process.pid().as_raw_nonzero());
+    let entries = fs::read_dir(open).into_iter().flatten().flatten();
+    let unfinished = entries.filter(|entry| {
+        fs::read_link(entry.path()).is_ok_and(|path| {
+            let name = path.to_string_lossy();
+            path.starts_with(folder) && (name.ends_with(" (deleted)") || name.ends_with(".partial"))
+        })
+    });
+    unfinished.filter_map(|entry| Some(fs::metadata(entry.path()).ok()?.len())).collect()
+}
+
+fn has_a_file_in(process: &Running, folder: &Path) -> bool {
+    !unfinished_files(process, folder).is_empty()
+}
+
+fn writes_a_file_in(process: &Running, folder: &Path) -> bool {
+    unfinished_files(process, folder).into_iter().any(|bytes| bytes > 0)
+}
+
 #[test]
 fn an_interrupted_render_with_stems_leaves_no_file() {
     for (signal, stems) in SIGNALS.into_iter().flat_map(|signal| [(signal, false), (signal, true)]) {
@@ -266,15 +288,8 @@ fn an_interrupted_render_with_stems_leaves_no_file() {
             command.args(["--frames", "1000000000"]);
         }
         let render = Running::start(&mut command);
-        let begun = if stems { apart } else { folder.path().to_str().unwrap().to_owned() };
-        wait_until("a file in the making", || {
-            fs::read_dir(&begun).is_ok_and(|files| {
-                files.flatten().any(|file| {
-                    file.file_name().to_string_lossy().ends_with(".partial")
-                        && file.metadata().is_ok_and(|file| file.len() > 0)
-                })
-            })
-        });
+        let begun = if stems { Path::new(&apart) } else { folder.path() };
+        wait_until("a file in the making", || writes_a_file_in(&render, begun));
         assert_interrupted(&folder, render, signal, &["song"]);
     }
 }
@@ -309,7 +324,7 @@ fn ends_a_render_whose_events_do_not_come_or_whose_progress_is_not_read() {
         let (_reader, full) = full_pipe();
         let arguments = ["render", "--events", &song, "--out", &out, "--frames", "9000000", "--progress"];
         let render = Running::start(program().args(arguments).stdout(full));
-        wait_until("a file in the making", || fs::read_dir(&folder).unwrap().count() == 2);
+        wait_until("a file in the making", || has_a_file_in(&render, folder.path()));
         std::thread::sleep(Duration::from_millis(300));
         assert_interrupted(&folder, render, signal, &["song"]);
     }

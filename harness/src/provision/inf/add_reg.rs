@@ -88,8 +88,10 @@ fn line(
         "HKCR" => (RegistryRoot::Machine, "Software\\Classes".to_owned()),
         "HKU" => (RegistryRoot::Users, String::new()),
         "HKCU" => {
-            warnings
-                .add(entry.line, "HKCU is the key of whoever installs: a driver does not see it, and it is left out");
+            warnings.add(
+                entry.line,
+                "HKCU is the key of the user who installs: a driver does not see it, and it is left out",
+            );
             return Ok(());
         }
         other => return Err(fault(format!("`{other}` is no root: there are HKR, HKLM, HKCR, HKU and HKCU"))),

@@ -33,7 +33,7 @@ pub(super) struct Placement {
     pub(super) file: Range<usize>,
 }
 
-/// How an image lies in memory.
+/// The layout of an image in memory.
 pub(super) struct Layout {
     /// The sections, ascending, or one for all of an image whose sections share pages.
     pub(super) sections: Vec<Section>,
@@ -142,7 +142,7 @@ struct Raw {
     flags: u32,
 }
 
-/// Reads the section headers: each range of the file lies in the file.
+/// Reads the section headers: each range is within the file.
 fn raw_sections(file: &PeFile64<'_>, data: &[u8]) -> Result<Vec<Raw>, ImageError> {
     let in_file = file.nt_headers().optional_header().file_alignment();
     let mut found = Vec::new();
@@ -217,7 +217,7 @@ fn whole_pages(file: &PeFile64<'_>, data: &[u8]) -> Result<Layout, ImageError> {
     Ok(Layout { sections, placements })
 }
 
-/// Lays out an image whose sections share pages: it lies in memory as in the file, and its pages have one protection.
+/// Lays out an image whose sections share pages: it is laid out in memory as in the file, and its pages have one protection.
 fn shared_pages(file: &PeFile64<'_>, data: &[u8]) -> Result<Layout, ImageError> {
     let optional = file.nt_headers().optional_header();
     let size = optional.size_of_image();

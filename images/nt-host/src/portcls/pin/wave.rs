@@ -18,7 +18,7 @@ use crate::portcls::com::abi::KsState;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel;
 
-/// What the buffer holds when a wave stream is tried out, in turn: far apart, so that what a stream writes over is told
+/// What the buffer holds when a wave stream is tried out, in turn: far apart, so that what a stream writes over is distinguished
 /// from what it mixes into. Two bytes, the low one first: 16-bit samples of about a quarter of full scale.
 const BACKGROUNDS: [[u8; 2]; 2] = [[0x55, 0x20], [0xAB, 0xDF]];
 
@@ -115,7 +115,7 @@ impl Pin {
         wave.position += i64::from(frames);
     }
 
-    /// Tries a wave stream in STOP out: what it writes over is told from what it mixes into. Leaves it in STOP.
+    /// Tries a wave stream in STOP out: what it writes over is distinguished from what it mixes into. Leaves it in STOP.
     ///
     /// Nothing is said of a stream that mixes silence, or that does not run yet. In real time no stream is tried out: what
     /// the device computes from its frames on, such as the phase of a chorus, would not be what its client expects.

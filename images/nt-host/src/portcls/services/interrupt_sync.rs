@@ -346,7 +346,7 @@ impl Class for InterruptSync {
 
     fn released(object: &Object<Self>) {
         let address: *const Object<Self> = object;
-        // SAFETY: an object of this class that nobody else refers to any more.
+        // SAFETY: an object of this class without another reference.
         if unsafe { disconnect_object(object, address as usize) } {
             note(
                 rules::DISCONNECT,

@@ -145,15 +145,8 @@ impl Connection {
                     self.send(service, &refused(&why)?)?;
                     self.stream.shutdown(Shutdown::Write)?;
                     // It counts as idle: other clients need not wait for the rest of the line.
-                    return if self.enter(State::Idle(Instant::now())) {
-                        lines.drop_rest(&self.stream, &service.closing)
-                    } else {
-                        Ok(())
-                    };
+                    return lines.drop_rest(&self.stream, &service.closing);
                 }
-            }
-            if !self.enter(State::Idle(Instant::now())) {
-                return Ok(());
             }
         }
     }
@@ -173,12 +166,26 @@ impl Connection {
         sent
     }
 
+    /// Sends an answer, and is idle from then on.
+    ///
+    /// # Errors
+    /// The host's error, when the connection fails or the client does not read in time.
     fn send(&self, service: &Service, answer: &[u8]) -> io::Result<()> {
-        let rest = send_some(&self.stream, answer)?;
-        if rest.is_empty() || !self.enter(State::Unread(Instant::now())) {
-            return Ok(());
+        let rest = {
+            // A client that has its answer must find the connection idle: sending does not block.
+            let mut state = self.state.lock();
+            let rest = send_some(&self.stream, answer)?;
+            let next = if rest.is_empty() { State::Idle(Instant::now()) } else { State::Unread(Instant::now()) };
+            if *state != State::Evicted {
+                *state = next;
+            }
+            rest
+        };
+        if !rest.is_empty() {
+            send_all(&self.stream, &service.closing, rest, ANSWER_TIME_MAX)?;
+            self.enter(State::Idle(Instant::now()));
         }
-        send_all(&self.stream, &service.closing, rest, ANSWER_TIME_MAX)
+        Ok(())
     }
 
     /// Answers with the reason for which the connection ends, if its socket has room for that.

@@ -12,7 +12,7 @@
 //! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
 //! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |
-//! | [`host`], [`event`] | processes, signals, limits and files of the host; what the library says while it works |
+//! | [`host`], [`event`], [`jobs`] | processes, signals, limits and files of the host; what the library says while it works; what runs side by side |
 //!
 //! [`testbed`] is the layer for tests of a driver of your own.
 
@@ -22,6 +22,7 @@ pub mod conformance;
 pub mod event;
 pub mod host;
 pub mod hostile;
+pub mod jobs;
 pub mod kills;
 pub mod machine;
 pub mod playback;

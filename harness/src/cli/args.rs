@@ -1,9 +1,11 @@
 //! The options of the command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use card_control::Clock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmus::jobs::default_jobs;
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
 use dmus::playback::judge::{Judge, Tolerance};
@@ -167,6 +169,22 @@ pub(crate) struct MachineArguments {
     pub(crate) prepared: Option<PathBuf>,
 }
 
+/// Options about what runs side by side.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct JobsArguments {
+    /// How many guests run side by side at most; without, one a processor, as far as the free memory goes. Tests that keep
+    /// time by the host's clock run alone
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+impl JobsArguments {
+    /// Returns how many guests run side by side.
+    pub(crate) fn jobs(&self) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(default_jobs)
+    }
+}
+
 /// Options about what a driver violates.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ViolationArguments {
@@ -326,6 +344,8 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
+    pub(crate) jobs: JobsArguments,
+    #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// Also write the results to this file as JUnit XML
     #[arg(long, value_name = "FILE")]
@@ -341,6 +361,8 @@ pub(crate) struct TestArguments {
     /// Keep the sound files of runs that pass; text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) jobs: JobsArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// Also write the results to this file as JUnit XML

@@ -10,11 +10,11 @@ use dmus::machine::Device;
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
 use dmus::scenario::suite::SCENARIOS;
-use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run as run_scenario};
+use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{JudgeArguments, LowResourcesArguments, RunArguments};
+use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, RunArguments};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::setup::{provisioned, workspace_of};
@@ -72,19 +72,19 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.case.as_deref(),
         overrides: overrides(arguments, device),
+        jobs: arguments.jobs.jobs(),
         keep: arguments.keep,
         observer: &terminal,
     };
     let mut report = Report::default();
     for _ in 0..arguments.repeat {
-        for scenario in &scenarios {
-            terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
-            let one = run_scenario(scenario, &context)?;
+        run_each(&scenarios, &context, |scenario, one| {
             if let Some(contract) = one.contract.as_ref().filter(|_| arguments.repeat > 1) {
                 report.repeats.entry(scenario.name.clone()).or_default().count(contract);
             }
             report.append(one);
-        }
+            Ok(())
+        })?;
     }
     drop(terminal);
     if report.tests.is_empty() {
@@ -224,6 +224,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         rate: arguments.rate,
         judge: JudgeArguments::default(),
         violations: arguments.violations.clone(),
+        jobs: JobsArguments::default(),
         count: None,
         seeds: None,
         soak: None,

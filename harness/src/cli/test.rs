@@ -27,6 +27,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
         },
         provisioned: &|| Ok(provisioned(&workspace, &arguments.machine, None, &terminal)?),
         timeout: Duration::from_secs(arguments.machine.timeout),
+        jobs: arguments.jobs.jobs(),
         keep: arguments.keep,
         observer: &terminal,
     };

@@ -1,5 +1,6 @@
 //! Where and how a driver is probed.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::event::Observer;
@@ -29,6 +30,8 @@ pub struct Context<'a> {
     pub judge: Option<&'a Judge>,
     /// Rounds of cycles of the stress test.
     pub rounds: u32,
+    /// How many guests run side by side at most.
+    pub jobs: NonZeroUsize,
     /// The command that repeats the test.
     pub reproduce: String,
     /// The observer of events.

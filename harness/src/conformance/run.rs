@@ -1,4 +1,4 @@
-//! Runs the probes, one after another, and judges the rules by what they found.
+//! Runs the probes, each in a guest of its own, and judges the rules by what they found.
 
 use std::time::Instant;
 
@@ -11,8 +11,9 @@ use super::probes;
 use super::recovery::PROBE as RECOVERY;
 use super::report::{Contract, Counted, Verdict};
 use super::stress::PROBE as STRESS;
-use crate::event::Event;
+use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
+use crate::jobs::in_order;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{Consequence, SessionError};
 
@@ -90,11 +91,16 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
     let begun = Instant::now();
     let mut ledger = Ledger::default();
     let mut contract = Contract { conditions: context.conditions, ..Contract::default() };
-    for probe in probes {
-        context.observer.event(&Event::Note { text: format!("probe {}: {}", probe.name, probe.text) });
+    let job = |probe: &&Probe, observer: &dyn Observer| {
+        observer.event(&Event::Note { text: format!("probe {}: {}", probe.name, probe.text) });
         let folder = RunFolder::create(context.workspace, &format!("contract-{}", probe.name), None)?;
         let mut findings = Findings::default();
-        let ended = (probe.run)(context, &folder, &mut findings);
+        let reproduce = context.reproduce.clone();
+        let ended = (probe.run)(&Context { observer, reproduce, ..*context }, &folder, &mut findings);
+        Ok::<_, ConformanceError>((folder, findings, ended))
+    };
+    in_order(context.jobs, probes, context.observer, job, |probe, ran| {
+        let (folder, findings, ended) = ran?;
         contract.run_folders.push(folder.path().into());
         ledger.count(&findings.rules);
         findings.held.iter().for_each(|rule| ledger.judge(*rule));
@@ -118,7 +124,7 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
                 }
             }
             Err(error) if error.is_not_exercised() => {
-                let ProbeError::Failed(error) = error else { continue };
+                let ProbeError::Failed(error) = error else { return Ok(()) };
                 ledger.cannot_exercise(probe.name, &error.to_string());
                 let text = format!("probe {}: not exercised from here on: {error}", probe.name);
                 context.observer.event(&Event::Note { text });
@@ -141,7 +147,8 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
                 ledger.classes.push(error.class());
             }
         }
-    }
+        Ok(())
+    })?;
     if context.filter.is_none() {
         for (rule, reason) in ABOUT_CHOICES.into_iter().chain(ABOUT_OTHER_PORTS) {
             ledger.inapplicable.entry(rule).or_insert_with(|| reason.to_owned());

@@ -433,6 +433,13 @@ pub fn of_program(ended: Option<Ended>, output: &str) -> Option<LimitError> {
     ended.and_then(of_end).or_else(|| of_text(output))
 }
 
+/// Returns the memory that the host could still give to processes, in bytes; `None` where it does not say.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    let kibibytes = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"))?;
+    Some(kibibytes << 10)
+}
+
 /// Returns the error of memory that could not be allocated: the limit of address space where there is one, else the host's
 /// memory.
 fn memory() -> LimitError {
@@ -441,7 +448,7 @@ fn memory() -> LimitError {
             return limit.reached();
         }
     }
-    let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"));
+    let available = available_memory();
     let group = fs::read_to_string("/sys/fs/cgroup/memory.max").map(|text| text.trim().to_owned());
     let group = group
         .ok()
@@ -451,7 +458,7 @@ fn memory() -> LimitError {
         what: "a process got no memory".into(),
         sentence: format!(
             "the limit of address space (RLIMIT_AS) is unlimited here; the host has {} MiB of memory available{group}",
-            available.unwrap_or(0) >> 10
+            available.unwrap_or(0) >> 20
         ),
         remedy: "free some memory (free -m), or remove the limit that a wrapper set: ulimit -v unlimited".into(),
         limits: &[Limit::AddressSpace, Limit::Data],

@@ -57,7 +57,7 @@ pub fn summary(report: &Report) -> String {
     format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped)
 }
 
-/// Returns each failed test that has a run folder, with the command that runs it again; empty where none failed.
+/// Returns each failed test with its run folder and the command that runs it again; of cargo's runners, its name.
 #[must_use]
 pub fn failed_tests(report: &Report) -> String {
     let failed = report.tests.iter().filter(|test| test.result == TestResult::Failed);
@@ -65,7 +65,9 @@ pub fn failed_tests(report: &Report) -> String {
         let folder = test.run_folder.as_ref()?;
         Some(format!("{}: {}\n  reproduce: {}", test.name, folder.display(), test.reproduce))
     };
-    failed.filter_map(text).collect::<Vec<_>>().join("\n")
+    let counted = report.counted_tests.iter().filter(|test| test.result == TestResult::Failed);
+    let counted = counted.map(|test| format!("{}: {}", test.suite, test.name));
+    failed.filter_map(text).chain(counted).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns a row for each kill, with a line for each violation, and a line for all of them.

@@ -1,5 +1,6 @@
 //! What all scenarios of a run share.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     pub filter: Option<&'a str>,
     /// Options that replace those of the scenario.
     pub overrides: Overrides,
+    /// How many guests run side by side at most.
+    pub jobs: NonZeroUsize,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
     /// Receives the events of the runs.

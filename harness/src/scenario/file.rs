@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use card_control::Clock;
 use toml::Spanned;
 
 use super::case::Case;
@@ -80,6 +81,16 @@ impl Scenario {
     #[must_use]
     pub fn has_driver(&self) -> bool {
         self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
+    }
+
+    /// Returns whether what else the host does changes its course: it keeps time by the host's clock, or kills or stalls
+    /// processes in it.
+    #[must_use]
+    pub fn needs_the_host(&self) -> bool {
+        self.kill.is_some()
+            || !self.stalls.is_empty()
+            || self.test.is_some_and(|kind| kind != TestKind::Contract)
+            || self.cases.iter().any(|case| case.clock == Clock::Realtime)
     }
 
     /// Returns whether it tests what only the project's card does.

@@ -87,6 +87,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                     sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
                     judge: context.overrides.judge(scenario),
                     rounds: scenario.rounds,
+                    jobs: context.jobs,
                     reproduce: test.reproduce.clone(),
                     observer: context.observer,
                 };

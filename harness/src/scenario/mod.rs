@@ -1,5 +1,6 @@
 //! Scenarios: a TOML file names guest, card, song and expectations; a matrix makes several cases of it.
 
+mod batch;
 mod case;
 mod context;
 mod device;
@@ -20,6 +21,7 @@ mod variant;
 mod variant_table;
 mod waive_table;
 
+pub use batch::run_each;
 pub use case::{BuiltDriver, Case, SongSource};
 pub use context::Context;
 pub use document::{MachineTable, TestKind};
@@ -28,4 +30,3 @@ pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
 pub use file::{Scenario, files_in};
 pub use malformed::ScenarioError;
 pub use overrides::Overrides;
-pub use run::run;

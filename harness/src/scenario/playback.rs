@@ -1,5 +1,6 @@
 //! Runs the playback tests of a scenario: each case under each of its conditions.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use card_control::Clock;
@@ -11,8 +12,9 @@ use super::error::RunError;
 use super::expect::Expectations;
 use super::file::Scenario;
 use super::variant::{self, VariantProbe};
-use crate::event::{Event, TestResult};
+use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
+use crate::jobs::in_order;
 use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
@@ -22,105 +24,166 @@ use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::violations::FindingsReport;
 
-/// Runs every case that the filter names.
+/// A case under one of its conditions.
+struct Run<'a> {
+    case: &'a Case,
+    conditions: Conditions,
+    name: String,
+    reproduce: String,
+}
+
+/// A song that was played.
+struct Played {
+    result: Result<Verdict, Box<PlaybackFailure>>,
+    folder: RunFolder,
+}
+
+/// What came of a run.
+enum Ran {
+    /// The case's driver was not built.
+    Unbuilt(Unbuilt),
+    /// A probe was run; its test and its row.
+    Probed(Box<Report>),
+    /// A song was played.
+    Played(Box<Played>),
+}
+
+/// Runs every case that the filter names, side by side where none keeps time by the host's clock.
 ///
 /// # Errors
 /// What keeps a case from being run: an unreadable song, a run folder that cannot be created, an interruption.
 pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+    let runs: Vec<Run<'_>> = runs(scenario, context);
+    let jobs = if scenario.needs_the_host() { NonZeroUsize::MIN } else { context.jobs };
     let mut report = Report::default();
-    let mut first_pcm: Option<(String, String)> = None;
-    let runs = scenario.cases.iter().flat_map(|case| {
-        let conditions = context.overrides.conditions(scenario, case.repetition);
-        conditions.into_iter().map(move |conditions| (case, conditions))
-    });
-    for (case, conditions) in runs {
+    let mut first_pcm = None;
+    let job = |run: &Run<'_>, observer: &dyn Observer| {
+        let begun = Instant::now();
+        let ran = run_one(scenario, run, &Context { observer, overrides: context.overrides.clone(), ..*context });
+        (ran, begun.elapsed().as_secs_f64() * 1000.0)
+    };
+    in_order(jobs, &runs, context.observer, job, |run, (ran, milliseconds)| {
+        add(scenario, run, ran?, milliseconds, context, &mut first_pcm, &mut report)
+    })?;
+    Ok(report)
+}
+
+/// Returns the runs of the cases that the filter names.
+fn runs<'a>(scenario: &'a Scenario, context: &Context<'_>) -> Vec<Run<'a>> {
+    let mut runs = Vec::new();
+    for case in &scenario.cases {
         let case_name = full_name(scenario, case);
         if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
             continue;
         }
-        let reproduce = context.overrides.reproduce(scenario, Some(&case_name), conditions);
-        let name = context.overrides.name(case_name, conditions);
-        context.observer.event(&Event::TestBegun { name: name.clone() });
-        let begun = Instant::now();
-        let folder = RunFolder::create(context.workspace, &name, None)?;
-        let built = match driver::build(case, context.workspace) {
-            Ok(built) => built,
-            Err(Unbuilt { result, reason }) => {
-                let detail = reason.clone();
-                let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-                context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
-                report.add(TestRecord {
-                    name,
-                    result,
-                    class: Some(Class::MissingArtefact),
-                    violations: vec![reason],
-                    milliseconds,
-                    pcm_sha256: None,
-                    seed: None,
-                    findings: FindingsReport::default(),
-                    run_folder: None,
-                    reproduce,
-                });
-                continue;
-            }
-        };
-        let provisioned = driver::provisioned_with(scenario, built.as_ref(), context);
-        if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
-            let policy = &context.overrides.policy(scenario);
-            let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, name, reproduce };
-            variant.run(&mut report, context)?;
-            continue;
-        }
-        let result = play_in_time(scenario, case, &provisioned, context, conditions, &folder, &reproduce)?;
-        let mut test = TestRecord {
-            name,
-            result: TestResult::Passed,
-            class: None,
-            violations: Vec::new(),
-            milliseconds: 0.0,
-            pcm_sha256: None,
-            seed: conditions.seed_text(),
-            findings: match &result {
-                Ok(verdict) => verdict.findings.clone(),
-                Err(failure) => failure.findings.clone(),
-            },
-            run_folder: Some(folder.path().into()),
-            reproduce,
-        };
-        let mut expect = scenario.expect.clone();
-        if let Some(bug_check) = case.driver.as_ref().and_then(|driver| driver.bug_check.clone()) {
-            expect.bug_check = Some(bug_check);
-        }
-        judge(&expect, &result, &mut test, &mut first_pcm);
-        if let Ok(Verdict { song, warnings, .. }) = &result {
-            report.warnings.extend(warnings.iter().map(|text| format!("{song}: {text}")));
-        }
-        if test.result == TestResult::Passed {
-            context.passed(folder.path());
-        }
-        report.variants.extend(variant::row(case, &result, &test));
-        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-        let findings = test.findings.lines();
-        let mut detail = test.violations.iter().chain(&findings).cloned().collect::<Vec<_>>().join("\n");
-        if test.result == TestResult::Failed
-            && let Err(failure) = &result
-        {
-            detail = format!("{detail}\n{}", failure.evidence.trim_end());
-        }
-        context.observer.event(&Event::TestEnded {
-            name: test.name.clone(),
-            result: test.result,
-            milliseconds: test.milliseconds,
-            detail,
-        });
-        report.add(test);
-        if let Err(failure) = result
-            && failure.error.class() == Class::Interrupted
-        {
-            return Err(failure.error.into());
+        for conditions in context.overrides.conditions(scenario, case.repetition) {
+            let reproduce = context.overrides.reproduce(scenario, Some(&case_name), conditions);
+            let name = context.overrides.name(case_name.clone(), conditions);
+            runs.push(Run { case, conditions, name, reproduce });
         }
     }
-    Ok(report)
+    runs
+}
+
+/// Builds a case's driver, and plays it or has a probe show it.
+fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<Ran, RunError> {
+    let Run { case, conditions, name, reproduce } = run;
+    context.observer.event(&Event::TestBegun { name: name.clone() });
+    let built = match driver::build(case, context.workspace) {
+        Ok(built) => built,
+        Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
+    };
+    let provisioned = driver::provisioned_with(scenario, built.as_ref(), context);
+    if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
+        let policy = &context.overrides.policy(scenario);
+        let (name, reproduce, conditions) = (name.clone(), reproduce.clone(), *conditions);
+        let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, name, reproduce };
+        return Ok(Ran::Probed(Box::new(variant.run(context)?)));
+    }
+    let folder = RunFolder::create(context.workspace, name, None)?;
+    let result = play_in_time(scenario, case, &provisioned, context, *conditions, &folder, reproduce)?;
+    Ok(Ran::Played(Box::new(Played { result, folder })))
+}
+
+/// Judges a run and adds its test to the report.
+///
+/// # Errors
+/// An interruption of the run.
+fn add(
+    scenario: &Scenario,
+    run: &Run<'_>,
+    ran: Ran,
+    milliseconds: f64,
+    context: &Context<'_>,
+    first_pcm: &mut Option<(String, String)>,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let mut test = TestRecord {
+        name: run.name.clone(),
+        result: TestResult::Passed,
+        class: None,
+        violations: Vec::new(),
+        milliseconds,
+        pcm_sha256: None,
+        seed: None,
+        findings: FindingsReport::default(),
+        run_folder: None,
+        reproduce: run.reproduce.clone(),
+    };
+    let Played { result, folder } = match ran {
+        Ran::Probed(probed) => {
+            report.append(*probed);
+            return Ok(());
+        }
+        Ran::Unbuilt(Unbuilt { result, reason }) => {
+            (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason.clone()]);
+            ended(&test, reason, context);
+            report.add(test);
+            return Ok(());
+        }
+        Ran::Played(played) => *played,
+    };
+    test.seed = run.conditions.seed_text();
+    test.findings = match &result {
+        Ok(verdict) => verdict.findings.clone(),
+        Err(failure) => failure.findings.clone(),
+    };
+    test.run_folder = Some(folder.path().into());
+    let mut expect = scenario.expect.clone();
+    if let Some(bug_check) = run.case.driver.as_ref().and_then(|driver| driver.bug_check.clone()) {
+        expect.bug_check = Some(bug_check);
+    }
+    judge(&expect, &result, &mut test, first_pcm);
+    if let Ok(Verdict { song, warnings, .. }) = &result {
+        report.warnings.extend(warnings.iter().map(|text| format!("{song}: {text}")));
+    }
+    if test.result == TestResult::Passed {
+        context.passed(folder.path());
+    }
+    report.variants.extend(variant::row(run.case, &result, &test));
+    let findings = test.findings.lines();
+    let mut detail = test.violations.iter().chain(&findings).cloned().collect::<Vec<_>>().join("\n");
+    if test.result == TestResult::Failed
+        && let Err(failure) = &result
+    {
+        detail = format!("{detail}\n{}", failure.evidence.trim_end());
+    }
+    ended(&test, detail, context);
+    report.add(test);
+    match result {
+        Err(failure) if failure.error.class() == Class::Interrupted => Err(failure.error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Tells the observer that a test has ended.
+fn ended(test: &TestRecord, detail: String, context: &Context<'_>) {
+    context.observer.event(&Event::TestEnded {
+        name: test.name.clone(),
+        result: test.result,
+        milliseconds: test.milliseconds,
+        detail,
+    });
 }
 
 /// Most attempts of a playback under the realtime clock. One in which the host stalled for longer than the lead or the card's

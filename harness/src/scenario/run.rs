@@ -13,7 +13,9 @@ use crate::testbed::TestBedError;
 ///
 /// # Errors
 /// What keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption.
-pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+pub(super) fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+    let announced = format!("{}: {}", scenario.name, scenario.title);
+    context.observer.event(&Event::Note { text: announced });
     for text in &scenario.notices {
         context.observer.event(&Event::Warning { text: text.clone() });
     }

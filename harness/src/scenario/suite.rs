@@ -1,15 +1,16 @@
 //! Runs every test of the project: the crates' tests on the host, the guests' builds, the images, and every scenario.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::batch::run_each;
 use super::context::Context;
 use super::error::RunError;
 use super::file::{Scenario, files_in};
 use super::overrides::Overrides;
-use super::run::run;
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
@@ -40,6 +41,8 @@ pub struct Suite<'a> {
     pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
     /// The longest time for a step of a scenario without progress.
     pub timeout: Duration,
+    /// How many guests run side by side at most.
+    pub jobs: NonZeroUsize,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
     /// Receives the events of the tests.
@@ -77,28 +80,32 @@ impl Suite<'_> {
         self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
         self.hostile(&provisioned, &mut report)?;
         self.cards_in_qemu(&provisioned, &mut report)?;
+        let mut scenarios = Vec::new();
         for path in self.scenario_files()? {
-            let scenario = match Scenario::load(&path) {
-                Ok(scenario) => scenario,
+            match Scenario::load(&path) {
+                Ok(scenario) => scenarios.push(scenario),
                 Err(error) => {
                     let error = RunError::from(error);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
                     let violations = vec![error.to_string()];
                     self.add(&mut report, &name, TestResult::Failed, Some(error.class()), violations, Instant::now());
-                    continue;
                 }
-            };
-            let context = Context {
-                workspace: self.workspace,
-                provisioned: &provisioned,
-                timeout: self.timeout,
-                filter: None,
-                overrides: Overrides::default(),
-                keep: self.keep,
-                observer: self.observer,
-            };
-            report.append(run(&scenario, &context)?);
+            }
         }
+        let context = Context {
+            workspace: self.workspace,
+            provisioned: &provisioned,
+            timeout: self.timeout,
+            filter: None,
+            overrides: Overrides::default(),
+            jobs: self.jobs,
+            keep: self.keep,
+            observer: self.observer,
+        };
+        run_each(&scenarios, &context, |_, one| {
+            report.append(one);
+            Ok(())
+        })?;
         Ok(report)
     }
 
@@ -338,15 +345,36 @@ fn crate_tests(text: &str) -> Vec<CountedTest> {
     tests
 }
 
-/// Returns the part of cargo's output that explains a failure: what did not compile, what panicked, what failed.
+/// Returns the part of cargo's output that explains a failure: what a failed test printed; without one, the end of the
+/// output, which says what did not compile or which runner crashed.
 fn failures(text: &str) -> String {
-    const LINES_MAX: usize = 80;
+    const LINES_MAX: usize = 200;
+    const END_MAX: usize = 80;
+    let mut told = Vec::new();
+    let mut is_told = false;
+    for line in text.lines() {
+        // A runner prints the sections of its failed tests between two lines like this, and then their names.
+        if line == "failures:" {
+            is_told = true;
+        } else if line.starts_with("test result:") {
+            is_told = false;
+        } else if is_told && !line.is_empty() {
+            told.push(line);
+        }
+    }
+    if !told.is_empty() {
+        let more = told.len().saturating_sub(LINES_MAX);
+        told.truncate(LINES_MAX);
+        let more = if more > 0 { format!("\n[{more} more lines]") } else { String::new() };
+        return told.join("\n") + &more;
+    }
     let wanted: Vec<&str> = text
         .lines()
         .filter(|line| !line.ends_with("... ok") && !line.trim_start().starts_with("Compiling") && !line.is_empty())
         .filter(|line| !line.starts_with("test result: ok") && !line.trim_start().starts_with("Running"))
+        .filter(|line| !(line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test")))
         .collect();
-    wanted[wanted.len().saturating_sub(LINES_MAX)..].join("\n")
+    wanted[wanted.len().saturating_sub(END_MAX)..].join("\n")
 }
 
 #[cfg(test)]
@@ -380,8 +408,16 @@ mod tests {
     }
 
     #[test]
-    fn omits_what_passed_from_the_text_of_a_failure() {
-        let text = "   Compiling x\ntest a ... ok\ntest b ... FAILED\n---- b stdout ----\npanicked at x.rs:1\n";
-        assert_eq!(failures(text), "test b ... FAILED\n---- b stdout ----\npanicked at x.rs:1");
+    fn tells_what_failed_tests_printed_and_nothing_of_those_that_passed() {
+        let text = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\npanicked at x.rs:1\n\n\
+                    failures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed\nrunning 1 test\na child's last word\n\
+                    test result: ok. 1 passed\n";
+        assert_eq!(failures(text), "---- b stdout ----\npanicked at x.rs:1\n    b");
+    }
+
+    #[test]
+    fn tells_what_did_not_compile() {
+        let text = "   Compiling x\nrunning 1 test\ntest a ... ok\nerror[E0308]: mismatched types\n --> src/x.rs:1:1\n";
+        assert_eq!(failures(text), "error[E0308]: mismatched types\n --> src/x.rs:1:1");
     }
 }

@@ -1,5 +1,6 @@
 //! Compares a variant of a C++ driver with the check that must stop it, or with none.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::case::Case;
@@ -27,11 +28,12 @@ pub(super) struct VariantProbe<'a> {
 }
 
 impl VariantProbe<'_> {
-    /// Runs the probe and adds its test and its row to the report.
+    /// Runs the probe and returns its test and its row.
     ///
     /// # Errors
     /// An interruption, or a run folder that cannot be created.
-    pub(super) fn run(self, report: &mut Report, context: &Context<'_>) -> Result<(), RunError> {
+    pub(super) fn run(self, context: &Context<'_>) -> Result<Report, RunError> {
+        let mut report = Report::default();
         let begun = Instant::now();
         let Self { policy, case, probe, provisioned, conditions, name, reproduce } = self;
         let found = conformance::run_probes(&conformance::Context {
@@ -44,6 +46,7 @@ impl VariantProbe<'_> {
             sample_rate: None,
             judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),
             rounds: 0,
+            jobs: NonZeroUsize::MIN,
             reproduce: reproduce.clone(),
             observer: &Silent,
         })?;
@@ -85,7 +88,7 @@ impl VariantProbe<'_> {
             run_folder: found.run_folders.first().cloned(),
             reproduce,
         });
-        Ok(())
+        Ok(report)
     }
 }
 

@@ -27,6 +27,10 @@ impl Ledger {
     /// Adds the guest's counts of a probe.
     pub(super) fn count(&mut self, rules: &[RuleState]) {
         for rule in rules {
+            // What a later probe finds missing in the driver; it counts unless the rule was put to the test.
+            if let CheckMethod::NotApplicable(reason) = &rule.how {
+                self.inapplicable.entry(rule.number).or_insert_with(|| reason.clone());
+            }
             self.states.entry(rule.number).or_insert_with(|| rule.clone());
             *self.held.entry(rule.number).or_default() += u64::from(rule.held);
         }

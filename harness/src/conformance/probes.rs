@@ -34,7 +34,7 @@ pub(super) const ALL: [Probe; 10] = [
     Probe {
         name: "properties",
         text: "every property with every size, verb and target; every event",
-        rules: &[],
+        rules: &[65, 66, 67, 68, 69, 70, 71, 72],
         run: properties,
     },
     Probe {

@@ -21,7 +21,7 @@ use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use crate::arch::frames;
 use crate::conformance::{self, Figures};
-use crate::contract::{midi, ports, rules};
+use crate::contract::{lacks, midi, ports, rules};
 use crate::harness::{failure, link};
 use crate::io::names;
 use crate::ke::{self, interrupt};
@@ -531,7 +531,8 @@ fn data_format(format: StreamFormat) -> Vec<u8> {
 }
 
 fn contract() -> Vec<RuleState> {
-    let how = |rule: &rules::Rule| match (midi::inapplicable(rule), rule.check_method) {
+    let inapplicable = |rule: &rules::Rule| midi::inapplicable(rule).or_else(|| lacks::reason(rule));
+    let how = |rule: &rules::Rule| match (inapplicable(rule), rule.check_method) {
         (Some(reason), _) | (None, rules::CheckMethod::NotApplicable(reason)) => {
             CheckMethod::NotApplicable(reason.to_string())
         }

@@ -10,7 +10,7 @@ pub(crate) mod entry_points;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use guest_protocol::{Event, StackFrame};
 
@@ -27,6 +27,22 @@ static STATE: Uninterrupted<State> = Uninterrupted::new(State { failing: None, s
 /// Whether allocations are reported or made to fail: looked at first, since in most runs they are not.
 static ON: AtomicBool = AtomicBool::new(false);
 
+/// Allocations of the driver until one fails; 0: none does.
+static COUNTDOWN: AtomicU32 = AtomicU32::new(0);
+/// Whether the countdown has made an allocation fail.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the `number`-th allocation of the driver's from now fail, counted from 1; 0 for none.
+pub(crate) fn fail_allocation(number: u32) {
+    FAILED.store(false, Ordering::Relaxed);
+    COUNTDOWN.store(number, Ordering::Relaxed);
+}
+
+/// Returns whether an allocation was made to fail since [`fail_allocation`].
+pub(crate) fn allocation_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
 /// Turns reporting on, and makes the allocation of one stack fail, if one is named.
 pub(crate) fn init(report: bool, failing: Option<u64>) {
     STATE.with(|state| state.failing = failing);
@@ -39,20 +55,36 @@ pub(crate) fn on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// Returns whether `function` must fail now, because the driver's stack that calls it is the one that is to fail.
-/// Reports each stack that is seen for the first time. At any IRQL.
+/// Returns whether `function` must fail now, because it is the allocation that a probe has chosen, or because the driver's
+/// stack that calls it is the one that is to fail. Reports each stack that is seen for the first time. At any IRQL.
 #[inline]
 #[must_use]
 pub fn fails(function: &str) -> bool {
-    ON.load(Ordering::Relaxed) && report(function)
+    (COUNTDOWN.load(Ordering::Relaxed) > 0 && count_down()) || (ON.load(Ordering::Relaxed) && report(function))
+}
+
+/// Returns the driver's part of the stack; none for the host's own calls.
+fn driver_frames() -> Vec<StackFrame> {
+    let frames = stack::walk(Context::here()).into_iter();
+    frames.filter(|frame| crate::bugcheck::modules::in_driver(frame.address)).collect()
+}
+
+#[cold]
+fn count_down() -> bool {
+    if driver_frames().is_empty() {
+        return false;
+    }
+    let counted = COUNTDOWN.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    let fails = counted == Ok(1);
+    if fails {
+        FAILED.store(true, Ordering::Relaxed);
+    }
+    fails
 }
 
 #[cold]
 fn report(function: &str) -> bool {
-    let frames: Vec<StackFrame> = stack::walk(Context::here())
-        .into_iter()
-        .filter(|frame| crate::bugcheck::modules::in_driver(frame.address))
-        .collect();
+    let frames = driver_frames();
     if frames.is_empty() {
         // The host's own.
         return false;

@@ -9,6 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Figures;
+use super::new_stream::short_of_memory;
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{midi, rules};
 use crate::portcls::com::abi::{KsState, data_flow};
@@ -56,6 +57,9 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     serve(port);
     for _ in 0..ROUNDS {
         written += round(port, &render, &capture, &format);
+    }
+    for pin in render.iter().chain(&capture) {
+        short_of_memory(port, *pin, &format, midi::NEW_STREAM_FAILURE);
     }
     let storm = storm();
     let opened: u32 = render.iter().chain(&capture).map(|pin| limits(port, *pin, &format)).sum();

@@ -14,6 +14,7 @@ pub(crate) mod events;
 #[cfg(target_os = "none")]
 pub(crate) mod filters;
 pub(crate) mod midi;
+mod new_stream;
 #[cfg(target_os = "none")]
 pub(crate) mod power;
 pub(crate) mod properties;

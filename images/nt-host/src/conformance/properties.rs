@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::Figures;
 use super::synth::{self, of_dls, of_synth};
+use crate::contract::lacks;
 use crate::contract::note::note;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
@@ -89,6 +90,11 @@ impl Item<'_> {
         Reply { status, says: says as usize, value }
     }
 
+    /// Returns whether it is this property of a synthesizer node.
+    fn is_of_synthesizer(&self, id: u32) -> bool {
+        self.node.is_some() && self.property.set == guids::KSPROPSETID_SYNTH && self.property.id == id
+    }
+
     /// Returns whether the item names a verb in its flags.
     pub(super) fn has(&self, verb: u32) -> bool {
         self.property.flags & verb != 0
@@ -108,6 +114,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     });
     let of_pin = factory.properties.iter().map(|property| Item { target: Target::Pin(pin), node: None, property });
     let items: Vec<Item<'_>> = of_nodes.chain(of_pin).collect();
+    note_lacking(&items);
     for item in &items {
         verbs(item, port);
         basic_support(item);
@@ -132,6 +139,31 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
         synth::volume(volume);
     }
     vec![("properties checked", items.len() as u64)]
+}
+
+/// Notes the rules that are about items which are not there.
+fn note_lacking(items: &[Item<'_>]) {
+    let lists = |verb| move |item: &Item<'_>| item.has(verb);
+    let of_node = |id| move |item: &Item<'_>| item.is_of_synthesizer(id);
+    let note = |rule, is_there: bool| {
+        if !is_there {
+            lacks::note(rule);
+        }
+    };
+    note(rules::PROPERTY_VERBS, items.iter().any(|item| item.has(GET) && !synth::has_effect(item.property)));
+    note(rules::PROPERTY_SIZES, items.iter().any(lists(GET)));
+    note(rules::BASIC_SUPPORT, items.iter().any(lists(BASIC_SUPPORT)));
+    note(rules::PROPERTY_INSTANCE, items.iter().any(|item| synth::least_instance_bytes(item.property) > 0));
+    let targets = |item: &Item<'_>| item.node.is_some() && has_targets(item.property);
+    note(rules::PROPERTY_TARGETS, items.iter().any(targets));
+    note(rules::SYNTH_CAPS, items.iter().any(of_node(of_synth::CAPS)));
+    note(rules::PORT_PARAMETERS, items.iter().any(of_node(of_synth::PORTPARAMETERS)));
+    note(rules::LATENCY_CLOCK, items.iter().any(of_node(of_synth::LATENCYCLOCK)));
+}
+
+/// Returns whether a property is of a set that synthesizer nodes have, on pins and on the filter.
+fn has_targets(property: &Property) -> bool {
+    property.set == guids::KSPROPSETID_SYNTH || property.set == guids::KSPROPSETID_SYNTH_DLS
 }
 
 /// Reports that a handler of properties broke `rule`.
@@ -302,7 +334,7 @@ pub(super) fn sizes(item: &Item<'_>) {
 
 /// Checks a node property on the filter (rule 69).
 fn targets(item: &Item<'_>, port: &Com<Port>) {
-    if item.property.set != guids::KSPROPSETID_SYNTH && item.property.set != guids::KSPROPSETID_SYNTH_DLS {
+    if !has_targets(item.property) {
         return;
     }
     let whole = synth::instance(item.property);

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Figures;
+use super::new_stream::short_of_memory;
 use crate::contract::note::note;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
@@ -117,6 +118,12 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     }
     for (id, _) in filter.pins.iter().enumerate().filter(|(_, pin)| !pin.flows_in() && pin.max_filter > 0) {
         beyond_range(port, id as u32);
+    }
+    if rules::NEW_STREAM_FAILURE.count() == 0 {
+        // No pin of the filter has a format that the miniport alone could refuse.
+        for music_pin in render.iter().chain(&capture) {
+            short_of_memory(port, music_pin.id, &music_pin.format, rules::NEW_STREAM_FAILURE);
+        }
     }
     apart(port, &render);
     if let Some(music_pin) = render.first() {

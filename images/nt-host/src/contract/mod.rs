@@ -10,6 +10,8 @@ pub mod export;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod final_status;
 pub mod kernel;
+#[cfg(any(test, target_os = "none"))]
+pub mod lacks;
 pub mod lock_graph;
 pub mod midi;
 #[cfg(any(test, target_os = "none"))]

@@ -11,7 +11,7 @@ pub(crate) use crate::exports::{
 };
 use crate::nt::{KDPC, KIRQL, KTIMER, PVOID};
 
-pub(crate) use crate::alloc_faults::fails as allocation_fails;
+pub(crate) use crate::alloc_faults::{allocation_failed, fail_allocation, fails as allocation_fails};
 pub(crate) use crate::ks::event::{check_notification, signal};
 use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA};
 

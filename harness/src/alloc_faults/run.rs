@@ -14,12 +14,15 @@ use super::report::{AllocFaultsReport, Outcome, SiteReport, name};
 use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
-use crate::sound::midi::{Song, write_records};
+use crate::sound::midi::{Song, TICKS_A_SECOND};
 use crate::testbed::bug_check::{self, Place, places};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{SessionError, StartedDevice};
 use crate::testbed::violations::{FindingRow, FindingsReport, ViolationPolicy};
-use crate::testbed::{Provisioned, QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedBuilder, TestBedError, open_pins};
+use crate::testbed::{
+    PinOptions, Provisioned, QUANTUM_DEFAULT, RATE_DEFAULT, StreamMemory, TestBed, TestBedBuilder, TestBedError,
+    open_song_pins,
+};
 
 /// Memory of the guest, in bytes.
 const MEMORY: u64 = 128 << 20;
@@ -237,11 +240,17 @@ fn only_refusals<T>(
 }
 
 fn play(options: &AllocFaults, bed: &mut TestBed<'_>, device: &StartedDevice) -> Result<(), TestBedError> {
-    let pins = open_pins(&mut bed.session, device, options.sample_rate)?;
-    let end = FRAMES * 10_000_000 / u64::from(pins.format.sample_rate);
+    let wanted = PinOptions { sample_rate: options.sample_rate, without_wave: true, ..PinOptions::default() };
+    let pins = open_song_pins(&mut bed.session, device, wanted)?;
+    let rate = pins.wave.map_or(RATE_DEFAULT, |(_, format)| format.sample_rate);
+    let end = FRAMES * TICKS_A_SECOND / u64::from(rate);
     let events: Vec<_> = options.song.events.iter().filter(|event| event.time < end).cloned().collect();
-    let memory = StreamMemory::prepare(bed, &write_records(&events), events.len() as u32, (FRAMES, pins.format))?;
-    bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
+    let frames = pins.wave.map(|(_, format)| (FRAMES, format));
+    let memory = StreamMemory::prepare(bed, &pins.music.records(&events), events.len() as u32, frames)?;
+    match pins.sounding() {
+        Some(pins) => bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?,
+        None => bed.session.play_midi(memory.play_midi(pins.render, end, Pace::Lockstep, Delivery::InOrder))?,
+    };
     pins.close(bed)?;
     memory.free(bed)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use guest_protocol::Delivery;
+use guest_protocol::{CheckMethod, Delivery, RuleState};
 
 use super::context::Context;
 use super::error::ProbeError;
@@ -13,7 +13,7 @@ use crate::playback::{PlaybackError, PlaybackTest, StreamOptions, Verdict, run_p
 use crate::sound::midi::{MidiEvent, Song};
 use crate::sound::songs::BuiltIn;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::{QUANTUM_DEFAULT, TestBedError};
+use crate::testbed::{MusicFormat, QUANTUM_DEFAULT, TestBedError};
 
 /// A song, its delivery, and the rules that show in its PCM.
 struct Way {
@@ -26,7 +26,10 @@ struct Way {
 }
 
 const USUAL: StreamOptions =
-    StreamOptions { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: 1, midi_pin: false };
+    StreamOptions { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: 1, music: None };
+
+/// The rule of channel groups, which a synthesizer may have one of.
+const CHANNEL_GROUPS: u16 = 46;
 
 /// Half a second: long enough for events of one delivery to change places.
 const QUANTUM_LONG: u32 = 24_000;
@@ -70,12 +73,12 @@ const WAYS: [Way; 6] = [
         text: "on channel group 2",
         stream: StreamOptions { channel_group: 2, ..USUAL },
         quantum: QUANTUM_DEFAULT,
-        rules: &[46],
+        rules: &[CHANNEL_GROUPS],
     },
     Way {
         song: "siren",
         text: "by the legacy MIDI pin, in raw pieces of 9 bytes",
-        stream: StreamOptions { piece_bytes: 9, midi_pin: true, ..USUAL },
+        stream: StreamOptions { piece_bytes: 9, music: Some(MusicFormat::Midi), ..USUAL },
         quantum: QUANTUM_DEFAULT,
         rules: &[45],
     },
@@ -100,6 +103,9 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
     let judge = context.judge.or(of_card);
     let mut own = OwnPcm::default();
     for way in &WAYS {
+        if way.rules.iter().all(|rule| is_inapplicable(*rule, findings)) {
+            continue;
+        }
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
         let mut test = PlaybackTest {
             timeout: context.timeout,
@@ -116,7 +122,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             tail_ms: 500,
             ..PlaybackTest::of(begun_anew(song.song()?))
         };
-        if test.judge != Some(Judge::Offline) && way.stream.midi_pin {
+        if test.judge != Some(Judge::Offline) && way.stream.music == Some(MusicFormat::Midi) {
             // So that its own PCM is that of the same times.
             test.song = test.song.in_whole_milliseconds();
         }
@@ -158,7 +164,14 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
     Ok(())
 }
 
-/// Plays, and notes what the guest found and how often rules held. `None` for a driver without the pin.
+/// Returns whether the guest has said that a rule does not apply to the driver. It knows when a device has been started.
+fn is_inapplicable(rule: u16, findings: &Findings) -> bool {
+    let says = |state: &RuleState| state.number == rule && matches!(state.how, CheckMethod::NotApplicable(_));
+    findings.rules.iter().any(says)
+}
+
+/// Plays, and notes what the guest found and how often rules held. `None` for a driver without the pin, or without as many
+/// channel groups.
 fn play(
     test: &PlaybackTest,
     context: &Context<'_>,
@@ -181,6 +194,11 @@ fn play(
             match failure.error {
                 // A driver without that pin cannot play this delivery.
                 PlaybackError::TestBed(TestBedError::NoPins { .. }) => Ok(None),
+                PlaybackError::TestBed(TestBedError::ChannelGroups { has, .. }) => {
+                    findings
+                        .inapplicable(CHANNEL_GROUPS, &format!("the synthesizer has {has} channel group (SYNTHCAPS)"));
+                    Ok(None)
+                }
                 error => Err(error.into()),
             }
         }
@@ -200,7 +218,7 @@ impl OwnPcm {
         folder: &RunFolder,
         findings: &mut Findings,
     ) -> Result<Option<String>, ProbeError> {
-        let key = (test.song.name.clone(), test.quantum_frames, test.stream.midi_pin);
+        let key = (test.song.name.clone(), test.quantum_frames, test.stream.music == Some(MusicFormat::Midi));
         if let Some(known) = self.0.get(&key) {
             return Ok(known.clone());
         }

@@ -5,7 +5,7 @@ use guest_protocol::{Delivery, Handle, Pace, Play};
 use super::download::{BANK, PROGRAM, Synthesizer};
 use super::error::ProbeError;
 use super::probe::ProbeContext;
-use crate::sound::midi::{MidiEvent, write_records};
+use crate::sound::midi::MidiEvent;
 use crate::testbed::session::{OpenedFilter, StartedDevice};
 use crate::testbed::synthesizer::caps;
 use crate::testbed::{Pins, StreamMemory, open_pins};
@@ -55,7 +55,7 @@ impl Phrase {
     pub(super) fn prepare(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<Self, ProbeError> {
         let pins = open_pins(&mut probe.bed.session, device, probe.sample_rate)?;
         let events = phrase();
-        let records = write_records(&events);
+        let records = pins.music.records(&events);
         let memory = StreamMemory::prepare(probe.bed, &records, events.len() as u32, (PHRASE_FRAMES, pins.format))?;
         Ok(Self { pins, memory })
     }

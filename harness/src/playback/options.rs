@@ -13,7 +13,7 @@ use crate::machine::{CardOptions, Part};
 use crate::sound::midi::{CHANNEL_GROUP, Song};
 use crate::testbed::stall::Stall;
 use crate::testbed::violations::ViolationPolicy;
-use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
+use crate::testbed::{MusicFormat, QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 
 /// Silence after the song, in milliseconds, in which its last notes end.
 pub const TAIL_MS_DEFAULT: u32 = 2000;
@@ -82,13 +82,13 @@ pub struct StreamOptions {
     pub piece_bytes: u16,
     /// The channel group that the song plays on, from 1.
     pub channel_group: u32,
-    /// Uses the legacy MIDI pin, whose times are whole milliseconds, instead of the DirectMusic pin.
-    pub midi_pin: bool,
+    /// The only format in which a pin may take the song; without, DirectMusic where a pin carries it, else MIDI.
+    pub music: Option<MusicFormat>,
 }
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
+        Self { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, music: None }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
 use crate::machine::{MachineError, Offer, Received};
 use crate::provision::Artefacts;
-use crate::sound::midi::{CHANNEL_GROUP, Song, TICKS_A_SECOND, write_music_records, write_records};
+use crate::sound::midi::{CHANNEL_GROUP, Song, TICKS_A_SECOND};
 use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, PcmFormat, difference};
 use crate::sound::render::{self, RenderOptions, Rendered, Rendering};
 use crate::testbed::bug_check;
@@ -28,8 +28,8 @@ use crate::testbed::session::SessionError;
 use crate::testbed::stall::Stalling;
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{
-    BUG_CHECK_FILE, HANG_FILE, PinOptions, Provisioned, RATE_DEFAULT, SongPins, StreamMemory, TestBed, TestBedBuilder,
-    TestBedError, open_song_pins,
+    BUG_CHECK_FILE, HANG_FILE, MusicFormat, PinOptions, Provisioned, RATE_DEFAULT, SongPins, StreamMemory, TestBed,
+    TestBedBuilder, TestBedError, open_song_pins,
 };
 
 /// Lines of [`HANG_FILE`] that a failure shows: the report and the innermost functions.
@@ -155,9 +155,9 @@ fn failure(
 }
 
 /// The inputs of a playback test, ready before the guest plays.
-struct Prepared<'a> {
-    song: &'a Song,
-    records: Vec<u8>,
+struct Prepared {
+    /// The song, with times as its file has them.
+    song: Song,
     judge: Judge,
     /// The PCM to compare with, of a judge that has some.
     reference: Option<Reference>,
@@ -168,6 +168,8 @@ struct Prepared<'a> {
 
 /// The results of a guest that has played.
 struct Played {
+    /// The song with the times that the pin's format carries.
+    song: Song,
     guest: String,
     device: String,
     driver_hash: String,
@@ -178,9 +180,10 @@ struct Played {
     card: Option<CardReport>,
 }
 
-/// An offline render that was started for a rate.
+/// An offline render that was started for a format and a rate.
 struct Offline {
     rendering: Rendering,
+    music: MusicFormat,
     sample_rate: u32,
 }
 
@@ -206,23 +209,15 @@ impl Run<'_> {
             _ => None,
         };
         let sample_rate = self.test.sample_rate.or(reference.as_ref().map(|reference| reference.sample_rate));
-        let mut song = match self.test.card.clock {
+        let song = match self.test.card.clock {
             Clock::Lockstep => self.test.song.clone(),
             Clock::Realtime => self.test.song.delayed(LEADS_BEFORE_SONG * self.test.lead_ms),
         };
-        let options = self.test.stream;
-        if options.midi_pin {
-            song = song.in_whole_milliseconds();
-        }
-        let song = &song;
-        render::write_events(&song.events, &self.folder.file(EVENTS))?;
-        let records = if options.midi_pin {
-            write_music_records(&song.events)
-        } else {
-            write_records(&song.on_group(options.channel_group).events)
-        };
+        // Most drivers have a DirectMusic pin, whose records are the longer ones.
+        let music = self.test.stream.music.unwrap_or(MusicFormat::DirectMusic);
         let frames = song.frames(sample_rate.unwrap_or(RATE_DEFAULT), self.test.tail_ms);
-        let memory = (BASE_MEMORY + records.len() as u64 + frames * FRAME_BYTES).next_multiple_of(1 << 20);
+        let records = MusicFormat::DirectMusic.records(&song.events).len() as u64;
+        let memory = (BASE_MEMORY + records + frames * FRAME_BYTES).next_multiple_of(1 << 20);
         let builder = TestBedBuilder::new()
             .provisioned(self.provisioned.clone())
             .run_folder(self.folder)
@@ -243,9 +238,9 @@ impl Run<'_> {
         self.record(&bed, &judge)?;
         if judge == Judge::Offline {
             // It uses the second processor while the guest boots; the driver's pin most likely has this rate.
-            self.render_offline(song, sample_rate.unwrap_or(RATE_DEFAULT))?;
+            self.render_offline(&song, music, sample_rate.unwrap_or(RATE_DEFAULT))?;
         }
-        let prepared = Prepared { song, records, judge, reference, sample_rate, started };
+        let prepared = Prepared { song, judge, reference, sample_rate, started };
         let verdict = self.judge_test_bed(&mut bed, &prepared);
         *self.findings = bed.findings();
         let standstills = bed.standstills();
@@ -255,13 +250,15 @@ impl Run<'_> {
         }
     }
 
-    /// Starts the offline render at a rate, if it is not under way.
-    fn render_offline(&mut self, song: &Song, sample_rate: u32) -> Result<(), PlaybackError> {
-        if self.offline.as_ref().is_some_and(|offline| offline.sample_rate == sample_rate) {
+    /// Starts the offline render of a song in a format at a rate, if it is not under way.
+    fn render_offline(&mut self, song: &Song, music: MusicFormat, sample_rate: u32) -> Result<(), PlaybackError> {
+        let is_this = |offline: &Offline| offline.sample_rate == sample_rate && offline.music == music;
+        if self.offline.as_ref().is_some_and(is_this) {
             return Ok(());
         }
-        // One at another rate ends first: it writes the same file.
+        // Another one ends first: it reads and writes the same files.
         self.offline = None;
+        render::write_events(&music.song(song).events, &self.folder.file(EVENTS))?;
         let rendering = render::start(&RenderOptions {
             card: self.provisioned.artefacts.card.clone(),
             events: self.folder.file(EVENTS),
@@ -271,15 +268,15 @@ impl Run<'_> {
             channel_groups: song.channel_groups(),
             bank: self.test.card.bank.clone(),
         })?;
-        self.offline = Some(Offline { rendering, sample_rate });
+        self.offline = Some(Offline { rendering, music, sample_rate });
         Ok(())
     }
 
     /// Plays on a test bed, judges, and shuts the test bed down.
-    fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared<'_>) -> Result<Verdict, PlaybackError> {
+    fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared) -> Result<Verdict, PlaybackError> {
         let qemu = bed.session.health.machine.version().to_owned();
         let played = self.play(bed, prepared);
-        let Played { guest, device, driver_hash, pcm, received, events, statistics, card } = match played {
+        let Played { song, guest, device, driver_hash, pcm, received, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
                 let error = bed.cause("play", error);
@@ -297,7 +294,7 @@ impl Run<'_> {
                 pcm.write_wav(out)?;
             }
         }
-        let judgement = self.judge(prepared, pcm.as_ref(), received.as_ref())?;
+        let judgement = self.judge(prepared, &song, pcm.as_ref(), received.as_ref())?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
         let verdict_after = ended - prepared.started;
@@ -363,7 +360,7 @@ impl Run<'_> {
         self.folder.write_json("command.json", &record)
     }
 
-    fn play(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared<'_>) -> Result<Played, PlaybackError> {
+    fn play(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared) -> Result<Played, PlaybackError> {
         let ready = bed.session.ready()?;
         let entered = bed.session.entered.unwrap_or(ready);
         self.end(Step::Firmware, prepared.started, entered);
@@ -388,7 +385,7 @@ impl Run<'_> {
             &mut bed.session,
             &device,
             PinOptions {
-                midi_pin: options.midi_pin,
+                music: options.music,
                 channel_groups,
                 sample_rate: prepared.sample_rate,
                 without_wave: !prepared.judge.needs_pcm(),
@@ -397,7 +394,12 @@ impl Run<'_> {
         let frames = self.accept_format(prepared, &pins)?;
         // A song's events are bounded by its file's size, which is below 4 GiB.
         let of_events = prepared.song.events.len() as u32;
-        let memory = StreamMemory::prepare(bed, &prepared.records, of_events, frames)?;
+        let song = pins.music.song(&prepared.song);
+        let records = match pins.music {
+            MusicFormat::DirectMusic => pins.music.records(&song.on_group(options.channel_group).events),
+            MusicFormat::Midi => pins.music.records(&song.events),
+        };
+        let memory = StreamMemory::prepare(bed, &records, of_events, frames)?;
         let streaming = Instant::now();
         self.end(Step::DriverStart, ready, streaming);
 
@@ -411,7 +413,7 @@ impl Run<'_> {
             Some(pins) => bed.session.play(memory.play(&pins, self.test.quantum_frames, pace, options.delivery))?,
             None => {
                 let tail = u64::from(self.test.tail_ms) * TICKS_A_SECOND / 1000;
-                let duration = prepared.song.end.saturating_add(tail);
+                let duration = song.end.saturating_add(tail);
                 bed.session.play_midi(memory.play_midi(pins.render, duration, pace, options.delivery))?
             }
         };
@@ -426,7 +428,7 @@ impl Run<'_> {
             None => None,
         };
         let received = match &prepared.judge {
-            Judge::MidiBytes { .. } => Some(device::received(bed, &prepared.song.events)?),
+            Judge::MidiBytes { .. } => Some(device::received(bed, &song.events)?),
             _ => None,
         };
         self.end(Step::Streaming, streaming, Instant::now());
@@ -443,13 +445,23 @@ impl Run<'_> {
         });
         pins.close(bed)?;
         memory.free(bed)?;
-        Ok(Played { guest, device: name, driver_hash, pcm, received, events, statistics: played.statistics, card })
+        Ok(Played {
+            song,
+            guest,
+            device: name,
+            driver_hash,
+            pcm,
+            received,
+            events,
+            statistics: played.statistics,
+            card,
+        })
     }
 
     /// Checks that the judge can judge what the pins give. Returns the frames to render and their format, if there is PCM.
     fn accept_format(
         &mut self,
-        prepared: &Prepared<'_>,
+        prepared: &Prepared,
         pins: &SongPins,
     ) -> Result<Option<(u64, PcmFormat)>, PlaybackError> {
         let Some((_, format)) = pins.wave else { return Ok(None) };
@@ -460,7 +472,7 @@ impl Run<'_> {
             if format != PcmFormat::of_card(format.sample_rate) {
                 return Err(PlaybackError::OfflineFormat(format));
             }
-            self.render_offline(prepared.song, format.sample_rate)?;
+            self.render_offline(&prepared.song, pins.music, format.sample_rate)?;
         }
         Ok(Some((prepared.song.frames(format.sample_rate, self.test.tail_ms), format)))
     }
@@ -468,7 +480,8 @@ impl Run<'_> {
     /// Judges what was played.
     fn judge(
         &mut self,
-        prepared: &Prepared<'_>,
+        prepared: &Prepared,
+        song: &Song,
         pcm: Option<&Pcm>,
         received: Option<&Received>,
     ) -> Result<Judgement, PlaybackError> {
@@ -491,7 +504,7 @@ impl Run<'_> {
             (Judge::MidiBytes { tolerance_ms }, _, Some(received)) => {
                 // In lockstep events are handed over as fast as the driver takes them.
                 let timed = self.test.card.clock == Clock::Realtime;
-                Judgement::MidiBytes(compare_midi(&prepared.song.events, received, timed, *tolerance_ms))
+                Judgement::MidiBytes(compare_midi(&song.events, received, timed, *tolerance_ms))
             }
             _ => Judgement::Plays,
         })

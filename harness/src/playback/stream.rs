@@ -6,11 +6,11 @@ use guest_protocol::{Delivery, KsState, Pace, Request, Statistics};
 use super::error::PlaybackError;
 use super::options::{LEAD_MS_DEFAULT, LEADS_BEFORE_SONG, TAIL_MS_DEFAULT};
 use crate::host::leftovers::Scratch;
-use crate::sound::midi::{Song, write_records};
+use crate::sound::midi::Song;
 use crate::sound::pcm::{Difference, Pcm, PcmFormat, difference};
 use crate::sound::render::{self, RenderOptions};
 use crate::testbed::session::StartedDevice;
-use crate::testbed::{QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedError, open_pins};
+use crate::testbed::{Pins, QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedError, open_pins};
 
 /// Frames a second.
 const SAMPLE_RATE: u32 = 48_000;
@@ -63,6 +63,14 @@ pub fn stream_song(bed: &mut TestBed<'_>, song: &Song) -> Result<Recording, Play
             (song.delayed(LEADS_BEFORE_SONG * LEAD_MS_DEFAULT), Pace::Realtime { lead_ms: LEAD_MS_DEFAULT })
         }
     };
+    let pins = match open(bed) {
+        Ok(pins) => pins,
+        Err(error) => return Err(bed.explain("open the pins of a song", error).into()),
+    };
+    if pins.format != PcmFormat::of_card(SAMPLE_RATE) {
+        return Err(PlaybackError::OfflineFormat(pins.format));
+    }
+    let song = pins.music.song(&song);
     let frames = song.frames(SAMPLE_RATE, TAIL_MS_DEFAULT);
     let scratch = Scratch::new()?;
     let (events, wav) = (scratch.path().join("events.txt"), scratch.path().join("offline.wav"));
@@ -76,7 +84,7 @@ pub fn stream_song(bed: &mut TestBed<'_>, song: &Song) -> Result<Recording, Play
         channel_groups: song.channel_groups(),
         bank: bed.card_options().bank.clone(),
     })?;
-    let played = play(bed, &song, frames, pace);
+    let played = play(bed, pins, &song, frames, pace);
     let (pcm, statistics) = match played {
         Ok(played) => played,
         Err(PlaybackError::TestBed(error)) => return Err(bed.explain("stream a song", error).into()),
@@ -85,6 +93,11 @@ pub fn stream_song(bed: &mut TestBed<'_>, song: &Song) -> Result<Recording, Play
     rendering.finish()?;
     let difference = difference(&pcm, &Pcm::read_wav(&wav)?);
     Ok(Recording { pcm, difference, statistics })
+}
+
+fn open(bed: &mut TestBed<'_>) -> Result<Pins, TestBedError> {
+    let device = started_device(bed)?;
+    open_pins(&mut bed.session, &device, SAMPLE_RATE)
 }
 
 /// Opens the driver's pins, plays the beginning of a song, and calls `body` while the pins are in RUN and notes sound; then
@@ -106,10 +119,10 @@ fn try_while_streaming<T>(
     song: &Song,
     body: impl FnOnce(&mut TestBed<'_>) -> Result<T, TestBedError>,
 ) -> Result<T, TestBedError> {
-    let device = started_device(bed)?;
-    let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
+    let pins = open(bed)?;
     let events = song.events.len() as u32;
-    let memory = StreamMemory::prepare(bed, &write_records(&song.events), events, (BEGINNING_FRAMES, pins.format))?;
+    let memory =
+        StreamMemory::prepare(bed, &pins.music.records(&song.events), events, (BEGINNING_FRAMES, pins.format))?;
     bed.session.play_on(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
     let result = body(bed)?;
     for pin in [pins.render, pins.wave] {
@@ -127,15 +140,16 @@ fn started_device(bed: &TestBed<'_>) -> Result<StartedDevice, TestBedError> {
     })
 }
 
-fn play(bed: &mut TestBed<'_>, song: &Song, frames: u64, pace: Pace) -> Result<(Pcm, Statistics), PlaybackError> {
-    let device = started_device(bed)?;
-    let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
-    if pins.format != PcmFormat::of_card(SAMPLE_RATE) {
-        return Err(PlaybackError::OfflineFormat(pins.format));
-    }
+fn play(
+    bed: &mut TestBed<'_>,
+    pins: Pins,
+    song: &Song,
+    frames: u64,
+    pace: Pace,
+) -> Result<(Pcm, Statistics), PlaybackError> {
     // A song's events are bounded by its file's size, which is below 4 GiB.
     let of_events = song.events.len() as u32;
-    let memory = StreamMemory::prepare(bed, &write_records(&song.events), of_events, (frames, pins.format))?;
+    let memory = StreamMemory::prepare(bed, &pins.music.records(&song.events), of_events, (frames, pins.format))?;
     let played = bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, pace, Delivery::InOrder))?;
     if (played.frames, played.events) != (frames, u64::from(of_events)) {
         return Err(PlaybackError::Short {

@@ -40,6 +40,14 @@ pub enum TestBedError {
         /// The pins that the driver has, a line each.
         found: String,
     },
+    /// The song needs more channel groups than the synthesizer has.
+    #[error("{wanted} channel groups are needed, and the driver's synthesizer has {has} (SYNTHCAPS)")]
+    ChannelGroups {
+        /// The number that is needed.
+        wanted: u32,
+        /// The number that there are; a legacy MIDI stream has one.
+        has: u32,
+    },
     /// The driver opened a pin in a format that it does not carry.
     #[error("the driver opened pin {pin} as DirectMusic, which that pin does not carry")]
     WrongFormatOpened {
@@ -157,6 +165,7 @@ impl Consequence for TestBedError {
     fn may_follow_a_death(&self) -> bool {
         match self {
             Self::NoPins { .. }
+            | Self::ChannelGroups { .. }
             | Self::WrongFormatOpened { .. }
             | Self::OtherDriver { .. }
             | Self::Memory(_)
@@ -188,6 +197,7 @@ impl Diagnosed for TestBedError {
             | Self::WrongFormatOpened { .. }
             | Self::OtherDriver { .. }
             | Self::Expectation { .. } => Class::TestFailed,
+            Self::ChannelGroups { .. } => Class::BadInput,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
             Self::NoDriver { .. } | Self::NotTheCard { .. } => Class::Usage,
             Self::Device(error) => error.class(),
@@ -205,9 +215,13 @@ impl Diagnosed for TestBedError {
             Self::Machine(error) => error.remedy(),
             Self::Session(error) => error.remedy(),
             Self::NoPins { .. } => Some(
-                "the driver must offer both on one filter; check its data ranges, and leave --rate out to take theirs"
+                "the driver must offer both on one filter: check its data ranges, and leave --rate out to take theirs; a filter \
+                 without PCM is judged by --judge plays, or by --judge midi-bytes"
                     .into(),
             ),
+            Self::ChannelGroups { .. } => {
+                Some("play a song of one channel group, or raise MaxChannelGroups to what the device has".into())
+            }
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }

@@ -44,7 +44,7 @@ pub use bare::BareMachine;
 pub use bed::{BUG_CHECK_FILE, HANG_FILE, TestBed};
 pub use builder::{MEMORY_DEFAULT, StartedCard, TIMEOUT_DEFAULT, TestBedBuilder};
 pub use error::{HOST_STALLED_REMEDY, HostStalled, TestBedError};
-pub use pins::{PinOptions, Pins, RATE_DEFAULT, SongPins, open_pins, open_song_pins, wave_format};
+pub use pins::{MusicFormat, PinOptions, Pins, RATE_DEFAULT, SongPins, open_pins, open_song_pins, wave_format};
 pub use provisioned::Provisioned;
 pub use provisioning::provision;
 pub use stream::{QUANTUM_DEFAULT, StreamMemory};

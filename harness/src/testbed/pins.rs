@@ -4,9 +4,9 @@ use guest_protocol::{DataRange, Handle, PinFactory, Request, StreamFormat};
 
 use super::error::TestBedError;
 use super::session::{OpenedFilter, Session, StartedDevice};
-use super::synthesizer::{ask_port_parameters, inspect, set_channel_groups};
+use super::synthesizer::{ask_port_parameters, channel_groups_max, inspect, set_channel_groups};
 use crate::machine::Health;
-use crate::sound::midi::CHANNEL_GROUP;
+use crate::sound::midi::{CHANNEL_GROUP, MidiEvent, Song, write_music_records, write_records};
 use crate::sound::pcm::{CHANNELS, PcmFormat};
 
 /// Frames a second that are chosen where a pin has them and no option names a rate.
@@ -15,6 +15,55 @@ pub const RATE_DEFAULT: u32 = 48_000;
 /// Bits of a sample that the harness reads, the better ones first.
 const BITS_READ: [u16; 2] = [16, 8];
 
+/// The format in which a pin takes a song.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MusicFormat {
+    /// DirectMusic buffer records, in units of 100 ns.
+    DirectMusic,
+    /// `KSMUSICFORMAT` records, in whole milliseconds and without channel groups.
+    Midi,
+}
+
+impl MusicFormat {
+    /// The formats in the order in which they are preferred.
+    const ALL: [Self; 2] = [Self::DirectMusic, Self::Midi];
+
+    /// Returns the format to connect a pin with.
+    #[must_use]
+    pub const fn stream_format(self) -> StreamFormat {
+        match self {
+            Self::DirectMusic => StreamFormat::DirectMusic,
+            Self::Midi => StreamFormat::Midi,
+        }
+    }
+
+    /// Returns the data range of a pin that carries it.
+    const fn data_range(self) -> DataRange {
+        match self {
+            Self::DirectMusic => DataRange::DirectMusic,
+            Self::Midi => DataRange::Midi,
+        }
+    }
+
+    /// Returns the song with the times that the format can carry.
+    #[must_use]
+    pub fn song(self, song: &Song) -> Song {
+        match self {
+            Self::DirectMusic => song.clone(),
+            Self::Midi => song.in_whole_milliseconds(),
+        }
+    }
+
+    /// Returns the records of events, one after another.
+    #[must_use]
+    pub fn records(self, events: &[MidiEvent]) -> Vec<u8> {
+        match self {
+            Self::DirectMusic => write_records(events),
+            Self::Midi => write_music_records(events),
+        }
+    }
+}
+
 /// The pins that a song with sound needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pins {
@@ -22,6 +71,8 @@ pub struct Pins {
     pub filter: Handle,
     /// The pin that takes events.
     pub render: Handle,
+    /// The format of the events.
+    pub music: MusicFormat,
     /// The pin that gives PCM.
     pub wave: Handle,
     /// The format of the PCM.
@@ -35,6 +86,8 @@ pub struct SongPins {
     pub filter: Handle,
     /// The pin that takes events.
     pub render: Handle,
+    /// The format of the events.
+    pub music: MusicFormat,
     /// The pin that gives PCM, and its format.
     pub wave: Option<(Handle, PcmFormat)>,
 }
@@ -42,8 +95,8 @@ pub struct SongPins {
 /// Chooses the pin that takes the events, and the number of channel groups.
 #[derive(Clone, Copy, Debug)]
 pub struct PinOptions {
-    /// Opens the legacy MIDI format, whose times are whole milliseconds, instead of the DirectMusic format.
-    pub midi_pin: bool,
+    /// The only format of events that is wanted; without, DirectMusic where a pin carries it, else MIDI.
+    pub music: Option<MusicFormat>,
     /// The number of channel groups that is requested from the synthesizer.
     pub channel_groups: u32,
     /// Frames a second; without, the pin's data ranges decide, [`RATE_DEFAULT`] where they have it.
@@ -54,13 +107,13 @@ pub struct PinOptions {
 
 impl Default for PinOptions {
     fn default() -> Self {
-        Self { midi_pin: false, channel_groups: CHANNEL_GROUP, sample_rate: None, without_wave: false }
+        Self { music: None, channel_groups: CHANNEL_GROUP, sample_rate: None, without_wave: false }
     }
 }
 
-/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate, by their data ranges:
-/// [inspects](inspect) it, opens the pins, and [reads](ask_port_parameters) the port parameters. Without a rate, the pin's
-/// data ranges decide the format.
+/// Opens the first filter that has both a render pin for music and a PCM pin of the rate, by their data ranges:
+/// [inspects](inspect) it, opens the pins, and [reads](ask_port_parameters) the port parameters. A filter with a DirectMusic
+/// pin is preferred to one with MIDI pins only. Without a rate, the PCM pin's data ranges decide the format.
 ///
 /// # Errors
 /// [`TestBedError::NoPins`] where no filter has both; [`TestBedError::WrongFormatOpened`] where the wave pin opens as music;
@@ -71,70 +124,110 @@ pub fn open_pins<H: Health>(
     sample_rate: impl Into<Option<u32>>,
 ) -> Result<Pins, TestBedError> {
     let options = PinOptions { sample_rate: sample_rate.into(), ..PinOptions::default() };
-    let SongPins { filter, render, wave } = open_song_pins(session, device, options)?;
+    let SongPins { filter, render, music, wave } = open_song_pins(session, device, options)?;
     let Some((wave, format)) = wave else {
         return Err(TestBedError::NoPins { sample_rate: options.sample_rate, found: String::new() });
     };
-    Ok(Pins { filter, render, wave, format })
+    Ok(Pins { filter, render, music, wave, format })
 }
 
-/// Opens pins as [`open_pins`] does, with options. A driver with a synthesizer may have no pin of the DirectMusic format: its
-/// MIDI pin is opened then.
+/// The pins of a filter that a song can be played through.
+#[derive(Clone, Copy, Debug)]
+struct Candidate<'a> {
+    subdevice: &'a str,
+    render: u32,
+    music: MusicFormat,
+    wave: Option<(u32, PcmFormat)>,
+}
+
+impl<'a> Candidate<'a> {
+    /// Returns what a filter offers; `None` without a render pin of a wanted format, and for a filter that gives PCM in no
+    /// format that is wanted.
+    fn of(subdevice: &'a str, filter: &OpenedFilter, options: PinOptions) -> Option<Self> {
+        let OpenedFilter { pins, data_path, .. } = filter;
+        let wanted = |music: &MusicFormat| options.music.is_none_or(|only| only == *music);
+        let render_of = |music: MusicFormat| Some((pins.iter().position(|pin| is_render(pin, music))? as u32, music));
+        let (render, music) = MusicFormat::ALL.into_iter().filter(wanted).filter(|_| *data_path).find_map(render_of)?;
+        let wave = pins.iter().zip(0..).find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
+        let gives_pcm = pins.iter().any(|pin| !pin.flow_in && pin.data_ranges.iter().any(is_pcm));
+        (wave.is_some() || !gives_pcm).then_some(Self { subdevice, render, music, wave })
+    }
+
+    /// Returns how good it is, the least being the best: with PCM before without, DirectMusic before MIDI.
+    fn rank(&self) -> (bool, bool) {
+        (self.wave.is_none(), self.music == MusicFormat::Midi)
+    }
+}
+
+/// Opens pins as [`open_pins`] does, with options.
 ///
 /// # Errors
-/// [`TestBedError::NoPins`] where no filter has what is needed; [`TestBedError::WrongFormatOpened`] where the wave pin opens as
-/// music; [`TestBedError::Session`] for what the guest says.
+/// [`TestBedError::NoPins`] where no filter has what is needed; [`TestBedError::ChannelGroups`] where the synthesizer has fewer
+/// channel groups than are wanted; [`TestBedError::WrongFormatOpened`] where the wave pin opens as music;
+/// [`TestBedError::Session`] for what the guest says.
 pub fn open_song_pins<H: Health>(
     session: &mut Session<'_, H>,
     device: &StartedDevice,
     options: PinOptions,
 ) -> Result<SongPins, TestBedError> {
-    let (carries, format) = if options.midi_pin {
-        (DataRange::Midi, StreamFormat::Midi)
-    } else {
-        (DataRange::DirectMusic, StreamFormat::DirectMusic)
-    };
     let mut found = String::new();
-    let mut midi_only = None;
+    let mut best: Option<Candidate<'_>> = None;
     for subdevice in &device.subdevices {
         let opened = session.open_filter(subdevice)?;
-        let OpenedFilter { handle: filter, ref pins, data_path, .. } = opened;
-        let render = pins.iter().position(|pin| data_path && is_render(pin, carries));
-        let wave = pins.iter().zip(0..).find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
-        let wave = wave.filter(|_| data_path);
-        if let (Some(render), Some((id, pcm))) = (render, wave) {
-            inspect(session, &opened, id)?;
-            // The wave pin first: it owns the sample clock that the events are timed against.
-            let PcmFormat { sample_rate, channels, bits } = pcm;
-            let wave = session.create_pin(filter, id, StreamFormat::Pcm { sample_rate, channels, bits })?;
-            let render = session.create_pin(filter, render as u32, format)?;
-            ask_port_parameters(session, &opened, render)?;
-            if options.channel_groups > CHANNEL_GROUP {
-                set_channel_groups(session, &opened, render, options.channel_groups)?;
-            }
-            return Ok(SongPins { filter, render, wave: Some((wave, pcm)) });
+        let candidate = Candidate::of(subdevice, &opened, options);
+        if let Some(candidate) = candidate.filter(|candidate| candidate.rank() == (false, false)) {
+            return open_candidate(session, &opened, candidate, options);
         }
-        session.done("close a filter", Request::Close(filter))?;
-        let gives_pcm = pins.iter().any(|pin| !pin.flow_in && pin.data_ranges.iter().any(is_pcm));
-        if let Some(render) = render.filter(|_| !gives_pcm) {
-            midi_only.get_or_insert((subdevice, render as u32));
-        }
-        for (number, pin) in pins.iter().enumerate() {
+        session.done("close a filter", Request::Close(opened.handle))?;
+        let allowed = candidate.filter(|candidate| candidate.wave.is_some() || options.without_wave);
+        best = best.into_iter().chain(allowed).min_by_key(Candidate::rank);
+        for (number, pin) in opened.pins.iter().enumerate() {
             let flow = if pin.flow_in { "in" } else { "out" };
-            let opens = if data_path { "" } else { ", which the guest has no data path for" };
+            let opens = if opened.data_path { "" } else { ", which the guest has no data path for" };
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}{opens}\n", pin.data_ranges);
         }
     }
-    if let Some((subdevice, render)) = midi_only.filter(|_| options.without_wave) {
-        let opened = session.open_filter(subdevice)?;
-        let render = session.create_pin(opened.handle, render, format)?;
-        return Ok(SongPins { filter: opened.handle, render, wave: None });
-    }
-    Err(TestBedError::NoPins { sample_rate: options.sample_rate, found })
+    let Some(candidate) = best else { return Err(TestBedError::NoPins { sample_rate: options.sample_rate, found }) };
+    let opened = session.open_filter(candidate.subdevice)?;
+    open_candidate(session, &opened, candidate, options)
 }
 
-fn is_render(pin: &PinFactory, carries: DataRange) -> bool {
-    pin.flow_in && pin.instances > 0 && pin.data_ranges.contains(&carries)
+/// Opens the pins of an open filter.
+fn open_candidate<H: Health>(
+    session: &mut Session<'_, H>,
+    opened: &OpenedFilter,
+    candidate: Candidate<'_>,
+    options: PinOptions,
+) -> Result<SongPins, TestBedError> {
+    let Candidate { render, music, wave, .. } = candidate;
+    let filter = opened.handle;
+    // The wave pin first: it owns the sample clock that the events are timed against.
+    let wave = match wave {
+        Some((id, pcm)) => {
+            inspect(session, opened, id)?;
+            let PcmFormat { sample_rate, channels, bits } = pcm;
+            Some((session.create_pin(filter, id, StreamFormat::Pcm { sample_rate, channels, bits })?, pcm))
+        }
+        None => None,
+    };
+    let render = session.create_pin(filter, render, music.stream_format())?;
+    ask_port_parameters(session, opened, render)?;
+    if options.channel_groups > CHANNEL_GROUP {
+        // A legacy MIDI stream has no groups.
+        let has = match music {
+            MusicFormat::DirectMusic => channel_groups_max(session, opened, render)?,
+            MusicFormat::Midi => CHANNEL_GROUP,
+        };
+        if has < options.channel_groups {
+            return Err(TestBedError::ChannelGroups { wanted: options.channel_groups, has });
+        }
+        set_channel_groups(session, opened, render, options.channel_groups)?;
+    }
+    Ok(SongPins { filter, render, music, wave })
+}
+
+fn is_render(pin: &PinFactory, music: MusicFormat) -> bool {
+    pin.flow_in && pin.instances > 0 && pin.data_ranges.contains(&music.data_range())
 }
 
 const fn is_pcm(carries: &DataRange) -> bool {

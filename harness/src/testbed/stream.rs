@@ -103,7 +103,9 @@ impl SongPins {
     #[must_use]
     pub const fn sounding(&self) -> Option<Pins> {
         match self.wave {
-            Some((wave, format)) => Some(Pins { filter: self.filter, render: self.render, wave, format }),
+            Some((wave, format)) => {
+                Some(Pins { filter: self.filter, render: self.render, music: self.music, wave, format })
+            }
             None => None,
         }
     }

@@ -27,6 +27,10 @@ const PORT_PARAMETERS: u32 = 3;
 /// `KSPROPERTY_SYNTH_CHANNELGROUPS`.
 const CHANNEL_GROUPS: u32 = 4;
 
+/// Offsets of `Flags` and `MaxChannelGroups` in `SYNTHCAPS` (dmusprop.h).
+const CAPS_FLAGS_AT: usize = 16;
+const CAPS_CHANNEL_GROUPS_AT: usize = 24;
+
 /// Bytes of `SYNTH_PORTPARAMS`.
 const PORT_PARAMETERS_BYTES: usize = 28;
 
@@ -58,11 +62,38 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
 /// # Errors
 /// [`SessionError`] for a guest that does not answer, or stops.
 pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
+    caps_word(session, target, node, CAPS_FLAGS_AT)
+}
+
+/// Returns the largest number of channel groups that a synthesizer node of a filter says it has
+/// (`SYNTHCAPS.MaxChannelGroups`), read on an open pin; 1 where no node says any.
+///
+/// # Errors
+/// [`SessionError`] for a guest that does not answer, or stops. A refusal by the driver is allowed.
+pub fn channel_groups_max<H: Health>(
+    session: &mut Session<'_, H>,
+    filter: &OpenedFilter,
+    pin: Handle,
+) -> Result<u32, SessionError> {
+    let mut most = 1;
+    for node in synthesizer_nodes(filter) {
+        most = most.max(caps_word(session, pin, node, CAPS_CHANNEL_GROUPS_AT)?.unwrap_or(1));
+    }
+    Ok(most)
+}
+
+/// Reads a word of `SYNTHCAPS` at an offset; `None` if the driver refuses.
+fn caps_word<H: Health>(
+    session: &mut Session<'_, H>,
+    target: Handle,
+    node: u32,
+    at: usize,
+) -> Result<Option<u32>, SessionError> {
     const CAPS_BYTES: usize = 296;
     let request = of_node(target, node, CAPS, PropertyVerb::Get, vec![0; CAPS_BYTES]);
     let (status, value) = session.property("get KSPROPERTY_SYNTH_CAPS", request)?;
-    let flags = value.get(16..20).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    Ok(flags.filter(|_| status == 0))
+    let word = value.get(at..at + 4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    Ok(word.filter(|_| status == 0))
 }
 
 /// Reads each synthesizer node's port parameters on an open pin. No parameter is marked as valid, so none changes.

@@ -17,6 +17,9 @@ use super::error::{Error, UsageError};
 /// The prefix of `--device` for a vfio-user server that was started elsewhere.
 const VFIO_USER: &str = "vfio-user:";
 
+/// The prefix of `--device` for an example card of the project's.
+const EXAMPLE: &str = "example:";
+
 /// The heading of these options in `--help`.
 const HEADING: &str = "The driver's own device (needs --driver)";
 
@@ -24,7 +27,8 @@ const HEADING: &str = "The driver's own device (needs --driver)";
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct DeviceArguments {
     /// A device of QEMU's instead of the project's card, as QEMU's -device has it: ES1370, edu, isa-serial,irq=3; further
-    /// -device, -chardev, -audiodev, -object, -global may follow. Or vfio-user:SOCKET, a server that runs already
+    /// -device, -chardev, -audiodev, -object, -global may follow. Or vfio-user:SOCKET, a server that runs already; or
+    /// example:NAME, a card of device/pci/examples
     #[arg(long, help_heading = HEADING, value_name = "ARGUMENTS", value_parser = read_source, allow_hyphen_values = true, conflicts_with_all = ["device_command", "no_device"])]
     device: Option<DeviceSource>,
     /// A vfio-user server instead of the project's card: started, watched and ended with the run. {socket} is the path that
@@ -53,6 +57,9 @@ pub(crate) struct DeviceArguments {
 type Resources = Vec<Resource>;
 
 fn read_source(text: &str) -> Result<DeviceSource, String> {
+    if let Some(name) = text.strip_prefix(EXAMPLE) {
+        return Ok(DeviceSource::Example(name.into()));
+    }
     match text.strip_prefix(VFIO_USER) {
         Some("") => Err(format!("`{VFIO_USER}` names no socket")),
         Some(socket) => Ok(DeviceSource::VfioUser(socket.into())),
@@ -92,6 +99,7 @@ impl DeviceArguments {
             Some(DeviceSource::VfioUser(socket)) => {
                 words.push(format!("--device {}", quoted(format!("{VFIO_USER}{}", socket.display()))));
             }
+            Some(DeviceSource::Example(name)) => words.push(format!("--device {}", quoted(format!("{EXAMPLE}{name}")))),
             Some(DeviceSource::Qemu(arguments)) => words.push(format!("--device {}", quoted(arguments.to_string()))),
             _ => {}
         }

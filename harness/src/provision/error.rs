@@ -66,6 +66,14 @@ pub enum ProvisionError {
         /// The remedy.
         remedy: String,
     },
+    /// There is no example card of this name.
+    #[error("there is no example card {name} in device/pci/examples; there are: {}", known.join(", "))]
+    NoExample {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// Cargo does not take a folder.
     #[error("cargo takes no folder whose path is no UTF-8, and that of {what} is none: {path}", path = path.display())]
     NotUtf8 {
@@ -99,6 +107,7 @@ impl Diagnosed for ProvisionError {
     fn class(&self) -> Class {
         match self {
             Self::DiskFull { .. } | Self::NotUtf8 { .. } => Class::Host,
+            Self::NoExample { .. } => Class::BadInput,
             Self::Interrupted(_) => Class::Interrupted,
             Self::File(error) => error.class(),
             Self::Limit(error) => error.class(),
@@ -119,6 +128,7 @@ impl Diagnosed for ProvisionError {
             Self::DiskFull { .. } => {
                 Some("free some space, or set CARGO_TARGET_DIR to a folder on a larger disk".into())
             }
+            Self::NoExample { .. } => Some("name one of them, or a device of your own by its command".into()),
             Self::Interrupted(_) => None,
             Self::File(error) => error.remedy(),
             Self::Limit(error) => error.remedy(),

@@ -26,6 +26,15 @@ pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionEr
     build(provisioner, "the card", "dmus-card", command, is_card)
 }
 
+/// Builds an example card of `device/pci` for the host, optimised.
+pub(super) fn example_card(provisioner: &Provisioner<'_>, name: &str) -> Result<PathBuf, ProvisionError> {
+    const PACKAGE: &str = "vfio-user-card";
+    let mut command = cargo(provisioner);
+    command.args(["--package", PACKAGE, "--example", name, "--release"]);
+    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    build_as(provisioner, &format!("the example card {name}"), PACKAGE, name, command, is_program)
+}
+
 /// Builds the synthesizers' benchmark for the host, optimised. It is no part of the product.
 pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);

@@ -10,6 +10,7 @@ pub mod cpp_driver;
 pub mod doctor;
 pub mod driver_file;
 mod error;
+pub mod example;
 mod firmware;
 mod fluidsynth;
 mod guests;

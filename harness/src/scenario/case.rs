@@ -6,6 +6,7 @@ use card_control::Clock;
 
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
+use crate::machine::Device;
 use crate::playback::judge::Judge;
 use crate::sound::song_file::{self, SongFile};
 use crate::sound::songs::BuiltIn;
@@ -21,6 +22,8 @@ pub struct BuiltDriver {
     pub variant: Option<String>,
     /// The bug check by which the guest must stop it; `None` for a driver that it must not stop.
     pub bug_check: Option<ExpectedBugCheck>,
+    /// The device that it is for, where that is not the scenario's.
+    pub device: Option<Device>,
     /// What decides whether it plays right, where the offline render of the project's synthesizer cannot.
     pub judge: Option<Judge>,
     /// The probe of the contract that shows the variant; `None` for a playback test.

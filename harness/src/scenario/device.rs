@@ -23,12 +23,12 @@ pub(super) struct ScenarioDevice {
 /// # Errors
 /// [`ScenarioError::Malformed`] at the place of what a device cannot be, or what does not belong together.
 pub(super) fn device(file: Source<'_>, folder: &Path, document: &Document) -> Result<ScenarioDevice, ScenarioError> {
-    let DeviceTable { qemu, vfio_user, command, control, none, resources: listed, pci, inf } = &document.device;
+    let DeviceTable { qemu, vfio_user, command, example, control, none, resources: listed, pci, inf } = &document.device;
     let mut device = Device::default();
     let mut place: Option<Range<usize>> = None;
     let mut source = |found: DeviceSource, span: Range<usize>| {
         if place.is_some() {
-            let message = "a device is one of qemu, vfio_user, command and none = true";
+            let message = "a device is one of qemu, vfio_user, command, example and none = true";
             return Err(file.error(span, message));
         }
         (device.source, place) = (found, Some(span));
@@ -45,6 +45,9 @@ pub(super) fn device(file: Source<'_>, folder: &Path, document: &Document) -> Re
     if let Some(text) = command {
         let command = DeviceCommand::parse(text.get_ref(), Some(folder)).map_err(|error| at(text.span(), &error))?;
         source(DeviceSource::Command(command), text.span())?;
+    }
+    if let Some(name) = example {
+        source(DeviceSource::Example(name.get_ref().clone()), name.span())?;
     }
     if let Some(none) = none {
         if !none.get_ref() {
@@ -97,7 +100,7 @@ fn expect_no_card(
     }
     if let Some(fault) = &document.fault
         && fault.get_ref().kill == crate::machine::Part::Card
-        && !matches!(device.source, DeviceSource::Command(_))
+        && !device.is_served()
     {
         return Err(file.error(fault.span(), "the device has no process of the harness's to kill"));
     }
@@ -130,6 +133,8 @@ mod tests {
         let DeviceSource::Command(command) = &served.device.source else { panic!("{:?}", served.device) };
         let command = command.command(Path::new("s"), Path::new("c"));
         assert_eq!(Path::new(command.get_program()), folder.join("./card"));
+        let example = parse("[device]\nexample = 'mpu401'").unwrap();
+        assert_eq!(example.device.source, DeviceSource::Example("mpu401".into()));
         // An INF of the card's own driver.
         let installed = parse(&format!("[device]\ninf = '{INF}'")).unwrap();
         assert!(installed.device.is_card() && installed.device.installation.is_some());
@@ -143,6 +148,7 @@ mod tests {
         for (text, line, expected) in [
             ("[device]\nqemu = 'edu'\nnone = true", 5, "a device is one of"),
             ("[device]\ncommand = 'x {socket}'\nvfio_user = 's'", 4, "a device is one of"),
+            ("[device]\nexample = 'mpu401'\nnone = true", 5, "a device is one of"),
             ("[device]\nnone = false", 4, "leave it out"),
             ("[device]\nqemu = '-device edu'", 4, "without -device itself"),
             ("[device]\ncommand = 'card'", 4, "has no {socket}"),

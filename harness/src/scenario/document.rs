@@ -109,6 +109,7 @@ pub(super) struct DeviceTable {
     pub(super) qemu: Option<Spanned<String>>,
     pub(super) vfio_user: Option<Spanned<PathBuf>>,
     pub(super) command: Option<Spanned<String>>,
+    pub(super) example: Option<Spanned<String>>,
     pub(super) control: Option<Spanned<PathBuf>>,
     pub(super) none: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<String>>,

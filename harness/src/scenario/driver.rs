@@ -32,12 +32,18 @@ pub(super) fn build(case: &Case, workspace: &Workspace) -> Result<Option<PathBuf
     Ok(Some(cpp_driver::build(&driver.script, driver.driver.as_deref(), driver.variant.as_deref(), workspace)?))
 }
 
-/// Returns what is provisioned, with a driver that was built or that the scenario names in the driver's place.
-pub(super) fn provisioned_with(scenario: &Scenario, built: Option<&PathBuf>, context: &Context<'_>) -> Provisioned {
+/// Returns what is provisioned, with a driver that was built or that the scenario names in the driver's place, and its device.
+pub(super) fn provisioned_with(
+    scenario: &Scenario,
+    case: Option<&Case>,
+    built: Option<&PathBuf>,
+    context: &Context<'_>,
+) -> Provisioned {
     let mut provisioned = context.provisioned.clone();
     if let Some(driver) = built.or(scenario.driver.as_ref()) {
         provisioned.artefacts.driver.clone_from(driver);
     }
-    provisioned.device = scenario.device.overridden_by(&context.overrides.device);
+    let of_case = case.and_then(|case| case.driver.as_ref()?.device.as_ref());
+    provisioned.device = of_case.unwrap_or(&scenario.device).overridden_by(&context.overrides.device);
     provisioned
 }

@@ -46,8 +46,9 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
             findings: FindingsReport::default(),
             run_folder: None,
         };
-        let built = scenario.cases.first().map_or(Ok(None), |case| driver::build(case, context.workspace));
-        match built.map(|built| driver::provisioned_with(scenario, built.as_ref(), context)) {
+        let case = scenario.cases.first();
+        let built = case.map_or(Ok(None), |case| driver::build(case, context.workspace));
+        match built.map(|built| driver::provisioned_with(scenario, case, built.as_ref(), context)) {
             Err(Unbuilt { result, reason }) => {
                 (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
             }

@@ -93,7 +93,7 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
         Ok(built) => built,
         Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
     };
-    let provisioned = driver::provisioned_with(scenario, built.as_ref(), context);
+    let provisioned = driver::provisioned_with(scenario, Some(case), built.as_ref(), context);
     if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
         let policy = &context.overrides.policy(scenario);
         let (name, reproduce, conditions) = (name.clone(), reproduce.clone(), *conditions);

@@ -12,6 +12,8 @@ use super::document::CppDriver;
 use super::expect::ExpectedBugCheck;
 use super::malformed::{ScenarioError, Source};
 use crate::host::file_error::FileError;
+use crate::machine::Device;
+use crate::machine::device::DeviceSource;
 use crate::playback::judge::Judge;
 
 /// The script that builds a driver, in their folder.
@@ -41,7 +43,7 @@ struct Variant {
     guards: Option<u16>,
     probe: Option<String>,
     judge: Option<Spanned<String>>,
-    /// The device that it is for, where that is not the card.
+    /// The example card that it is for, where that is not the project's card.
     device: Option<String>,
     status: VariantStatus,
 }
@@ -73,7 +75,7 @@ fn read_variants(
     for entry in table.variant {
         let span = entry.span();
         let variant = entry.into_inner();
-        let Variant { name, driver, check, bug_check, guards, probe, judge, .. } = variant;
+        let Variant { name, driver, check, bug_check, guards, probe, judge, device, .. } = variant;
         let judge = match judge {
             Some(judge) => match Judge::by_name(judge.get_ref()) {
                 Some(known) => Some(known),
@@ -89,13 +91,14 @@ fn read_variants(
             let message = format!("{name} passes, so it names the rule that must not stop it: guards");
             return Err(file.error(span, &message));
         }
-        // A variant for another device runs where that device is.
-        if variant.status != status || variant.device.is_some() {
+        if variant.status != status {
             continue;
         }
+        let device = device.map(|name| Device { source: DeviceSource::Example(name), ..Device::default() });
         let bug_check =
             (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
-        found.push(BuiltDriver { script: source.join(SCRIPT), driver, variant: Some(name), bug_check, probe, judge });
+        let (script, variant) = (source.join(SCRIPT), Some(name));
+        found.push(BuiltDriver { script, driver, variant, bug_check, device, probe, judge });
     }
     Ok(found)
 }
@@ -131,6 +134,7 @@ pub(super) fn with_cpp_drivers(source: &Path, kind: &CppDriver, cases: &[Case]) 
         driver,
         variant,
         bug_check: None,
+        device: None,
         probe: None,
         judge: None,
     };

@@ -18,12 +18,12 @@ use crate::event::{Observer, Silent};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
 use crate::machine::conditions::Conditions;
-use crate::machine::device::DeviceSource;
+use crate::machine::device::{DeviceCommand, DeviceSource};
 use crate::machine::{
     Accelerator, Boot, Card, CardOptions, CardSockets, Device, DeviceControl, DeviceProcess, GuestMemory,
     MachineDevice, MachineError, MachineOptions, Processes, RunningDevice,
 };
-use crate::provision::{Overrides, Workspace};
+use crate::provision::{Overrides, Workspace, example};
 
 /// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
 pub const MEMORY_DEFAULT: u64 = 128 << 20;
@@ -267,6 +267,10 @@ impl<'o> TestBedBuilder<'o> {
             DeviceSource::Command(command) => {
                 RunningDevice::Process(DeviceProcess::start(command, &sockets, &self.log(&scratch, "device"))?)
             }
+            DeviceSource::Example(name) => {
+                let command = DeviceCommand::of_program(&self.example(name)?);
+                RunningDevice::Process(DeviceProcess::start(&command, &sockets, &self.log(&scratch, "device"))?)
+            }
             DeviceSource::Qemu(_) | DeviceSource::VfioUser(_) | DeviceSource::None => RunningDevice::NotOurs,
         };
         Ok(StartedCard { builder: self, provisioned, scratch, sockets, device })
@@ -279,6 +283,14 @@ impl<'o> TestBedBuilder<'o> {
         let found = Workspace::find()?;
         self.workspace = Some(found.clone());
         Ok(found)
+    }
+
+    /// Builds an example card, unless this process has built it. Returns its program.
+    fn example(&mut self, name: &str) -> Result<PathBuf, TestBedError> {
+        match example::built(name) {
+            Some(program) => Ok(program),
+            None => Ok(example::build(name, &self.find_workspace()?, self.observer)?),
+        }
     }
 
     fn provision(&mut self) -> Result<Provisioned, TestBedError> {
@@ -335,7 +347,7 @@ impl<'o> TestBedBuilder<'o> {
             installation: installation.transpose()?,
             device: match &device.source {
                 DeviceSource::Card => MachineDevice::Card(socket.to_path_buf()),
-                DeviceSource::Command(_) => MachineDevice::VfioUser { name, socket: socket.to_path_buf() },
+                DeviceSource::Command(_) | DeviceSource::Example(_) => MachineDevice::VfioUser { name, socket: socket.to_path_buf() },
                 DeviceSource::VfioUser(socket) => MachineDevice::VfioUser { name, socket: socket.clone() },
                 DeviceSource::Qemu(arguments) => MachineDevice::Qemu { name, arguments: arguments.clone() },
                 DeviceSource::None => MachineDevice::Absent,
@@ -387,6 +399,7 @@ impl<'o> StartedCard<'o> {
 fn control_of<'a>(device: &'a Device, sockets: &'a CardSockets) -> Option<&'a Path> {
     match &device.source {
         DeviceSource::Command(command) if command.has_control() => Some(&sockets.control),
+        DeviceSource::Example(_) => Some(&sockets.control),
         DeviceSource::Card => None,
         _ => device.control.as_deref(),
     }

@@ -66,6 +66,13 @@ impl DeviceCommand {
         Ok(Self { text: text.into(), words, folder })
     }
 
+    /// Returns the command of a program that takes the paths of both sockets, in this order.
+    #[must_use]
+    pub fn of_program(program: &Path) -> Self {
+        let words: Vec<String> = [&program.to_string_lossy(), SOCKET, CONTROL].map(str::to_owned).to_vec();
+        Self { text: words.join(" "), words, folder: None }
+    }
+
     /// Returns its name for messages.
     #[must_use]
     pub fn name(&self) -> String {

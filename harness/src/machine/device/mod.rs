@@ -29,6 +29,8 @@ pub enum DeviceSource {
     VfioUser(PathBuf),
     /// A vfio-user server that the harness starts, watches and ends.
     Command(DeviceCommand),
+    /// An example card of the project's, by name: a vfio-user server that the harness builds, starts, watches and ends.
+    Example(String),
     /// Nothing: the driver makes its sound, or passes its events, in software.
     None,
 }
@@ -89,7 +91,7 @@ impl Device {
         if self.pci.is_some() && self.source == DeviceSource::None {
             return Err(DeviceError::FunctionOfNothing);
         }
-        if self.control.is_some() && matches!(self.source, DeviceSource::Card | DeviceSource::Command(_)) {
+        if self.control.is_some() && (self.is_card() || self.is_served()) {
             return Err(DeviceError::Control);
         }
         Ok(())
@@ -122,6 +124,12 @@ impl Device {
         matches!(self.source, DeviceSource::Card)
     }
 
+    /// Tells whether the harness starts a vfio-user server for it.
+    #[must_use]
+    pub const fn is_served(&self) -> bool {
+        matches!(self.source, DeviceSource::Command(_) | DeviceSource::Example(_))
+    }
+
     /// Tells whether no bus enumerates the device: the guest makes a device node of its own for it.
     #[must_use]
     pub const fn is_root(&self) -> bool {
@@ -136,6 +144,7 @@ impl Device {
             DeviceSource::Qemu(arguments) => format!("the device `{arguments}`"),
             DeviceSource::VfioUser(socket) => format!("the vfio-user device at {}", socket.display()),
             DeviceSource::Command(command) => command.name(),
+            DeviceSource::Example(name) => format!("the example card {name}"),
             DeviceSource::None => "no device".into(),
         }
     }

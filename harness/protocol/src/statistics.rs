@@ -24,3 +24,19 @@ pub struct Statistics {
     /// Largest number of bytes of pool outstanding at any time.
     pub pool_bytes_peak: u64,
 }
+
+impl Statistics {
+    /// Returns what was counted since an earlier reading; what is outstanding as it is now.
+    #[must_use]
+    pub const fn since(self, before: &Self) -> Self {
+        Self {
+            interrupts: self.interrupts - before.interrupts,
+            interrupts_not_claimed: self.interrupts_not_claimed - before.interrupts_not_claimed,
+            dpcs: self.dpcs - before.dpcs,
+            notifications: self.notifications - before.notifications,
+            events_put: self.events_put - before.events_put,
+            events_returned: self.events_returned - before.events_returned,
+            ..self
+        }
+    }
+}

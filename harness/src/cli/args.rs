@@ -283,6 +283,9 @@ pub(crate) struct DemoArguments {
     /// How the card interrupts: by its line, or by MSI-X messages
     #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
     pub(crate) interrupts: dmus::machine::conditions::Interrupts,
+    /// Bring the song in at the device's MIDI input, and compare what comes out of the driver's capture pin
+    #[arg(long)]
+    pub(crate) capture: bool,
     /// Stop and start the device this many times before the song, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,

@@ -31,6 +31,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let playback = PlaybackTest {
         card: CardOptions { clock: arguments.clock.into(), bank, render_block: arguments.render_block },
         sample_rate: arguments.rate,
+        capture: arguments.capture,
         judge: arguments.judge.judge(),
         policy: arguments.violations.policy(),
         quantum_frames: arguments.quantum,

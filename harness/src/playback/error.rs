@@ -56,6 +56,21 @@ pub enum PlaybackError {
         /// The device.
         device: String,
     },
+    /// Nothing can be brought in at the device.
+    #[error("{device} takes nothing in at a MIDI input, so that there is nothing to capture")]
+    NoMidiIn {
+        /// The device.
+        device: String,
+    },
+    /// The driver has no capture pin.
+    #[error("no filter of the driver has a pin that captures music")]
+    NoCapturePin,
+    /// The card did not take a message in.
+    #[error("the card did not take a message in at its MIDI input: {reason}")]
+    NotTaken {
+        /// The card's sentence.
+        reason: String,
+    },
     /// The device did not answer on its control socket.
     #[error(transparent)]
     Device(#[from] DeviceControlError),
@@ -129,6 +144,9 @@ impl PlaybackError {
             | Self::Reference(_)
             | Self::OfflineFormat(_)
             | Self::NoBytes { .. }
+            | Self::NoMidiIn { .. }
+            | Self::NoCapturePin
+            | Self::NotTaken { .. }
             | Self::Device(_) => None,
         }
     }
@@ -157,11 +175,13 @@ impl Consequence for PlaybackError {
     fn may_follow_a_death(&self) -> bool {
         match self {
             Self::TestBed(error) => error.may_follow_a_death(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::Device(_) => true,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::NotTaken { .. } | Self::Device(_) => true,
             Self::Render(_)
             | Self::Reference(_)
             | Self::OfflineFormat(_)
             | Self::NoBytes { .. }
+            | Self::NoMidiIn { .. }
+            | Self::NoCapturePin
             | Self::HostStalled(_) => false,
         }
     }
@@ -172,9 +192,11 @@ impl Diagnosed for PlaybackError {
         match self {
             Self::TestBed(error) => error.class(),
             Self::Render(error) => error.class(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent => Class::TestFailed,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::NoCapturePin | Self::NotTaken { .. } => {
+                Class::TestFailed
+            }
             Self::Reference(error) => error.class(),
-            Self::OfflineFormat(_) | Self::NoBytes { .. } => Class::Usage,
+            Self::OfflineFormat(_) | Self::NoBytes { .. } | Self::NoMidiIn { .. } => Class::Usage,
             Self::Device(error) => error.class(),
             Self::HostStalled(error) => error.class(),
         }
@@ -192,6 +214,11 @@ impl Diagnosed for PlaybackError {
             Self::NoBytes { .. } => Some(
                 "offer `bytes` on the device's control socket (device/pci/CONTROL.md), or use another --judge".into(),
             ),
+            Self::NoMidiIn { .. } => {
+                Some("offer `midi-in` on the device's control socket (device/pci/CONTROL.md), or play a song".into())
+            }
+            Self::NoCapturePin => Some("the driver must offer an output pin of music: check its data ranges".into()),
+            Self::NotTaken { .. } => Some("the driver must open a session and a stream that captures".into()),
             Self::Device(error) => error.remedy(),
             Self::HostStalled(error) => error.remedy(),
         }

@@ -1,6 +1,7 @@
 //! Playback tests: a song is streamed through the driver, and a [judge](judge::Judge) decides whether it was played right: most
 //! of all by comparing the PCM that arrives in guest memory with the offline render of the same song, bit for bit.
 
+mod capture;
 mod device;
 mod error;
 pub mod judge;

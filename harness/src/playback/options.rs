@@ -45,6 +45,9 @@ pub struct PlaybackTest {
     pub card: CardOptions,
     /// Frames a second; without, the pin's data ranges decide.
     pub sample_rate: Option<u32>,
+    /// Brings the song in at the device's MIDI input instead of playing it: what comes out of the capture pin must be its
+    /// messages, whatever the judge.
+    pub capture: bool,
     /// What decides whether the song was played right; without, what fits the device.
     pub judge: Option<Judge>,
     /// Frames of a request to the wave stream.
@@ -100,6 +103,7 @@ impl PlaybackTest {
             song,
             card: CardOptions::default(),
             sample_rate: None,
+            capture: false,
             judge: None,
             quantum_frames: QUANTUM_DEFAULT,
             tail_ms: TAIL_MS_DEFAULT,

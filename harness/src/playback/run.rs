@@ -7,6 +7,7 @@ use card_control::Clock;
 use card_control::render::RenderSummary;
 use guest_protocol::{Pace, Request, Statistics};
 
+use super::capture::capture;
 use super::device;
 use super::error::{PlaybackError, PlaybackFailure};
 use super::judge::{Judge, Judgement, MIDI_TOLERANCE_MS_DEFAULT, Reference, compare_midi};
@@ -24,7 +25,7 @@ use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, PcmFormat, difference};
 use crate::sound::render::{self, RenderOptions, Rendered, Rendering};
 use crate::testbed::bug_check;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::session::SessionError;
+use crate::testbed::session::{SessionError, StartedDevice};
 use crate::testbed::stall::Stalling;
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{
@@ -166,13 +167,18 @@ struct Prepared {
     started: Instant,
 }
 
+/// The guest, the device and the driver's image, as the guest names them.
+struct Driver {
+    guest: String,
+    device: String,
+    driver_hash: String,
+}
+
 /// The results of a guest that has played.
 struct Played {
     /// The song with the times that the pin's format carries.
     song: Song,
-    guest: String,
-    device: String,
-    driver_hash: String,
+    driver: Driver,
     pcm: Option<Pcm>,
     received: Option<Received>,
     events: u64,
@@ -236,7 +242,7 @@ impl Run<'_> {
         let mut bed = card.start_machine()?;
         let judge = self.test.judge.clone().unwrap_or_else(|| judge_of_device(&mut bed));
         self.record(&bed, &judge)?;
-        if judge == Judge::Offline {
+        if judge == Judge::Offline && !self.test.capture {
             // It uses the second processor while the guest boots; the driver's pin most likely has this rate.
             self.render_offline(&song, music, sample_rate.unwrap_or(RATE_DEFAULT))?;
         }
@@ -276,7 +282,7 @@ impl Run<'_> {
     fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared) -> Result<Verdict, PlaybackError> {
         let qemu = bed.session.health.machine.version().to_owned();
         let played = self.play(bed, prepared);
-        let Played { song, guest, device, driver_hash, pcm, received, events, statistics, card } = match played {
+        let Played { song, driver, pcm, received, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
                 let error = bed.cause("play", error);
@@ -294,6 +300,7 @@ impl Run<'_> {
                 pcm.write_wav(out)?;
             }
         }
+        let Driver { guest, device, driver_hash } = driver;
         let judgement = self.judge(prepared, &song, pcm.as_ref(), received.as_ref())?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
@@ -347,7 +354,7 @@ impl Run<'_> {
             song: &self.test.song.name,
             events: self.test.song.events.len(),
             sample_rate: self.test.sample_rate,
-            judge: judge.name(),
+            judge: if self.test.capture { "capture" } else { judge.name() },
             conditions: self.test.conditions,
             policy: &self.test.policy,
             restarts: self.test.restarts,
@@ -375,6 +382,43 @@ impl Run<'_> {
         for _ in 0..self.test.restarts {
             device = bed.restart_device()?.clone();
         }
+        let driver = Driver { guest, device: name, driver_hash };
+        if self.test.capture {
+            return self.capture_song(bed, prepared, &device, driver, ready);
+        }
+        self.play_song(bed, prepared, &device, driver, ready)
+    }
+
+    /// Brings the song in at the device, and takes what comes out of the capture pin.
+    fn capture_song(
+        &mut self,
+        bed: &mut TestBed<'_>,
+        prepared: &Prepared,
+        device: &StartedDevice,
+        driver: Driver,
+        ready: Instant,
+    ) -> Result<Played, PlaybackError> {
+        let streaming = Instant::now();
+        self.end(Step::DriverStart, ready, streaming);
+        self.enter(Step::Streaming, bed);
+        let before = bed.session.statistics()?;
+        let (received, events) = capture(bed, device, &prepared.song)?;
+        let statistics = bed.session.statistics()?.since(&before);
+        self.end(Step::Streaming, streaming, Instant::now());
+        let card = self.card_report(bed);
+        let (song, received) = (prepared.song.clone(), Some(received));
+        Ok(Played { song, driver, pcm: None, received, events, statistics, card })
+    }
+
+    /// Plays the song through the driver's pins.
+    fn play_song(
+        &mut self,
+        bed: &mut TestBed<'_>,
+        prepared: &Prepared,
+        device: &StartedDevice,
+        driver: Driver,
+        ready: Instant,
+    ) -> Result<Played, PlaybackError> {
         let options = self.test.stream;
         if options.piece_bytes != 0 {
             let request = Request::Allocators { piece_bytes: options.piece_bytes };
@@ -383,7 +427,7 @@ impl Run<'_> {
         let channel_groups = options.channel_group + self.test.song.channel_groups() - CHANNEL_GROUP;
         let pins = open_song_pins(
             &mut bed.session,
-            &device,
+            device,
             PinOptions {
                 music: options.music,
                 channel_groups,
@@ -433,29 +477,23 @@ impl Run<'_> {
         };
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the card's session's.
-        let card = bed.card().map(|card| {
-            card.status().map_or_else(
-                |error| {
-                    let text = format!("the card does not answer on its control socket: {error}");
-                    self.observer.event(&Event::Warning { text });
-                    CardReport::default()
-                },
-                CardReport::from,
-            )
-        });
+        let card = self.card_report(bed);
         pins.close(bed)?;
         memory.free(bed)?;
-        Ok(Played {
-            song,
-            guest,
-            device: name,
-            driver_hash,
-            pcm,
-            received,
-            events,
-            statistics: played.statistics,
-            card,
-        })
+        Ok(Played { song, driver, pcm, received, events, statistics: played.statistics, card })
+    }
+
+    /// Returns what the card counted and found, if the device is the card.
+    fn card_report(&self, bed: &TestBed<'_>) -> Option<CardReport> {
+        let status = bed.card()?.status();
+        Some(status.map_or_else(
+            |error| {
+                let text = format!("the card does not answer on its control socket: {error}");
+                self.observer.event(&Event::Warning { text });
+                CardReport::default()
+            },
+            CardReport::from,
+        ))
     }
 
     /// Checks that the judge can judge what the pins give. Returns the frames to render and their format, if there is PCM.
@@ -485,6 +523,9 @@ impl Run<'_> {
         pcm: Option<&Pcm>,
         received: Option<&Received>,
     ) -> Result<Judgement, PlaybackError> {
+        if let Some(received) = received.filter(|_| self.test.capture) {
+            return Ok(Judgement::Captured(compare_midi(&song.events, received, false, 0)));
+        }
         Ok(match (&prepared.judge, pcm, received) {
             (Judge::Offline, Some(pcm), _) => {
                 let Some(Offline { rendering, .. }) = self.offline.take() else { return Ok(Judgement::Plays) };

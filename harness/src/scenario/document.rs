@@ -69,6 +69,8 @@ pub(super) struct Document {
     pub(super) keep_going: bool,
     pub(super) judge: Option<Spanned<Value>>,
     #[serde(default)]
+    pub(super) capture: bool,
+    #[serde(default)]
     pub(super) expect: Expectations,
 }
 

@@ -61,6 +61,8 @@ pub struct Scenario {
     pub policy: ViolationPolicy,
     /// Frames a second of a test that is no playback test; without, the pins' data ranges decide.
     pub sample_rate: Option<u32>,
+    /// Whether songs are brought in at the device's MIDI input and captured, instead of played.
+    pub capture: bool,
     /// What decides whether a song was played right; without, what fits the device.
     pub judge: Option<Judge>,
     /// The expectations of each case.
@@ -171,6 +173,10 @@ impl Scenario {
         if document.cpp_driver == Some(CppDriver::Broken) && document.keep_going {
             return Err(file.error_at_key("keep_going", "a broken driver must be stopped: it is not to keep going"));
         }
+        if document.capture && (document.test.is_some() || document.judge.is_some()) {
+            let message = "a song that is captured is judged by its messages: it has no test and no judge";
+            return Err(file.error_at_key("capture", message));
+        }
         let judge = judge_table::read(file, folder, document.judge.as_ref())?;
         if document.expect.noted.is_some() && policy.is_strict() {
             let message = "noted expects violations that do not stop the guest: waive rules, or keep_going = true";
@@ -191,6 +197,7 @@ impl Scenario {
             cases,
             policy,
             sample_rate: document.stream.sample_rate,
+            capture: document.capture,
             judge,
             expect: document.expect,
         })
@@ -318,6 +325,15 @@ mod tests {
         ] {
             let error = parse(&text).unwrap_err().to_string();
             assert!(error.contains(&format!("x.toml:{line}:")) && error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_song_is_captured_and_judged_by_its_messages_alone() {
+        assert!(parse("title = 't'\ncapture = true").unwrap().capture);
+        for other in ["judge = 'plays'", "test = 'contract'"] {
+            let error = parse(&format!("title = 't'\ncapture = true\n{other}")).unwrap_err().to_string();
+            assert!(error.contains("x.toml:2:") && error.contains("judged by its messages"), "{error}");
         }
     }
 

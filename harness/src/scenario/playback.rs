@@ -240,6 +240,7 @@ fn play(
     let playback = PlaybackTest {
         card: CardOptions { clock: case.clock, bank, render_block: case.render_block },
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
+        capture: scenario.capture,
         judge: case
             .driver
             .as_ref()

@@ -57,16 +57,38 @@ impl MidiVerdict {
     }
 }
 
+/// A verdict in a sentence that says who did what with the messages.
+struct Text<'a> {
+    verdict: &'a MidiVerdict,
+    did: &'static str,
+    who: &'static str,
+}
+
+impl MidiVerdict {
+    /// Returns the verdict on what came out of a capture pin.
+    #[must_use]
+    pub fn of_capture(&self) -> String {
+        Text { verdict: self, did: "the capture pin gave", who: "the capture pin" }.to_string()
+    }
+}
+
 impl fmt::Display for MidiVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messages, received, difference, stray, lost, deviation_ms, tolerance_ms } = self;
+        Text { verdict: self, did: "the device received", who: "the device" }.fmt(f)
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Text { verdict, did, who } = self;
+        let MidiVerdict { messages, received, difference, stray, lost, deviation_ms, tolerance_ms } = verdict;
         match difference {
-            None => write!(f, "the device received all {messages} messages of the song")?,
+            None => write!(f, "{did} all {messages} messages of the song")?,
             Some(MidiDifference { message, expected, received: found }) => {
                 let shown = |bytes: &Option<String>| bytes.clone().unwrap_or_else(|| "nothing more".into());
                 write!(
                     f,
-                    "the device received {received} messages, the song has {messages}; message {message} is {}, expected {}",
+                    "{did} {received} messages, the song has {messages}; message {message} is {}, expected {}",
                     shown(found),
                     shown(expected)
                 )?;
@@ -76,7 +98,7 @@ impl fmt::Display for MidiVerdict {
             write!(f, "; {stray} data bytes belong to no message")?;
         }
         if *lost > 0 {
-            write!(f, "; the device has lost {lost} bytes, so that the rest cannot be judged")?;
+            write!(f, "; {who} has lost {lost} bytes, so that the rest cannot be judged")?;
         }
         if let Some(deviation) = deviation_ms {
             write!(f, "; at most {deviation} ms early or late ({tolerance_ms} ms are tolerated)")?;

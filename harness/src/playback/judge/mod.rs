@@ -93,6 +93,8 @@ pub enum Judgement {
     },
     /// The bytes that the device received beside the song's.
     MidiBytes(MidiVerdict),
+    /// What came out of the capture pin beside the song that was brought in.
+    Captured(MidiVerdict),
     /// The song was played to its end.
     Plays,
 }
@@ -104,7 +106,7 @@ impl Judgement {
         match self {
             Self::Offline { difference, .. } => difference.is_none(),
             Self::Reference { comparison, .. } => comparison.within,
-            Self::MidiBytes(verdict) => verdict.passed(),
+            Self::MidiBytes(verdict) | Self::Captured(verdict) => verdict.passed(),
             Self::Plays => true,
         }
     }
@@ -114,7 +116,7 @@ impl Judgement {
     pub const fn bit_identical(&self) -> Option<bool> {
         match self {
             Self::Offline { difference, .. } => Some(difference.is_none()),
-            Self::Reference { .. } | Self::MidiBytes(_) | Self::Plays => None,
+            Self::Reference { .. } | Self::MidiBytes(_) | Self::Captured(_) | Self::Plays => None,
         }
     }
 
@@ -129,6 +131,7 @@ impl Judgement {
                 format!("{within} the tolerance ({tolerance}) of {}: {comparison}", reference.display())
             }
             Self::MidiBytes(verdict) => verdict.to_string(),
+            Self::Captured(verdict) => verdict.of_capture(),
             Self::Plays => "played to its end".into(),
         }
     }

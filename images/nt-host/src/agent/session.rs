@@ -431,7 +431,7 @@ impl Session {
         let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
         let Played { frames, events } =
             player::play_midi(pin, &piece, progress, kernel::pause).map_err(|error| play_failure(&error))?;
-        Ok(Reply::Played { frames, events, statistics: since(&before) })
+        Ok(Reply::Played { frames, events, statistics: count().since(&before) })
     }
 
     fn play_pins(&mut self, play: &Play, leave: Leave, render: &mut Pin, wave: &mut Pin) -> Result<Reply, Failure> {
@@ -451,7 +451,7 @@ impl Session {
         let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
         let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, kernel::pause)
             .map_err(|error| play_failure(&error))?;
-        Ok(Reply::Played { frames, events, statistics: since(&before) })
+        Ok(Reply::Played { frames, events, statistics: count().since(&before) })
     }
 
     fn close(&mut self, handle: Handle) -> Result<Reply, Failure> {
@@ -619,19 +619,5 @@ fn count() -> Statistics {
         pool_allocations,
         pool_bytes,
         pool_bytes_peak,
-    }
-}
-
-/// Returns what was counted since; the pool's figures as they are.
-fn since(before: &Statistics) -> Statistics {
-    let now = count();
-    Statistics {
-        interrupts: now.interrupts - before.interrupts,
-        interrupts_not_claimed: now.interrupts_not_claimed - before.interrupts_not_claimed,
-        dpcs: now.dpcs - before.dpcs,
-        notifications: now.notifications - before.notifications,
-        events_put: now.events_put - before.events_put,
-        events_returned: now.events_returned - before.events_returned,
-        ..now
     }
 }

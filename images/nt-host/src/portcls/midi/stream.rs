@@ -29,9 +29,9 @@ use crate::portcls::kernel::{self, irql};
 /// When a busy device is tried again, relative: 1 ms, the port's timer resolution (the latency-clock page).
 const RETRY: i64 = -10_000;
 
-/// How long `Write` may answer success and no byte, 100 ns units: at 31,250 baud a device that works sends 60,000 bytes
-/// in that time.
-const STALL_LIMIT: i64 = 200_000_000;
+/// How long `Write` may answer success and no byte, 100 ns units: at 31,250 baud a device that works sends 9,000 bytes in that
+/// time, more than such a device's queue holds.
+const STALL_LIMIT: i64 = 30_000_000;
 
 /// Buffers of `Read` are of these sizes, in turn: one byte, an odd number, some messages.
 const READ_SIZES: [usize; 5] = [64, 1, 3, 16, 250];

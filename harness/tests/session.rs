@@ -9,11 +9,11 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::machine::{Death, GuestMemory, Health, NoProcesses, Part};
 use dmus::sound::midi::write_records;
 use dmus::sound::pcm::FRAME_BYTES;
-use dmus::testbed::TestBedError;
 use dmus::testbed::fake::{FakeGuest, Fault, directmusic_pins};
-use dmus::testbed::open_pins;
 use dmus::testbed::session::{GUEST_BYTES_MAX, Session, SessionError};
-use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
+use dmus::testbed::{MusicFormat, PinOptions, TestBedError};
+use dmus::testbed::{open_pins, open_song_pins};
+use guest_protocol::{BugCheck, Bulk, DataRange, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -114,6 +114,50 @@ fn lists_the_pins_of_a_driver_that_lacks_the_needed_ones() {
     let error = open_pins(&mut session, &device, 8_000).unwrap_err();
     assert_eq!(error.class(), Class::TestFailed);
     assert!(error.to_string().contains("Any, pin 1: out"), "{error}");
+}
+
+fn midi_pins() -> Vec<PinFactory> {
+    let pin = |flow_in| PinFactory { flow_in, communication: 1, instances: 1, data_ranges: vec![DataRange::Midi] };
+    vec![pin(false), pin(true)]
+}
+
+#[test]
+fn plays_through_a_midi_pin_where_no_filter_has_better_ones() {
+    let wanted = PinOptions { without_wave: true, ..PinOptions::default() };
+    let open = |filters: Vec<(String, Vec<PinFactory>)>, options| {
+        let (mut session, _memory) = guest(None, filters);
+        session.ready().unwrap();
+        let device = session.start_device().unwrap();
+        open_song_pins(&mut session, &device, options)
+    };
+    let pins = open(vec![("Midi".into(), midi_pins())], wanted).unwrap();
+    assert_eq!((pins.music, pins.render.0 % 100, pins.wave.is_none()), (MusicFormat::Midi, 1, true));
+    // PCM is better than none, and DirectMusic than MIDI.
+    let mut sounding = midi_pins();
+    sounding.push(directmusic_pins().swap_remove(1));
+    let filters = vec![("Midi".into(), midi_pins()), ("Sound".into(), sounding.clone())];
+    let pins = open(filters, wanted).unwrap();
+    assert_eq!((pins.music, pins.wave.is_some()), (MusicFormat::Midi, true));
+    let filters = vec![("Sound".into(), sounding), ("Music".into(), directmusic_pins())];
+    let pins = open(filters, wanted).unwrap();
+    assert_eq!((pins.music, pins.wave.is_some()), (MusicFormat::DirectMusic, true));
+    // A judge that needs PCM, and a format that no pin carries.
+    let error = open(vec![("Midi".into(), midi_pins())], PinOptions::default()).unwrap_err();
+    assert!(error.remedy().is_some_and(|remedy| remedy.contains("--judge midi-bytes")), "{error}");
+    let only = PinOptions { music: Some(MusicFormat::DirectMusic), ..wanted };
+    assert!(matches!(open(vec![("Midi".into(), midi_pins())], only), Err(TestBedError::NoPins { .. })));
+}
+
+#[test]
+fn refuses_more_channel_groups_than_the_synthesizer_says_it_has() {
+    let (mut session, _memory) = guest(None, filters());
+    session.ready().unwrap();
+    let device = session.start_device().unwrap();
+    // The fake's filter has no synthesizer node, and so one group.
+    let two = PinOptions { channel_groups: 2, ..PinOptions::default() };
+    let error = open_song_pins(&mut session, &device, two).unwrap_err();
+    assert_eq!(error.class(), Class::BadInput);
+    assert!(error.to_string().contains("2 channel groups are needed"), "{error}");
 }
 
 #[test]

@@ -201,11 +201,12 @@ impl Processes {
         }
     }
 
-    /// Waits until QEMU has ended after the guest shut down, and the device after QEMU.
+    /// Waits until QEMU has ended after the guest shut down, and the device after QEMU. `end_device` is called in between, so that a
+    /// device that can be told to end need not be waited for.
     ///
     /// # Errors
     /// [`LeaveError`] for a process that ended in another way, or not at all.
-    pub fn leave(&mut self, limit: Duration) -> Result<(), LeaveError> {
+    pub fn leave(&mut self, limit: Duration, end_device: impl FnOnce()) -> Result<(), LeaveError> {
         let begun = Instant::now();
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
         while self.machine.ended().is_none() && self.device.ended().is_none_or(|ended| ended == CARD_LEFT) {
@@ -220,6 +221,7 @@ impl Processes {
         if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
+        end_device();
         let is_card = self.device.card().is_some();
         let Some(ended) = self.device.wait(if is_card { GRACE } else { FOLLOWS }) else {
             // QEMU has gone, and the device has nothing more to log.

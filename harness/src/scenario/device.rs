@@ -23,7 +23,8 @@ pub(super) struct ScenarioDevice {
 /// # Errors
 /// [`ScenarioError::Malformed`] at the place of what a device cannot be, or what does not belong together.
 pub(super) fn device(file: Source<'_>, folder: &Path, document: &Document) -> Result<ScenarioDevice, ScenarioError> {
-    let DeviceTable { qemu, vfio_user, command, example, control, none, resources: listed, pci, inf } = &document.device;
+    let DeviceTable { qemu, vfio_user, command, example, control, none, resources: listed, pci, inf } =
+        &document.device;
     let mut device = Device::default();
     let mut place: Option<Range<usize>> = None;
     let mut source = |found: DeviceSource, span: Range<usize>| {

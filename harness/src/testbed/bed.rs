@@ -20,7 +20,8 @@ use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
-    Card, CardControl, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Part, Processes, guest_exit,
+    Card, CardControl, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part, Processes,
+    guest_exit,
 };
 use crate::provision::inf;
 
@@ -388,7 +389,12 @@ impl<'o> TestBed<'o> {
     pub fn leave(&mut self) -> Result<(), TestBedError> {
         const STEP: &str = "shut down";
         self.session.expect_device(STEP)?;
-        match self.session.health.leave(self.timeout) {
+        let control = self.control.as_mut().filter(|control| control.offers(Offer::Shutdown));
+        // One that runs already is the user's to end.
+        let control = control.filter(|_| self.provisioned.device.is_served());
+        // What ends otherwise than in order shows by its end.
+        let end_device = || _ = control.map(DeviceControl::shutdown);
+        match self.session.health.leave(self.timeout, end_device) {
             Ok(()) => Ok(()),
             Err(LeaveError::Interrupted) => Err(SessionError::Interrupted(STEP.into()).into()),
             Err(LeaveError::StillThere) => Err(TestBedError::BadEnd("nothing: it still runs".into())),

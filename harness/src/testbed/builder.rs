@@ -347,7 +347,9 @@ impl<'o> TestBedBuilder<'o> {
             installation: installation.transpose()?,
             device: match &device.source {
                 DeviceSource::Card => MachineDevice::Card(socket.to_path_buf()),
-                DeviceSource::Command(_) | DeviceSource::Example(_) => MachineDevice::VfioUser { name, socket: socket.to_path_buf() },
+                DeviceSource::Command(_) | DeviceSource::Example(_) => {
+                    MachineDevice::VfioUser { name, socket: socket.to_path_buf() }
+                }
                 DeviceSource::VfioUser(socket) => MachineDevice::VfioUser { name, socket: socket.clone() },
                 DeviceSource::Qemu(arguments) => MachineDevice::Qemu { name, arguments: arguments.clone() },
                 DeviceSource::None => MachineDevice::Absent,

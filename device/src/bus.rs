@@ -7,15 +7,12 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod chain;
-mod doorbell;
-mod event_counter;
-mod interrupts;
 mod memory;
 mod ring;
 mod ring_faults;
 mod sigbus;
+mod virtqueue;
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -25,18 +22,14 @@ use card_spec::feature;
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use parking_lot::Mutex;
-use rustix::event::epoll;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
-pub use doorbell::Kick;
-pub use event_counter::{EventCounterError, check as check_event_counter};
-pub use interrupts::{Call, Calls, LOOK_PERIOD};
 pub use memory::{Memory, MemoryError, Region};
 use ring::Ring;
-pub use ring::{RingAddress, RingAddresses};
 pub use sigbus::REGIONS_MAX;
+pub use virtqueue::{OwnedVirtqueue, RingSetup, Virtqueue};
 
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::log_limited;
@@ -51,9 +44,6 @@ pub type SharedBus = Arc<Mutex<Bus>>;
 pub struct Bus {
     // Runtime glue.
     registers: Arc<Registers>,
-    /// The epoll instance that watches kick descriptors, with the queue's number as data.
-    epoll: Arc<OwnedFd>,
-    calls: Arc<Calls>,
 
     // What the transport has described.
     memory: Memory,
@@ -70,11 +60,9 @@ pub struct Bus {
 impl Bus {
     /// Returns a bus with no memory and no rings.
     #[must_use]
-    pub fn new(registers: Arc<Registers>, epoll: Arc<OwnedFd>) -> Self {
+    pub fn new(registers: Arc<Registers>) -> Self {
         Self {
             registers,
-            epoll,
-            calls: Arc::default(),
             memory: Memory::default(),
             features: 0,
             rings: Queue::ALL.map(Ring::new),
@@ -86,108 +74,49 @@ impl Bus {
 
     // For transports.
 
+    /// Returns guest memory, to look addresses up.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Returns guest memory for a transport that announces it anew.
     pub fn memory_mut(&mut self) -> &mut Memory {
         self.lost_memory = None;
         &mut self.memory
     }
 
-    /// Sets the virtio features that the driver accepted.
+    /// Sets the virtio features that the driver accepted, for the rings that start from now on.
     pub fn set_features(&mut self, features: u64) {
         self.features = features;
     }
 
-    /// Sets the size that the driver chose for a ring, unchecked.
-    pub fn set_ring_size(&mut self, queue: Queue, size: u32) {
-        self.with_ring(queue, |ring| ring.size = size);
-    }
-
-    /// Sets the index that a ring begins with: 0 after a reset, what [`stop_ring`](Self::stop_ring) returned when it resumes.
-    ///
-    /// A ring that is in use is taken out of use: a front-end that sets it up anew has forgotten it, as QEMU does when
-    /// a driver resets a single queue.
+    /// Sets the index that a ring begins with next: 0 after a reset, what [`stop_ring`](Self::stop_ring) returned when it
+    /// resumes. A ring that is in use is taken out of use: its transport has forgotten it, as QEMU does when a driver
+    /// resets a single queue.
     pub fn set_ring_base(&mut self, queue: Queue, base: u16) {
-        if self.rings.get(queue.index()).is_some_and(|ring| !ring.is_stopped()) {
+        if self.is_set_up(queue) {
             self.stop_ring(queue);
         }
-        self.with_ring(queue, |ring| ring.base = base);
+        self.with_ring(queue, |ring| ring.set_base(base));
     }
 
-    /// Sets the addresses of a ring, unchecked.
-    pub fn set_ring_addresses(&mut self, queue: Queue, addresses: RingAddresses) {
-        self.with_ring(queue, |ring| ring.addresses = Some(addresses));
-        self.start_if_ready(queue);
-    }
-
-    /// Sets the doorbell that the driver's kicks arrive on.
-    pub fn set_ring_kick(&mut self, queue: Queue, kick: Option<Kick>) {
-        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
-        unwatch(&self.epoll, ring);
-        ring.kick = kick;
-        if let Some(kick) = &ring.kick {
-            let data = epoll::EventData::new_u64(queue.0.into());
-            // For edges, so that a counter which stays above zero does not keep the card awake.
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-            if let Err(error) = epoll::add(&*self.epoll, kick.as_fd(), data, flags) {
-                log_limited!(
-                    log::Level::Error,
-                    "the kick descriptor of queue {queue} cannot be watched: {error}; the card does not see its kicks"
-                );
-            }
-        }
-        self.start_if_ready(queue);
-    }
-
-    /// Sets the call that the card raises interrupts with.
-    pub fn set_ring_call(&mut self, queue: Queue, call: Option<Call>) {
-        self.calls.set(queue, call.as_ref());
-        self.with_ring(queue, |ring| ring.call = call);
-    }
-
-    /// Returns the calls, for the thread that looks after them.
+    /// Returns whether a ring was started, and not stopped since: it runs, or is parked.
     #[must_use]
-    pub fn calls(&self) -> &Arc<Calls> {
-        &self.calls
+    pub fn is_set_up(&self, queue: Queue) -> bool {
+        self.rings.get(queue.index()).is_some_and(|ring| !ring.is_stopped())
     }
 
-    /// Enables or disables a ring.
-    pub fn enable_ring(&mut self, queue: Queue, enabled: bool) {
-        self.with_ring(queue, |ring| ring.enabled = enabled);
-        self.start_if_ready(queue);
-    }
-
-    /// Takes a ring out of use, and returns the index to resume from. The card does not touch the ring afterwards.
-    pub fn stop_ring(&mut self, queue: Queue) -> u16 {
-        let Some(ring) = self.rings.get_mut(queue.index()) else { return 0 };
-        unwatch(&self.epoll, ring);
-        ring.stop()
-    }
-
-    /// Stops all rings and unmaps memory, because the transport has disconnected.
-    pub fn disconnect(&mut self) {
-        for queue in Queue::ALL {
-            self.stop_ring(queue);
-            self.enable_ring(queue, false);
-        }
-        self.memory = Memory::default();
-        self.lost_memory = None;
-        self.features = 0;
-    }
-
-    fn with_ring(&mut self, queue: Queue, act: impl FnOnce(&mut Ring)) {
-        if let Some(ring) = self.rings.get_mut(queue.index()) {
-            act(ring);
-        }
-    }
-
-    fn start_if_ready(&mut self, queue: Queue) {
-        if !self.rings.get(queue.index()).is_some_and(Ring::is_ready) {
-            return;
-        }
+    /// Checks a ring, and starts or parks it: what is wrong with it is reported to the driver. A ring that is in use is
+    /// taken out of use before.
+    ///
+    /// The first ring to start marks a reset of the device, unless some ring resumes where it was: vhost-user has no
+    /// message for a reset, and all ring indices at 0 is the only trace that it leaves. So a transport sets the indices
+    /// of all rings ([`set_ring_base`](Self::set_ring_base)) before it starts the first.
+    pub fn start_ring(&mut self, which: Queue, setup: RingSetup, queue: Arc<dyn Virtqueue>) {
+        self.set_ring_base(which, setup.base);
         self.retire_lost_memory();
-        // The first ring to start marks a reset of the device, unless the rings resume where they were: vhost-user has
-        // no message for a reset, and all ring indices at 0 is the only trace that it leaves.
-        if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base == 0) {
+        if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base() == 0) {
             self.resets = self.resets.wrapping_add(1);
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
@@ -196,16 +125,62 @@ impl Bus {
         }
         let others: Vec<_> =
             self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
-        let features = self.features;
-        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
-        ring.event_idx = features & feature::EVENT_IDX != 0;
-        ring.indirect = features & feature::INDIRECT_DESC != 0;
-        match ring.start(&self.memory, &others) {
+        let Some(ring) = self.rings.get_mut(which.index()) else { return };
+        match ring.start(setup, self.features, queue, &self.memory, &others) {
             Ok(()) => {
-                log::debug!("queue {queue} runs with {} entries", ring.working_size());
-                self.give_kept_answer(queue);
+                log::debug!("queue {which} runs with {} entries", ring.working_size());
+                self.give_kept_answer(which);
             }
             Err(error) => self.registers.report(error),
+        }
+    }
+
+    /// Parks a ring that its transport has found unusable, and reports the error to the driver.
+    pub fn park_ring(&mut self, queue: Queue, error: DriverError) {
+        self.with_ring(queue, |ring| {
+            ring.park(error);
+        });
+        self.registers.report(error);
+    }
+
+    /// Takes a ring out of use, and returns the index to resume from. The card does not touch the ring afterwards.
+    pub fn stop_ring(&mut self, queue: Queue) -> u16 {
+        self.rings.get_mut(queue.index()).map_or(0, Ring::stop)
+    }
+
+    /// Stops all rings, which begin at 0 again: for transports with a message for the reset of the device.
+    pub fn reset_device(&mut self) {
+        for queue in Queue::ALL {
+            self.stop_ring(queue);
+            self.set_ring_base(queue, 0);
+        }
+    }
+
+    /// Stops all rings and unmaps memory, because the transport has disconnected.
+    pub fn disconnect(&mut self) {
+        for queue in Queue::ALL {
+            self.stop_ring(queue);
+        }
+        self.memory = Memory::default();
+        self.lost_memory = None;
+        self.features = 0;
+    }
+
+    /// Counts kicks of a queue.
+    pub fn kicked(&mut self, queue: Queue, kicks: u64) {
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
+        if kicks == 0 {
+            return;
+        }
+        self.registers.add(Counter::Kicks, kicks);
+        if let Some(error) = ring.kicked(self.memory.map(), kicks) {
+            self.registers.report(error);
+        }
+    }
+
+    fn with_ring(&mut self, queue: Queue, act: impl FnOnce(&mut Ring)) {
+        if let Some(ring) = self.rings.get_mut(queue.index()) {
+            act(ring);
         }
     }
 
@@ -370,34 +345,12 @@ impl Bus {
         let Some(ring) = self.rings.get_mut(chain.queue.index()) else { return };
         match ring.give_back(self.memory.map(), chain.head, written) {
             Ok(true) => {
-                if let Some(call) = &ring.call {
+                if ring.interrupt() {
                     self.registers.add(Counter::Interrupts, 1);
-                    if let Err(error) = self.calls.ring(chain.queue, call) {
-                        log_limited!(
-                            log::Level::Warn,
-                            "the call descriptor of queue {} is not used any more: {error}",
-                            chain.queue
-                        );
-                        self.set_ring_call(chain.queue, None);
-                    }
                 }
             }
             Ok(false) => {}
             Err(error) => self.registers.report(error),
-        }
-    }
-
-    /// Takes the kicks that have come in on a queue.
-    pub fn take_kicks(&mut self, queue: Queue) {
-        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
-        let Some(kick) = &ring.kick else { return };
-        let kicks = kick.take();
-        if kicks == 0 {
-            return;
-        }
-        self.registers.add(Counter::Kicks, kicks);
-        if let Some(error) = ring.kicked(self.memory.map(), kicks) {
-            self.registers.report(error);
         }
     }
 
@@ -422,12 +375,5 @@ impl Bus {
         fence(Ordering::SeqCst);
         let _ = map.write_slice(&page.as_bytes()[4..], body);
         let _ = map.store(even.to_le(), sequence, Ordering::Release);
-    }
-}
-
-fn unwatch(epoll: &OwnedFd, ring: &Ring) {
-    // Explicitly: the front-end holds the same open file, so closing our descriptor would not end the watch.
-    if let Some(kick) = &ring.kick {
-        let _ = epoll::delete(epoll, kick.as_fd());
     }
 }

@@ -1,6 +1,7 @@
 //! The card itself and the thread that it runs on; it knows no transport.
 
 pub mod activity;
+mod bell;
 pub mod device;
 pub mod engine;
 pub mod identity;

@@ -1,7 +1,10 @@
 //! Connects front-ends to the card: sockets, and the vhost-user protocol on them.
 
 pub mod bound_path;
+pub mod doorbell;
 pub mod error;
+pub mod event_counter;
+pub mod interrupts;
 pub mod listener;
 pub mod message;
 pub mod vhost_user;

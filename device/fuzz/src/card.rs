@@ -29,7 +29,7 @@ impl Card {
     pub(super) fn connect(&self) -> (UnixStream, Connection) {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         let stop = Stop::new().expect("a pipe");
-        let connection = VhostUser::new(self.0.link().clone());
+        let connection = VhostUser::new(self.0.link().clone()).expect("descriptors");
         let served = {
             let stop = stop.clone();
             std::thread::Builder::new().name("connection".into()).spawn(move || connection.serve(far, &stop))

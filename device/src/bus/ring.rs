@@ -3,21 +3,22 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use card_control::UsedRingCorruption;
 use card_spec::diagnosis::Diagnosis;
+use card_spec::feature;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 use virtio_queue::{Error, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use super::chain::{Chain, Place};
-use super::doorbell::Kick;
-use super::interrupts::Call;
 use super::memory::Memory;
 use super::ring_faults::corrupt;
+use super::virtqueue::{RingSetup, Virtqueue};
 use crate::diagnosis::DriverError;
 
 /// Kicks that may find an empty ring within [`STORM_WINDOW`] before they are an error.
@@ -28,26 +29,6 @@ const STORM_WINDOW: Duration = Duration::from_secs(1);
 
 /// `VIRTQ_AVAIL_F_NO_INTERRUPT` (virtio 1.2, section 2.7.6).
 const NO_INTERRUPT: u16 = 1;
-
-/// The address of a part of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RingAddress {
-    /// At a guest-physical address.
-    Guest(u64),
-    /// At an address of the vhost-user front-end's.
-    User(u64),
-}
-
-/// The addresses of the parts of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingAddresses {
-    /// The descriptor table.
-    pub descriptors: RingAddress,
-    /// The available ring.
-    pub available: RingAddress,
-    /// The used ring.
-    pub used: RingAddress,
-}
 
 /// The guest-physical addresses that the parts of a ring take: descriptor table, available ring, used ring.
 pub(super) type Parts = [Range<u64>; 3];
@@ -78,7 +59,7 @@ enum State {
     /// Not set up, or taken out of use.
     Stopped,
     /// In use.
-    Running(virtio_queue::Queue, Parts),
+    Running(Arc<dyn Virtqueue>, Parts),
     /// Set up wrongly: not touched until the transport takes it out of use.
     Parked(DriverError),
 }
@@ -89,22 +70,10 @@ pub(super) struct Ring {
     which: Queue,
 
     // What the transport has described.
-    /// Entries, unchecked.
-    pub(super) size: u32,
     /// The available index to begin with.
-    pub(super) base: u16,
-    /// The addresses of its parts, unchecked.
-    pub(super) addresses: Option<RingAddresses>,
-    /// Whether the transport has enabled it.
-    pub(super) enabled: bool,
-    /// Whether `VIRTIO_F_EVENT_IDX` is negotiated.
-    pub(super) event_idx: bool,
+    base: u16,
     /// Whether `VIRTIO_F_INDIRECT_DESC` is negotiated.
-    pub(super) indirect: bool,
-    /// The doorbell.
-    pub(super) kick: Option<Kick>,
-    /// The call.
-    pub(super) call: Option<Call>,
+    indirect: bool,
 
     // What it does.
     state: State,
@@ -127,14 +96,8 @@ impl Ring {
     pub(super) fn new(which: Queue) -> Self {
         Self {
             which,
-            size: 0,
             base: 0,
-            addresses: None,
-            enabled: false,
-            event_idx: false,
             indirect: false,
-            kick: None,
-            call: None,
             state: State::Stopped,
             generation: 0,
             outstanding: 0,
@@ -149,14 +112,19 @@ impl Ring {
         matches!(self.state, State::Stopped)
     }
 
-    /// Returns whether the transport has described the ring completely, and it waits to be started.
-    pub(super) fn is_ready(&self) -> bool {
-        self.is_stopped() && self.enabled && self.kick.is_some() && self.addresses.is_some()
+    /// Returns whether the card may take chains from the ring.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(&self.state, State::Running(queue, _) if queue.is_enabled())
     }
 
-    /// Returns whether the ring is in use.
-    pub(super) fn is_live(&self) -> bool {
-        self.enabled && matches!(self.state, State::Running(..))
+    /// Returns the available index that the ring begins with.
+    pub(super) fn base(&self) -> u16 {
+        self.base
+    }
+
+    /// Sets the available index that the ring begins with. It does not run.
+    pub(super) fn set_base(&mut self, base: u16) {
+        self.base = base;
     }
 
     /// Returns the error for which the ring is parked.
@@ -170,7 +138,7 @@ impl Ring {
     /// Returns the size that the ring works with; 0 when it does not.
     pub(super) fn working_size(&self) -> u16 {
         match &self.state {
-            State::Running(queue, _) => queue.size(),
+            State::Running(queue, _) => queue.with(|queue| queue.size()).unwrap_or(0),
             _ => 0,
         }
     }
@@ -192,9 +160,24 @@ impl Ring {
     ///
     /// # Errors
     /// The error for which the ring is parked.
-    pub(super) fn start(&mut self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(), DriverError> {
-        match self.checked(memory, others) {
-            Ok((queue, parts)) => {
+    pub(super) fn start(
+        &mut self,
+        setup: RingSetup,
+        features: u64,
+        queue: Arc<dyn Virtqueue>,
+        memory: &Memory,
+        others: &[(Queue, Parts)],
+    ) -> Result<(), DriverError> {
+        self.base = setup.base;
+        self.indirect = features & feature::INDIRECT_DESC != 0;
+        let event_idx = features & feature::EVENT_IDX != 0;
+        let outside = || DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which);
+        let checked = self.checked(setup, memory, others).and_then(|(size, parts)| {
+            let set_up = queue.with(|queue| set_up(queue, size, setup, event_idx, memory.map()));
+            if set_up.is_some_and(|done| done.is_ok()) { Ok(parts) } else { Err(outside()) }
+        });
+        match checked {
+            Ok(parts) => {
                 self.state = State::Running(queue, parts);
                 self.outstanding = 0;
                 Ok(())
@@ -206,50 +189,42 @@ impl Ring {
         }
     }
 
-    fn checked(&self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(virtio_queue::Queue, Parts), DriverError> {
+    fn checked(
+        &self,
+        setup: RingSetup,
+        memory: &Memory,
+        others: &[(Queue, Parts)],
+    ) -> Result<(u16, Parts), DriverError> {
         let error = |code| DriverError::new(code).on(self.which);
         if memory.is_empty() {
             return Err(error(Diagnosis::MEMORY_NOT_SHARED));
         }
-        let size = u16::try_from(self.size)
+        let size = u16::try_from(setup.size)
             .ok()
             .filter(|size| size.is_power_of_two() && *size <= QUEUE_SIZE_MAX)
-            .ok_or_else(|| error(Diagnosis::RING_SIZE).expected(QUEUE_SIZE_MAX.into(), self.size))?;
-        let Some(addresses) = self.addresses else {
-            return Err(error(Diagnosis::RING_OUTSIDE_MEMORY));
-        };
+            .ok_or_else(|| error(Diagnosis::RING_SIZE).expected(QUEUE_SIZE_MAX.into(), setup.size))?;
         let entries = usize::from(size);
         // Alignments: virtio 1.2, section 2.7.
         let parts = [
-            (addresses.descriptors, descriptor_table_bytes(entries), 16, Permissions::Read),
-            (addresses.available, available_ring_bytes(entries), 2, Permissions::Read),
-            (addresses.used, used_ring_bytes(entries), 4, Permissions::Write),
+            (setup.descriptors, descriptor_table_bytes(entries), 16, Permissions::Read),
+            (setup.available, available_ring_bytes(entries), 2, Permissions::Read),
+            (setup.used, used_ring_bytes(entries), 4, Permissions::Write),
         ];
-        let mut places = [GuestAddress(0); 3];
-        for (at, (place_of_part, (address, length, alignment, access))) in (0_u32..).zip(places.iter_mut().zip(parts)) {
-            let (RingAddress::Guest(raw) | RingAddress::User(raw)) = address;
-            if !raw.is_multiple_of(alignment) {
+        let mut ranges = [const { 0..0 }; 3];
+        for (at, (range, (start, length, alignment, access))) in (0_u32..).zip(ranges.iter_mut().zip(parts)) {
+            if !start.is_multiple_of(alignment) {
                 let expected = u32::try_from(alignment).unwrap_or_default();
-                return Err(error(Diagnosis::RING_MISALIGNED).at(at).expected(expected, raw as u32));
+                return Err(error(Diagnosis::RING_MISALIGNED).at(at).expected(expected, start as u32));
             }
-            let place = match address {
-                RingAddress::Guest(raw) => Some(GuestAddress(raw)),
-                RingAddress::User(raw) => memory.guest_address(raw, length as u64),
-            };
-            let place = place.filter(|place| memory.map().check_range(*place, length, access));
-            let known = if let RingAddress::Guest(raw) = address { (raw >> 12) as u32 } else { 0 };
-            *place_of_part = place.ok_or_else(|| error(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
+            let end = start.checked_add(length as u64);
+            let inside = memory.map().check_range(GuestAddress(start), length, access);
+            *range = end
+                .filter(|_| inside)
+                .map(|end| start..end)
+                .ok_or_else(|| error(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got((start >> 12) as u32))?;
         }
-        let [descriptors, available, used] = places;
-        let range = |start: GuestAddress, length: usize| start.0..start.0.saturating_add(length as u64);
-        let ranges = [
-            range(descriptors, descriptor_table_bytes(entries)),
-            range(available, available_ring_bytes(entries)),
-            range(used, used_ring_bytes(entries)),
-        ];
         self.check_overlap(&ranges, others)?;
-        let queue = self.queue(memory, size, places).map_err(|_| error(Diagnosis::RING_OUTSIDE_MEMORY))?;
-        Ok((queue, ranges))
+        Ok((size, ranges))
     }
 
     /// No part may share memory with another one, of this ring or of those that run: what the card writes to one would
@@ -270,26 +245,20 @@ impl Ring {
         Ok(())
     }
 
-    fn queue(&self, memory: &Memory, size: u16, places: [GuestAddress; 3]) -> Result<virtio_queue::Queue, Error> {
-        let mut queue = virtio_queue::Queue::new(QUEUE_SIZE_MAX)?;
-        queue.try_set_size(size)?;
-        queue.try_set_desc_table_address(places[0])?;
-        queue.try_set_avail_ring_address(places[1])?;
-        queue.try_set_used_ring_address(places[2])?;
-        queue.set_event_idx(self.event_idx);
-        queue.set_next_avail(self.base);
-        // A fresh ring begins at 0 whatever the driver has left in its memory; a resumed one goes on.
-        let used = if self.base == 0 { 0 } else { queue.used_idx(memory.map(), Ordering::Acquire)?.0 };
-        queue.set_next_used(used);
-        queue.set_ready(true);
-        Ok(queue)
-    }
-
     /// Takes the ring out of use, and returns the index of the next chain to take, as if those outstanding had never been
     /// taken.
     pub(super) fn stop(&mut self) -> u16 {
         let base = match &self.state {
-            State::Running(queue, _) => queue.next_avail().wrapping_sub(self.outstanding),
+            State::Running(queue, _) => {
+                // As if those outstanding had never been taken, for the transport too.
+                let next = queue.with(|queue| {
+                    let next = queue.next_avail().wrapping_sub(self.outstanding);
+                    queue.set_next_avail(next);
+                    queue.set_ready(false);
+                    next
+                });
+                next.unwrap_or(self.base)
+            }
             _ => self.base,
         };
         self.state = State::Stopped;
@@ -298,9 +267,6 @@ impl Ring {
         self.corruption = None;
         self.storm = Storm { since: Instant::now(), kicks: 0 };
         self.base = base;
-        self.addresses = None;
-        self.kick = None;
-        self.call = None;
         base
     }
 
@@ -309,7 +275,7 @@ impl Ring {
     pub(super) fn keep_answer(&mut self, chain: &Chain, parts: &[&[u8]]) {
         let untouched = match &self.state {
             State::Stopped => true,
-            State::Running(queue, _) => queue.next_avail() == self.base,
+            State::Running(queue, _) => queue.with(|queue| queue.next_avail()) == Some(self.base),
             State::Parked(_) => false,
         };
         if untouched && self.generation == chain.generation.wrapping_add(1) && self.base == chain.position {
@@ -345,50 +311,32 @@ impl Ring {
     /// # Errors
     /// The error for which the ring had to be parked.
     pub(super) fn take(&mut self, memory: &GuestMemoryMmap, readable_max: u32) -> Result<Option<Chain>, DriverError> {
-        if !self.enabled {
+        let State::Running(queue, _) = &self.state else { return Ok(None) };
+        if !queue.is_enabled() {
             return Ok(None);
         }
-        let State::Running(queue, _) = &mut self.state else { return Ok(None) };
-        // Once, and once more after asking to be kicked, because an entry may have come in between.
-        for _ in 0..2 {
-            match queue.iter(memory) {
-                Ok(mut available) => {
-                    if let Some(chain) = available.next() {
-                        let place = Place {
-                            queue: self.which,
-                            generation: self.generation,
-                            position: queue.next_avail().wrapping_sub(1),
-                            head: chain.head_index(),
-                            table: GuestAddress(queue.desc_table()),
-                            size: queue.size(),
-                            indirect: self.indirect,
-                        };
-                        self.outstanding = self.outstanding.saturating_add(1);
-                        return Ok(Some(Chain::copy(place, memory, readable_max)));
-                    }
-                }
-                Err(Error::InvalidAvailRingIndex) => {
-                    let expected = queue.size().into();
-                    let index = queue.avail_idx(memory, Ordering::Acquire).map_or(0, |index| index.0);
-                    let ahead = index.wrapping_sub(queue.next_avail()).into();
-                    let error = DriverError::new(Diagnosis::AVAILABLE_INDEX).on(self.which).expected(expected, ahead);
-                    return Err(self.park(error));
-                }
-                Err(_) => {
-                    let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(1);
-                    return Err(self.park(error));
-                }
+        let (which, generation, indirect) = (self.which, self.generation, self.indirect);
+        let next = queue.with(|queue| {
+            next_head(queue, which, memory).map(|head| {
+                head.map(|head| Place {
+                    queue: which,
+                    generation,
+                    position: queue.next_avail().wrapping_sub(1),
+                    head,
+                    table: GuestAddress(queue.desc_table()),
+                    size: queue.size(),
+                    indirect,
+                })
+            })
+        });
+        match next {
+            Some(Ok(Some(place))) => {
+                self.outstanding = self.outstanding.saturating_add(1);
+                Ok(Some(Chain::copy(place, memory, readable_max)))
             }
-            match queue.enable_notification(memory) {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(_) => {
-                    let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
-                    return Err(self.park(error));
-                }
-            }
+            Some(Ok(None)) | None => Ok(None),
+            Some(Err(error)) => Err(self.park(error)),
         }
-        Ok(None)
     }
 
     /// Returns a chain to the driver, and tells whether it wants an interrupt for it.
@@ -396,34 +344,36 @@ impl Ring {
     /// # Errors
     /// The error for which the ring had to be parked.
     pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, DriverError> {
-        let State::Running(queue, _) = &mut self.state else { return Ok(false) };
+        let State::Running(queue, _) = &self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
-        if let Some(corruption) = self.corruption.take() {
-            return Ok(corrupt(corruption, queue, memory, head, written).is_ok());
-        }
-        match queue.add_used(memory, head, written) {
-            Ok(()) => {}
-            // A head that is no descriptor cannot be returned. The chain was diagnosed when it was taken.
-            Err(Error::InvalidDescriptorIndex) => return Ok(false),
-            Err(_) => {
+        let corruption = self.corruption.take();
+        let given_back = queue.with(|queue| match corruption {
+            Some(corruption) => Ok(corrupt(corruption, queue, memory, head, written).is_ok()),
+            None => give_back(queue, memory, head, written),
+        });
+        match given_back {
+            Some(Ok(wanted)) => Ok(wanted),
+            Some(Err(_)) => {
                 let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
-                return Err(self.park(error));
+                Err(self.park(error))
             }
+            None => Ok(false),
         }
-        let wanted = if queue.event_idx_enabled() {
-            queue.needs_notification(memory).unwrap_or(true)
-        } else {
-            let flags: u16 = memory.load(GuestAddress(queue.avail_ring()), Ordering::SeqCst).unwrap_or(0);
-            u16::from_le(flags) & NO_INTERRUPT == 0
-        };
-        Ok(wanted)
+    }
+
+    /// Tells the driver that chains were returned. False when the transport has no interrupt for it.
+    pub(super) fn interrupt(&self) -> bool {
+        matches!(&self.state, State::Running(queue, _) if queue.interrupt())
     }
 
     /// Counts kicks, and returns an error when too many found an empty ring.
     pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<DriverError> {
         if let State::Running(queue, _) = &self.state {
-            let next = queue.next_avail();
-            if queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 != next) {
+            let waiting = queue.with(|queue| {
+                let next = queue.next_avail();
+                queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 != next)
+            });
+            if waiting == Some(true) {
                 return None;
             }
         }
@@ -439,4 +389,84 @@ impl Ring {
             DriverError::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
         })
     }
+}
+
+/// Sets a queue up as it was checked.
+///
+/// # Errors
+/// The queue's: its addresses cannot be set, or the used ring cannot be read.
+fn set_up(
+    queue: &mut virtio_queue::Queue,
+    size: u16,
+    setup: RingSetup,
+    event_idx: bool,
+    memory: &GuestMemoryMmap,
+) -> Result<(), Error> {
+    queue.try_set_size(size)?;
+    queue.try_set_desc_table_address(GuestAddress(setup.descriptors))?;
+    queue.try_set_avail_ring_address(GuestAddress(setup.available))?;
+    queue.try_set_used_ring_address(GuestAddress(setup.used))?;
+    queue.set_event_idx(event_idx);
+    queue.set_next_avail(setup.base);
+    // A fresh ring begins at 0 whatever the driver has left in its memory; a resumed one goes on.
+    let used = if setup.base == 0 { 0 } else { queue.used_idx(memory, Ordering::Acquire)?.0 };
+    queue.set_next_used(used);
+    queue.set_ready(true);
+    Ok(())
+}
+
+/// Takes the head of the next chain from a queue.
+///
+/// # Errors
+/// The error for which the ring has to be parked.
+fn next_head(
+    queue: &mut virtio_queue::Queue,
+    which: Queue,
+    memory: &GuestMemoryMmap,
+) -> Result<Option<u16>, DriverError> {
+    let outside = |part| DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(which).at(part);
+    // Once, and once more after asking to be kicked, because an entry may have come in between.
+    for _ in 0..2 {
+        match queue.iter(memory) {
+            Ok(mut available) => {
+                if let Some(chain) = available.next() {
+                    return Ok(Some(chain.head_index()));
+                }
+            }
+            Err(Error::InvalidAvailRingIndex) => {
+                let expected = queue.size().into();
+                let index = queue.avail_idx(memory, Ordering::Acquire).map_or(0, |index| index.0);
+                let ahead = index.wrapping_sub(queue.next_avail()).into();
+                return Err(DriverError::new(Diagnosis::AVAILABLE_INDEX).on(which).expected(expected, ahead));
+            }
+            Err(_) => return Err(outside(1)),
+        }
+        if !queue.enable_notification(memory).map_err(|_| outside(2))? {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+/// Puts a chain into the used ring, and returns whether the driver wants an interrupt for it.
+///
+/// # Errors
+/// The used ring is not in guest memory any more.
+fn give_back(
+    queue: &mut virtio_queue::Queue,
+    memory: &GuestMemoryMmap,
+    head: u16,
+    written: u32,
+) -> Result<bool, Error> {
+    match queue.add_used(memory, head, written) {
+        Ok(()) => {}
+        // A head that is no descriptor cannot be returned. The chain was diagnosed when it was taken.
+        Err(Error::InvalidDescriptorIndex) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    if queue.event_idx_enabled() {
+        return Ok(queue.needs_notification(memory).unwrap_or(true));
+    }
+    let flags: u16 = memory.load(GuestAddress(queue.avail_ring()), Ordering::SeqCst).unwrap_or(0);
+    Ok(u16::from_le(flags) & NO_INTERRUPT == 0)
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use card_control::{Clock, InjectedFault};
@@ -52,6 +53,8 @@ pub struct Card {
     line_out: Option<LineOut>,
     /// The current task of the card's thread, for other threads to read.
     pub activity: Arc<Activity>,
+    /// Set to have the slice that is under way end, because queues were kicked.
+    pub kicked: Arc<AtomicBool>,
     /// The bus's count of resets when the state was last reset.
     resets: u64,
 
@@ -85,6 +88,7 @@ impl Card {
             renderer: Renderer::new(options.render_block),
             line_out: None,
             activity: Arc::default(),
+            kicked: Arc::default(),
             resets: 0,
             state: DeviceState::default(),
         }
@@ -118,13 +122,26 @@ impl Card {
         self.state.session.as_ref()
     }
 
-    /// Works for one slice at most. Call it after every kick, and at [`deadline`](Self::deadline). True when there is
-    /// more: a driver that gives work without end must not keep resets and commands waiting.
+    /// Works for one slice at most: serves the queues and renders. Call it at [`deadline`](Self::deadline), and while
+    /// there is more: then it returns true. A driver that gives work without end must not keep resets and commands
+    /// waiting.
     pub fn service(&mut self) -> bool {
-        let slice = Slice::begin();
+        self.work(true)
+    }
+
+    /// Serves the queues for one slice at most, and renders nothing. Call it after every kick. True when
+    /// [`service`](Self::service) is to be called: there is more, or time is to be moved.
+    pub fn serve_queues(&mut self) -> bool {
+        self.work(false) || self.time_may_move()
+    }
+
+    fn work(&mut self, render: bool) -> bool {
+        // What was kicked until now is served now; what is kicked from now on ends the slice.
+        self.kicked.store(false, Ordering::SeqCst);
+        let slice = Slice::until_kicked(&self.kicked);
         self.observe_device();
-        let mut more = true;
-        while more && !slice.is_over() {
+        let mut more;
+        loop {
             self.activity.enter(Task::Requests);
             more = self.control.serve(&mut self.state, &slice);
             self.activity.enter(Task::WaveBuffers);
@@ -132,8 +149,13 @@ impl Card {
             // After the buffer was taken: whatever was available when it was kicked is seen now.
             self.activity.enter(Task::Batches);
             more |= self.midi_out.serve(&mut self.state.session);
-            self.activity.enter(Task::Rendering);
-            more |= self.move_time(&slice);
+            if render {
+                self.activity.enter(Task::Rendering);
+                more |= self.move_time(&slice);
+            }
+            if !more || slice.is_over() {
+                break;
+            }
         }
         self.activity.enter(Task::Notices);
         self.collect_notices();
@@ -141,6 +163,12 @@ impl Card {
         more |= self.event.serve(&mut self.state.notices);
         self.write_status_page();
         more
+    }
+
+    /// Returns whether frames are to be rendered at once: in lockstep, when a wave buffer waits for them.
+    fn time_may_move(&self) -> bool {
+        let waits = |session: &Session| session.time_may_move() && session.wave_buffer.is_some();
+        self.options.clock == Clock::Lockstep && self.state.session.as_ref().is_some_and(waits)
     }
 
     /// Captures a message for a group numbered from 1, at a master time in 100 ns units, or now.
@@ -277,7 +305,7 @@ impl Card {
             return Err(AdvanceError::StandsStill);
         }
         let before = session.timeline.position();
-        self.produce(frames, &Slice::begin());
+        self.produce(frames, &Slice::until_kicked(&self.kicked));
         let position = self.state.session.as_ref().ok_or(AdvanceError::NoSession)?.timeline.position();
         Ok(Advanced { position, frames: position.abs_diff(before) })
     }

@@ -1,9 +1,11 @@
-//! Runs the card on a thread of its own, which waits for kicks, for time, and for commands.
+//! Runs the card: a thread of its own renders and executes commands, and the transports' threads serve the queues.
+//!
+//! They work on the card by turns. A thread that serves a kick never waits for its turn: the one that has the card ends its
+//! slice and serves the queues instead.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +13,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use card_spec::queue::{QUEUE_COUNT, Queue};
+use card_spec::queue::Queue;
 use dls_synth::Bank;
-use parking_lot::Mutex;
-use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::activity::{Activity, Task};
+use super::bell::Bell;
 use super::device::Card;
 use super::identity::Identity;
 use super::line_out::LineOut;
@@ -25,9 +26,6 @@ use crate::bus::{Bus, SharedBus};
 use crate::diagnosis::Registers;
 use crate::log_limited;
 use crate::options::Options;
-
-/// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
-const WAKE: u64 = u64::MAX;
 
 /// The time away from its loop's head after which the card's thread counts as stalled. A slice of work takes
 /// some milliseconds; the rest is for a host that runs other processes.
@@ -52,9 +50,6 @@ const STOP_POLL: Duration = Duration::from_millis(1);
 /// answer, so there are never many.
 const COMMANDS_MAX: usize = 64;
 
-/// Descriptors that can be ready at a time: one for each queue, and the wake-up.
-const EVENTS_MAX: usize = QUEUE_COUNT + 1;
-
 /// A command that is executed on the card's thread.
 type Command = Box<dyn FnOnce(&mut Card) + Send>;
 
@@ -77,16 +72,11 @@ pub enum NoAnswer {
     },
 }
 
-/// Wakes the card's thread.
-#[derive(Clone)]
-pub struct Waker(Arc<OwnedFd>);
-
-impl Waker {
-    /// Wakes the thread.
-    pub fn wake(&self) {
-        // A full counter means that it will wake anyway.
-        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
-    }
+/// The card, and the bell of its thread.
+struct Desk {
+    card: Mutex<Card>,
+    kicked: Arc<AtomicBool>,
+    bell: Bell,
 }
 
 /// The other threads' access to the card.
@@ -100,14 +90,42 @@ pub struct Link {
     pub identity: Arc<Identity>,
     /// The current task of the card's thread.
     pub activity: Arc<Activity>,
-    waker: Waker,
+    desk: Arc<Desk>,
     commands: mpsc::Sender<Command>,
 }
 
 impl Link {
     /// Wakes the card's thread, so that it looks at the bus.
     pub fn wake(&self) {
-        self.waker.wake();
+        self.desk.bell.ring();
+    }
+
+    /// Counts kicks of a queue, and serves the queues on the calling thread. It never waits for the card: if another
+    /// thread works on it, that thread ends its slice and serves them.
+    pub fn kicked(&self, queue: Queue, kicks: u64) {
+        self.bus.lock().kicked(queue, kicks);
+        self.serve_queues();
+    }
+
+    /// Serves the queues on the calling thread, as [`kicked`](Self::kicked) does.
+    pub fn serve_queues(&self) {
+        // Before the try, so that a thread which has the card sees it, or the try succeeds.
+        self.desk.kicked.store(true, Ordering::SeqCst);
+        let Some(mut card) = self.desk.card.try_lock() else {
+            self.desk.bell.ring();
+            return;
+        };
+        let activity = Arc::clone(&card.activity);
+        activity.turn();
+        let more = guarded(&mut card, Card::serve_queues).unwrap_or(true);
+        let deadline = card.deadline(Instant::now());
+        activity.enter(Task::Waiting);
+        drop(card);
+        if more || self.desk.kicked.load(Ordering::SeqCst) {
+            self.desk.bell.ring();
+        } else if let Some(deadline) = deadline {
+            self.desk.bell.ring_before(deadline);
+        }
     }
 
     /// Executes `action` on the card's thread, and waits for its result.
@@ -145,7 +163,7 @@ impl Link {
 pub struct Engine {
     link: Link,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Card>,
+    thread: JoinHandle<()>,
     watchdog: JoinHandle<()>,
 }
 
@@ -156,21 +174,19 @@ impl Engine {
     /// The host's error, when it has no more threads or descriptors.
     pub fn start(options: Options, bank: Arc<Bank>, line_out: Option<LineOut>) -> io::Result<Self> {
         let registers = Arc::new(Registers::new());
-        let watched = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        epoll::add(&*watched, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        let bus = Arc::new(Mutex::new(Bus::new(Arc::clone(&registers), Arc::clone(&watched))));
+        let bus = Arc::new(Mutex::new(Bus::new(Arc::clone(&registers))));
         let identity = Arc::new(Identity::new(options, Arc::clone(&registers)));
         let mut card = Card::new(options, bank, Arc::clone(&bus), Arc::clone(&registers));
         if let Some(line_out) = line_out {
             card.set_line_out(line_out);
         }
         let activity = Arc::clone(&card.activity);
+        let kicked = Arc::clone(&card.kicked);
         let (commands, inbox) = mpsc::channel();
-        let waker = Waker(Arc::clone(&wake));
-        let link = Link { bus, registers, identity, activity: Arc::clone(&activity), waker, commands };
+        let desk = Arc::new(Desk { card: Mutex::new(card), kicked, bell: Bell::default() });
+        let link = Link { bus, registers, identity, activity: Arc::clone(&activity), desk, commands };
         let stop = Arc::new(AtomicBool::new(false));
-        let worker = Worker { card, bus: Arc::clone(&link.bus), watched, wake, inbox, stop: Arc::clone(&stop) };
+        let worker = Worker { desk: Arc::clone(&link.desk), inbox, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new().name("card".into()).spawn(move || worker.run())?;
         let watchdog = {
             let stop = Arc::clone(&stop);
@@ -202,7 +218,8 @@ impl Engine {
             std::thread::sleep(STOP_POLL);
         }
         let _ = self.watchdog.join();
-        self.thread.join().map(|mut card| card.take_line_out()).map_err(|_| NoAnswer::Gone)
+        self.thread.join().map_err(|_| NoAnswer::Gone)?;
+        Ok(self.link.desk.card.lock().take_line_out())
     }
 }
 
@@ -227,64 +244,52 @@ fn watch(activity: &Activity, stop: &AtomicBool) {
 }
 
 struct Worker {
-    card: Card,
-    bus: SharedBus,
-    watched: Arc<OwnedFd>,
-    wake: Arc<OwnedFd>,
+    desk: Arc<Desk>,
     inbox: mpsc::Receiver<Command>,
     stop: Arc<AtomicBool>,
 }
 
 impl Worker {
-    fn run(mut self) -> Card {
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
-        let mut more = false;
+    fn run(self) {
         while !self.stop.load(Ordering::Acquire) {
-            self.card.activity.enter(Task::Waiting);
-            let now = Instant::now();
-            let deadline = if more { Some(now) } else { self.card.deadline(now) };
-            let timeout = deadline.map(|deadline| {
-                let left = deadline.saturating_duration_since(now);
-                Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 })
-            });
-            events.clear();
-            match epoll::wait(&*self.watched, spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => log_limited!(log::Level::Error, "waiting for kicks failed: {error}"),
+            self.desk.bell.wait();
+            let mut more = true;
+            while more && !self.stop.load(Ordering::Acquire) {
+                more = self.turn();
             }
-            self.card.activity.turn();
-            self.card.activity.enter(Task::Command);
-            for event in &events {
-                match event.data.u64() {
-                    WAKE => {
-                        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
-                    }
-                    queue => self.bus.lock().take_kicks(Queue(queue as u16)),
-                }
-            }
-            for _ in 0..COMMANDS_MAX {
-                let Ok(command) = self.inbox.try_recv() else { break };
-                self.card.activity.turn();
-                self.card.activity.enter(Task::Command);
-                self.guarded(command);
-                // The work that it has caused is done before the next command.
-                self.guarded(Card::service);
-            }
-            more = self.guarded(Card::service).unwrap_or(true);
         }
-        self.card
     }
 
-    /// Executes `act`. A panic costs the session, not the thread.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Card) -> T) -> Option<T> {
-        let done = catch_unwind(AssertUnwindSafe(|| act(&mut self.card)));
-        if done.is_err() {
-            log_limited!(
-                log::Level::Error,
-                "the card failed and drops the session; this is a defect of the card, please report it"
-            );
-            self.card.give_up_session();
+    /// Executes the commands that wait, and works for a slice. True when there is more.
+    fn turn(&self) -> bool {
+        let mut card = self.desk.card.lock();
+        let activity = Arc::clone(&card.activity);
+        for _ in 0..COMMANDS_MAX {
+            let Ok(command) = self.inbox.try_recv() else { break };
+            activity.turn();
+            activity.enter(Task::Command);
+            guarded(&mut card, command);
+            // The work that it has caused is done before the next command.
+            guarded(&mut card, Card::service);
         }
-        done.ok()
+        activity.turn();
+        let more = guarded(&mut card, Card::service).unwrap_or(true);
+        self.desk.bell.set_alarm(card.deadline(Instant::now()));
+        activity.enter(Task::Waiting);
+        MutexGuard::unlock_fair(card);
+        more || self.desk.kicked.load(Ordering::SeqCst)
     }
+}
+
+/// Executes `act`. A panic costs the session, not the thread.
+fn guarded<T>(card: &mut Card, act: impl FnOnce(&mut Card) -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(|| act(card)));
+    if done.is_err() {
+        log_limited!(
+            log::Level::Error,
+            "the card failed and drops the session; this is a defect of the card, please report it"
+        );
+        card.give_up_session();
+    }
+    done.ok()
 }

@@ -92,7 +92,7 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
             }
         };
         log_limited!(Level::Info, "a front-end has connected");
-        match VhostUser::new(engine.link().clone()).serve(stream, &stop) {
+        match VhostUser::new(engine.link().clone()).and_then(|connection| connection.serve(stream, &stop)) {
             Ok(Ended::Disconnected) => log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}"),
             Ok(Ended::Stopped) => break,
             Err(error) if arguments.persistent => {

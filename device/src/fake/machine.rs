@@ -91,7 +91,7 @@ impl Machine {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         let engine = Engine::start(options, Bank::builtin(), None).expect("a thread for the card");
         let stop = Stop::new().expect("a pipe");
-        let connection = VhostUser::new(engine.link().clone());
+        let connection = VhostUser::new(engine.link().clone()).expect("descriptors");
         let served = {
             let stop = stop.clone();
             std::thread::spawn(move || connection.serve(far, &stop))

@@ -1,5 +1,7 @@
 //! Bounds the work that the card does before it looks at resets and commands, so that no guest can keep them waiting.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The time that the card works before it looks at resets, commands and the request to stop. A slice ends at the first
@@ -8,21 +10,30 @@ use std::time::{Duration, Instant};
 pub const SLICE: Duration = Duration::from_millis(2);
 
 /// A slice of work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Slice {
     begun: Instant,
+    /// Set when queues are to be served: the slice is over then.
+    kicked: Option<Arc<AtomicBool>>,
 }
 
 impl Slice {
     /// Begins a slice now.
     #[must_use]
     pub fn begin() -> Self {
-        Self { begun: Instant::now() }
+        Self { begun: Instant::now(), kicked: None }
+    }
+
+    /// Begins a slice now that is also over as soon as `kicked` is set: a driver that kicks does not wait for frames that
+    /// are not urgent.
+    #[must_use]
+    pub fn until_kicked(kicked: &Arc<AtomicBool>) -> Self {
+        Self { begun: Instant::now(), kicked: Some(Arc::clone(kicked)) }
     }
 
     /// Returns whether the slice is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.begun.elapsed() >= SLICE
+        self.kicked.as_ref().is_some_and(|kicked| kicked.load(Ordering::Relaxed)) || self.begun.elapsed() >= SLICE
     }
 }

@@ -8,7 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,19 +17,22 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use log::Level;
+use parking_lot::Mutex;
 use rustix::event::PollFlags;
 use vhost::vhost_user::message::{
     FrontendReq, VhostUserConfig, VhostUserMemory, VhostUserMemoryRegion, VhostUserProtocolFeatures,
     VhostUserSingleMemoryRegion, VhostUserVirtioFeatures, VhostUserVringAddr, VhostUserVringState,
 };
 use vm_memory::ByteValued;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::IntoBytes;
 
+use super::doorbell::Kick;
+use super::event_counter::{EventCounterError, check as check_event_counter};
+use super::interrupts::{Call, LOOK_PERIOD};
 use super::message::{Gone, Message};
-use crate::bus::{
-    Call, EventCounterError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
-    check_event_counter,
-};
+use crate::bus::{FEATURES, Memory, OwnedVirtqueue, REGIONS_MAX, Region, RingSetup, Virtqueue};
 use crate::card::Link;
 use crate::diagnosis::DriverError;
 use crate::log_limited;
@@ -68,6 +71,80 @@ pub enum Ended {
 pub struct VhostUser {
     link: Link,
     protocol_features: u64,
+    rings: [PlannedRing; QUEUE_COUNT],
+    kicks: Arc<Kicks>,
+}
+
+/// A ring as the front-end has described it so far.
+struct PlannedRing {
+    size: u32,
+    base: u32,
+    /// In the front-end's terms.
+    addresses: Option<[u64; 3]>,
+    enabled: bool,
+    call: Arc<Call>,
+    queue: Arc<OwnedVirtqueue>,
+}
+
+/// The doorbells, and what watches them.
+struct Kicks {
+    epoll: Epoll,
+    end: EventFd,
+    kicks: Mutex<[Option<Kick>; QUEUE_COUNT]>,
+}
+
+/// Marks the end of the watch among the kicks, which are marked with their queues' numbers.
+const END: u64 = u64::MAX;
+
+impl Kicks {
+    fn new() -> io::Result<Self> {
+        let (epoll, end) = (Epoll::new()?, EventFd::new(EFD_NONBLOCK)?);
+        epoll.ctl(ControlOperation::Add, end.as_raw_fd(), EpollEvent::new(EventSet::IN, END))?;
+        Ok(Self { epoll, end, kicks: Mutex::default() })
+    }
+
+    fn set(&self, queue: Queue, kick: Option<Kick>) {
+        let mut kicks = self.kicks.lock();
+        let Some(place) = kicks.get_mut(queue.index()) else { return };
+        // Explicitly: the front-end holds the same open file, so closing our descriptor would not end the watch.
+        if let Some(kick) = place.take() {
+            let fd = kick.as_fd().as_raw_fd();
+            let _ = self.epoll.ctl(ControlOperation::Delete, fd, EpollEvent::default());
+        }
+        if let Some(kick) = &kick {
+            // For edges, so that a counter which stays above zero does not keep the card awake.
+            let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, queue.0.into());
+            if let Err(error) = self.epoll.ctl(ControlOperation::Add, kick.as_fd().as_raw_fd(), event) {
+                log_limited!(
+                    Level::Error,
+                    "the kick descriptor of queue {queue} cannot be watched: {error}; the card does not see its kicks"
+                );
+            }
+        }
+        *place = kick;
+    }
+
+    fn has(&self, queue: Queue) -> bool {
+        self.kicks.lock().get(queue.index()).is_some_and(Option::is_some)
+    }
+
+    /// Passes kicks to the card until the end.
+    fn watch(&self, link: &Link) {
+        let mut events = [EpollEvent::default(); QUEUE_COUNT + 1];
+        loop {
+            let ready = self.epoll.wait(-1, &mut events).unwrap_or(0);
+            for event in events.iter().take(ready) {
+                if event.data() == END {
+                    return;
+                }
+                let queue = Queue(event.data() as u16);
+                let kicks = self.kicks.lock().get(queue.index()).and_then(Option::as_ref).map_or(0, Kick::take);
+                if kicks > 0 {
+                    link.kicked(queue, kicks);
+                }
+            }
+        }
+    }
 }
 
 /// The answer to a message.
@@ -82,9 +159,57 @@ enum Answer {
 
 impl VhostUser {
     /// Returns a connection to the card behind `link`.
-    #[must_use]
-    pub const fn new(link: Link) -> Self {
-        Self { link, protocol_features: 0 }
+    ///
+    /// # Errors
+    /// The host's error, when it has no more descriptors.
+    pub fn new(link: Link) -> io::Result<Self> {
+        let rings = std::array::from_fn(|_| {
+            let call = Arc::<Call>::default();
+            let queue = Arc::new(OwnedVirtqueue::new({
+                let call = Arc::clone(&call);
+                move || call.raise()
+            }));
+            queue.enable(false);
+            PlannedRing { size: 0, base: 0, addresses: None, enabled: false, call, queue }
+        });
+        Ok(Self { link, protocol_features: 0, rings, kicks: Arc::new(Kicks::new()?) })
+    }
+
+    fn start_if_ready(&mut self, queue: Queue) {
+        let mut bus = self.link.bus.lock();
+        let ring = &self.rings[queue.index()];
+        let Some(addresses) = ring.addresses else { return };
+        if bus.is_set_up(queue) || !ring.enabled || !self.kicks.has(queue) {
+            return;
+        }
+        for (other, ring) in Queue::ALL.into_iter().zip(&self.rings) {
+            if !bus.is_set_up(other) {
+                bus.set_ring_base(other, ring.base as u16);
+            }
+        }
+        // An address outside memory stays what it is: outside memory.
+        let [descriptors, available, used] =
+            addresses.map(|address| bus.memory().guest_address(address, 1).map_or(address, |address| address.0));
+        let setup = RingSetup { size: ring.size, base: ring.base as u16, descriptors, available, used };
+        bus.start_ring(queue, setup, Arc::clone(&ring.queue) as Arc<dyn Virtqueue>);
+    }
+
+    /// Takes a ring out of use, and returns the index to resume from.
+    fn stop(&mut self, queue: Queue) -> u16 {
+        let base = self.link.bus.lock().stop_ring(queue);
+        self.kicks.set(queue, None);
+        let ring = &mut self.rings[queue.index()];
+        let _ = ring.call.set(None);
+        ring.addresses = None;
+        ring.base = base.into();
+        base
+    }
+
+    fn enable(&mut self, queue: Queue, enabled: bool) {
+        let ring = &mut self.rings[queue.index()];
+        ring.enabled = enabled;
+        ring.queue.enable(enabled);
+        self.start_if_ready(queue);
     }
 
     /// Answers a front-end until it disconnects, or until `stop` is requested. Then all rings are taken out of use.
@@ -92,15 +217,21 @@ impl VhostUser {
     /// # Errors
     /// The host's error, when the socket fails.
     pub fn serve(mut self, socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
-        let calls = Arc::clone(self.link.bus.lock().calls());
+        let calls = self.rings.each_ref().map(|ring| Arc::clone(&ring.call));
+        let (kicks, link) = (Arc::clone(&self.kicks), self.link.clone());
         let ended = std::thread::scope(|scope| {
             let (served, serving) = mpsc::channel::<()>();
             let look_after = move || {
-                let mut last = 0;
+                let mut last = [0; QUEUE_COUNT];
                 while serving.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) {
-                    calls.look_after(&mut last);
+                    calls.iter().zip(&mut last).for_each(|(call, last)| call.look_after(last));
                 }
             };
+            if let Err(error) =
+                std::thread::Builder::new().name("kicks".into()).spawn_scoped(scope, move || kicks.watch(&link))
+            {
+                return Gone::Failed(error);
+            }
             if let Err(error) = std::thread::Builder::new().name("calls".into()).spawn_scoped(scope, look_after) {
                 log_limited!(
                     Level::Warn,
@@ -109,6 +240,7 @@ impl VhostUser {
             }
             let ended = self.answer_all(&socket, stop);
             self.link.bus.lock().disconnect();
+            let _ = self.kicks.end.write(1);
             drop(served);
             ended
         });
@@ -205,9 +337,8 @@ impl VhostUser {
         match code {
             FrontendReq::SET_OWNER | FrontendReq::RESET_OWNER => true,
             FrontendReq::RESET_DEVICE => {
-                let mut bus = self.link.bus.lock();
                 for queue in Queue::ALL {
-                    bus.stop_ring(queue);
+                    self.stop(queue);
                 }
                 true
             }
@@ -220,13 +351,16 @@ impl VhostUser {
             FrontendReq::ADD_MEM_REG => self.add_memory(message),
             FrontendReq::REM_MEM_REG => self.remove_memory(message),
             FrontendReq::SET_VRING_NUM => with_ring(message, |queue, size| {
-                self.link.bus.lock().set_ring_size(queue, size);
+                self.rings[queue.index()].size = size;
             }),
             FrontendReq::SET_VRING_BASE => with_ring(message, |queue, base| {
-                self.link.bus.lock().set_ring_base(queue, base as u16);
+                if self.link.bus.lock().is_set_up(queue) {
+                    self.stop(queue);
+                }
+                self.rings[queue.index()].base = base;
             }),
             FrontendReq::SET_VRING_ENABLE => with_ring(message, |queue, enable| {
-                self.link.bus.lock().enable_ring(queue, enable != 0);
+                self.enable(queue, enable != 0);
             }),
             FrontendReq::SET_VRING_ADDR => self.set_ring_addresses(message),
             FrontendReq::SET_VRING_KICK => with_file(message, |queue, file| {
@@ -237,11 +371,13 @@ impl VhostUser {
                     );
                 }
                 let kick = usable(queue, "kick", file, Kick::new);
-                self.link.bus.lock().set_ring_kick(queue, kick);
+                self.kicks.set(queue, kick);
+                self.start_if_ready(queue);
             }),
             FrontendReq::SET_VRING_CALL => with_file(message, |queue, file| {
-                let call = usable(queue, "call", file, Call::new);
-                self.link.bus.lock().set_ring_call(queue, call);
+                if let Err(error) = self.rings[queue.index()].call.set(file) {
+                    log_limited!(Level::Warn, "the call descriptor of queue {queue} is not used: {error}");
+                }
             }),
             // Errors of a ring are reported on the event queue; the descriptor is closed.
             FrontendReq::SET_VRING_ERR => with_file(message, |queue, file| {
@@ -258,13 +394,12 @@ impl VhostUser {
         }
     }
 
-    fn set_features(&self, features: u64) -> bool {
-        let mut bus = self.link.bus.lock();
-        bus.set_features(features & FEATURES);
+    fn set_features(&mut self, features: u64) -> bool {
+        self.link.bus.lock().set_features(features & FEATURES);
         if features & VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() == 0 {
             // Without protocol features there is no request to enable a ring: it is enabled from the start.
             for queue in Queue::ALL {
-                bus.enable_ring(queue, true);
+                self.enable(queue, true);
             }
         }
         true
@@ -305,22 +440,18 @@ impl VhostUser {
         true
     }
 
-    fn set_ring_addresses(&self, message: &Message) -> bool {
+    fn set_ring_addresses(&mut self, message: &Message) -> bool {
         let Some(addresses) = read::<VhostUserVringAddr>(&message.body) else { return false };
         let Some(queue) = queue(addresses.index.into()) else { return false };
-        let addresses = RingAddresses {
-            descriptors: RingAddress::User(addresses.descriptor),
-            available: RingAddress::User(addresses.available),
-            used: RingAddress::User(addresses.used),
-        };
-        self.link.bus.lock().set_ring_addresses(queue, addresses);
+        self.rings[queue.index()].addresses = Some([addresses.descriptor, addresses.available, addresses.used]);
+        self.start_if_ready(queue);
         true
     }
 
-    fn stop_ring(&self, message: &Message) -> Answer {
+    fn stop_ring(&mut self, message: &Message) -> Answer {
         let state = read::<VhostUserVringState>(&message.body).unwrap_or_default();
         let index = state.index;
-        let base = queue(index.into()).map_or(0, |queue| self.link.bus.lock().stop_ring(queue));
+        let base = queue(index.into()).map_or(0, |queue| self.stop(queue));
         self.link.wake();
         Answer::Body(VhostUserVringState::new(index, base.into()).as_slice().to_vec())
     }

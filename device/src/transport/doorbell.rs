@@ -20,7 +20,8 @@ impl Kick {
     }
 
     /// Takes the number of kicks since it was last taken; 0 when the front-end has taken it itself.
-    pub(super) fn take(&self) -> u64 {
+    #[must_use]
+    pub fn take(&self) -> u64 {
         read_at_once(self.0.as_fd()).unwrap_or(0)
     }
 }

@@ -1,20 +1,20 @@
 //! Interrupts: the event counters ("calls") that the card increases, and that a front-end turns into interrupts.
 //!
 //! A front-end can fill a counter and clear its non-blocking flag at any time, which the kernel has no way to rule out. A
-//! write that waits all the same is freed by [`Calls::look_after`].
+//! write that waits all the same is freed by [`Call::look_after`].
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use card_spec::queue::{QUEUE_COUNT, Queue};
 use parking_lot::Mutex;
 use rustix::io::{ioctl_fionbio, write};
 
 use super::event_counter::{EventCounterError, check, empty};
+use crate::log_limited;
 
 /// The interval at which the writes of calls are checked. A write that two checks see blocks: a call takes a
 /// microsecond.
@@ -24,53 +24,44 @@ pub const LOOK_PERIOD: Duration = Duration::from_millis(50);
 /// once has to be faster this often.
 const EMPTIED_AT_A_LOOK: u32 = 1000;
 
-/// The call of one queue: the counter that the card increases when it returns a chain.
-#[derive(Debug)]
-pub struct Call(Arc<OwnedFd>);
-
-impl Call {
-    /// Returns the call that a front-end has passed.
-    ///
-    /// # Errors
-    /// As for [`check`], when the descriptor is no event counter.
-    pub fn new(descriptor: OwnedFd) -> Result<Self, EventCounterError> {
-        check(&descriptor).map(|()| Self(Arc::new(descriptor)))
-    }
-}
-
-/// The calls of all queues, and which of them is being written.
+/// The call of one queue: the counter that the card increases when it returns a chain, if the front-end has passed one.
 #[derive(Debug, Default)]
-pub struct Calls {
-    calls: Mutex<[Option<Arc<OwnedFd>>; QUEUE_COUNT]>,
+pub struct Call {
+    descriptor: Mutex<Option<Arc<OwnedFd>>>,
     /// Increased when a write begins and when it ends: odd while there is one.
     writes: AtomicU64,
-    /// The queue whose call is written.
-    queue: AtomicUsize,
     /// The write had to be freed.
     freed: AtomicBool,
 }
 
-impl Calls {
-    /// Uses `call` for a queue from now on.
-    pub(super) fn set(&self, queue: Queue, call: Option<&Call>) {
-        if let Some(place) = self.calls.lock().get_mut(queue.index()) {
-            *place = call.map(|call| Arc::clone(&call.0));
-        }
-    }
-
-    /// Raises an interrupt. There is one writer at a time: the one that holds the bus.
+impl Call {
+    /// Uses the descriptor that a front-end has passed from now on; `None` for no interrupts.
     ///
     /// # Errors
-    /// [`EventCounterError::Blocked`], when the write had to be freed: the call is not to be used any more.
-    pub(super) fn ring(&self, queue: Queue, call: &Call) -> Result<(), EventCounterError> {
-        self.queue.store(queue.index(), Ordering::Relaxed);
+    /// As for [`check`], when the descriptor is no event counter: then there are no interrupts.
+    pub fn set(&self, descriptor: Option<OwnedFd>) -> Result<(), EventCounterError> {
+        let checked = descriptor.map(|descriptor| check(&descriptor).map(|()| Arc::new(descriptor))).transpose();
+        let (descriptor, result) = checked.map_or_else(|error| (None, Err(error)), |descriptor| (descriptor, Ok(())));
+        *self.descriptor.lock() = descriptor;
+        result
+    }
+
+    /// Raises an interrupt. False when there is no descriptor for it. One thread does so at a time: the one that holds the
+    /// bus. A descriptor whose write had to be freed is not used any more.
+    pub fn raise(&self) -> bool {
+        let Some(descriptor) = self.descriptor.lock().clone() else { return false };
         self.writes.fetch_add(1, Ordering::AcqRel);
         // Again, because the front-end can have changed it.
-        let _ = ioctl_fionbio(&*call.0, true);
+        let _ = ioctl_fionbio(&*descriptor, true);
         // A full counter means that an interrupt is pending anyway.
-        let _ = write(&*call.0, &1_u64.to_ne_bytes());
+        let _ = write(&*descriptor, &1_u64.to_ne_bytes());
         self.writes.fetch_add(1, Ordering::AcqRel);
-        if self.freed.swap(false, Ordering::AcqRel) { Err(EventCounterError::Blocked) } else { Ok(()) }
+        if self.freed.swap(false, Ordering::AcqRel) {
+            let error = EventCounterError::Blocked;
+            log_limited!(log::Level::Warn, "a call descriptor is not used any more: {error}");
+            self.descriptor.lock().take_if(|current| Arc::ptr_eq(current, &descriptor));
+        }
+        true
     }
 
     /// Frees a write that has blocked since the last look, by emptying its counter. Call it every [`LOOK_PERIOD`], from a
@@ -82,8 +73,7 @@ impl Calls {
         if !waits {
             return;
         }
-        let queue = self.queue.load(Ordering::Relaxed);
-        let Some(call) = self.calls.lock().get(queue).and_then(Option::clone) else { return };
+        let Some(call) = self.descriptor.lock().clone() else { return };
         self.freed.store(true, Ordering::Release);
         for _ in 0..EMPTIED_AT_A_LOOK {
             if self.writes.load(Ordering::Acquire) != writes {
@@ -104,30 +94,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frees_a_write_that_blocks_and_reports_it() {
-        let calls = Arc::new(Calls::default());
-        let call = Call::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();
-        calls.set(Queue::WAVE, Some(&call));
-        write(&*call.0, &(u64::MAX - 1).to_ne_bytes()).unwrap();
-        // As `ring` does it, with a front-end that clears the flag just before the write.
+    fn frees_a_write_that_blocks_and_uses_its_descriptor_no_more() {
+        let call = Arc::new(Call::default());
+        call.set(Some(eventfd(0, EventfdFlags::CLOEXEC).unwrap())).unwrap();
+        let counter = call.descriptor.lock().clone().unwrap();
+        write(&*counter, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+        // As `raise` does it, with a front-end that clears the flag just before the write.
         let writer = {
-            let (calls, counter) = (Arc::clone(&calls), Arc::clone(&call.0));
+            let call = Arc::clone(&call);
             std::thread::spawn(move || {
-                calls.queue.store(Queue::WAVE.index(), Ordering::Relaxed);
-                calls.writes.fetch_add(1, Ordering::AcqRel);
+                call.writes.fetch_add(1, Ordering::AcqRel);
                 ioctl_fionbio(&*counter, false).unwrap();
                 write(&*counter, &1_u64.to_ne_bytes()).unwrap();
-                calls.writes.fetch_add(1, Ordering::AcqRel);
+                call.writes.fetch_add(1, Ordering::AcqRel);
             })
         };
         let (mut last, begun) = (0, Instant::now());
         while !writer.is_finished() {
             assert!(begun.elapsed() < Duration::from_secs(20), "the write still waits");
-            calls.look_after(&mut last);
+            call.look_after(&mut last);
             std::thread::sleep(Duration::from_millis(1));
         }
         writer.join().unwrap();
-        assert!(matches!(calls.ring(Queue::WAVE, &call), Err(EventCounterError::Blocked)));
-        calls.ring(Queue::WAVE, &call).unwrap();
+        assert!(call.raise());
+        assert!(!call.raise());
     }
 }

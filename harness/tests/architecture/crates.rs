@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dls-synth", &[]),
     ("portcls", &[]),
     ("vfio-user-card", &[]),
+    ("vhost-user-guard", &[]),
     ("guest-protocol", &[]),
     ("driver-audit", &[]),
     ("card-control", &["card-spec"]),

@@ -205,7 +205,7 @@ impl Session<'_> {
         }
         let Some(channel) = self.channels.get(index).and_then(Option::as_ref) else { return Ok(None) };
         let Ok(channel) = channel.try_clone() else { return Ok(None) };
-        self.with_backend_at(code, |backend, patience| backend.tell(patience, code, &[], &[channel.as_fd()]))
+        self.tell_at(code, &[], &[channel.as_fd()])
     }
 
     /// Goes on without the back-end: parks the rings and interrupts their drivers once.

@@ -351,6 +351,23 @@ impl Session<'_> {
         Ok(done)
     }
 
+    /// Passes a request on, and remembers it if the back-end ends at it. The framework refuses first, and ends then.
+    pub(super) fn tell_at(
+        &mut self,
+        code: FrontendReq,
+        body: &[u8],
+        files: &[BorrowedFd<'_>],
+    ) -> Result<Option<u64>, Gone> {
+        let answered = self.with_backend_at(code, |backend, patience| backend.tell(patience, code, body, files))?;
+        if let Some(1..) = answered {
+            self.with_backend(|backend, patience| backend.ask(patience, FrontendReq::GET_FEATURES, &[]))?;
+            if self.backend.is_none() {
+                self.fatal.insert(code.into());
+            }
+        }
+        Ok(answered)
+    }
+
     fn set_channel(&mut self, code: FrontendReq, message: &mut Message) -> Result<Result<(), Wrong>, Gone> {
         let Some(channel) = message.files.pop() else {
             return Ok(Err(Wrong::new(Field::Descriptors, Fault::Mismatch, 1, 0)));

@@ -1,6 +1,7 @@
 //! Starts, stops and parks rings.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use vhost::vhost_user::message::{FrontendReq, VhostUserVringAddr, VhostUserVringAddrFlags, VhostUserVringState};
 use vm_memory::ByteValued;
@@ -12,10 +13,13 @@ use crate::finding::{Fault, Field, Outcome};
 use crate::judge::{self, Wrong};
 use crate::loss::Loss;
 use crate::ring::{Kick, Part, Ring, State, VhostUserAddresses, check_apart};
-use crate::wire::{Gone, Message};
+use crate::wire::{Gone, Message, is_readable};
 
 /// In a request about a ring's descriptor: there is none.
 const NO_FILE: u64 = 0x100;
+
+/// SET_VRING_NUM, at which the framework ends when it takes no ring of that size.
+const SIZE: u32 = FrontendReq::SET_VRING_NUM as u32;
 
 /// Why a ring was not started.
 enum Failed {
@@ -214,9 +218,11 @@ impl Session<'_> {
         if value > 1 {
             return Ok(Err(Wrong::new(Field::Enable, Fault::TooLarge, 1, value.into())));
         }
+        self.note_kick(index);
         let Some(ring) = self.rings.get_mut(index) else { return Ok(Ok(())) };
         ring.enabled = value == 1;
-        ring.unread = None;
+        // Its kick was signalled when it was started.
+        ring.unread = (ring.enabled && ring.is_running()).then(|| (Instant::now(), ring.used_index(&self.memory)));
         if ring.is_running() {
             if self.current.can_disable() {
                 let body = VhostUserVringState::new(index as u32, value);
@@ -233,6 +239,7 @@ impl Session<'_> {
 
     /// GET_VRING_BASE: stops a ring, and returns where it goes on.
     pub(super) fn end_ring(&mut self, index: usize) -> Result<u16, Gone> {
+        self.note_kick(index);
         if self.rings.get(index).is_some_and(Ring::is_running) {
             let asked = self.with_backend(|backend, patience| backend.ring_base(patience, index as u32))?;
             if let (Some(base), Some(ring)) = (asked, self.rings.get_mut(index)) {
@@ -252,6 +259,7 @@ impl Session<'_> {
 
     /// Stops a ring that runs, and keeps what the front-end has said about it.
     pub(super) fn stop(&mut self, index: usize, state: State) -> Result<(), Gone> {
+        self.note_kick(index);
         let Some(ring) = self.rings.get_mut(index).filter(|ring| ring.is_running()) else { return Ok(()) };
         ring.state = state;
         ring.unread = None;
@@ -270,6 +278,15 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Notes that the back-end empties kicks, if it has emptied that of a ring that is about to stop.
+    fn note_kick(&mut self, index: usize) {
+        if let Some(Ring { state: State::Running, enabled: true, kick: Kick::Counter(kick), unread: Some(_), .. }) =
+            self.rings.get(index)
+        {
+            self.reads_kicks |= !is_readable(kick.as_fd());
+        }
     }
 
     /// Stops all rings.
@@ -343,35 +360,37 @@ impl Session<'_> {
             Ok(()) => {
                 ring.parts = parts;
                 ring.state = State::Running;
-                ring.unread = None;
+                ring.unread = ring.enabled.then(|| (Instant::now(), ring.used_index(&self.memory)));
                 Ok(())
             }
             Err(Failed::Broken(Broken::Stopped)) => Err(Gone::Stopped),
             Err(Failed::Refused(wrong)) => {
                 self.park(index, request.or(Some(carrier(wrong.field))), wrong);
-                let can_disable = self.current.can_disable();
                 self.with_backend(|backend, patience| backend.stop_ring(patience, index as u32, can_disable))?;
+                // The framework refuses, and ends the connection then.
+                if self.backend.is_none() {
+                    self.learn(index, size, wrong.field == Field::Size);
+                }
                 Ok(())
             }
             Err(Failed::Broken(Broken::Lost(loss))) => {
-                let at = match &loss {
-                    Loss::Disconnected { request } => *request,
-                    _ => None,
-                };
-                if at == Some(FrontendReq::SET_VRING_NUM.into()) {
-                    self.ring_size = size / 2;
-                } else {
-                    ring.ends_backend = Some(size);
-                }
+                let at_size = matches!(&loss, Loss::Disconnected { request } if *request == Some(SIZE));
                 self.lose(loss);
-                self.park(
-                    index,
-                    Some(FrontendReq::SET_VRING_NUM),
-                    Wrong::new(Field::Size, Fault::EndsBackend, 0, size.into()),
-                );
+                self.learn(index, size, at_size);
                 Ok(())
             }
         }
+    }
+
+    /// Remembers a ring that has ended a back-end, so that the next one does not get it.
+    fn learn(&mut self, index: usize, size: u32, at_size: bool) {
+        if at_size {
+            self.ring_size = size.div_euclid(2);
+        } else if let Some(ring) = self.rings.get_mut(index) {
+            ring.ends_backend = Some(size);
+        }
+        let wrong = Wrong::new(Field::Size, Fault::EndsBackend, 0, size.into());
+        self.park(index, Some(FrontendReq::SET_VRING_NUM), wrong);
     }
 }
 

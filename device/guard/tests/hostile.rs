@@ -1,0 +1,588 @@
+//! A hostile front-end, against a back-end of the framework: bare, and behind the guard.
+//!
+//! Each act names what becomes of the bare back-end, so that a framework that has learned to bear it is noticed.
+
+mod common;
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use common::front_end::{
+    FrontEnd, GUEST, NEED_REPLY, RAM, USER, VERSION_1, address_body, config_body, eventfd, fd, region_body, ring_body,
+    table_body,
+};
+use common::{Guarded, PATIENCE, device, serve_echo};
+use vhost::vhost_user::message::FrontendReq;
+use vhost_user_guard::{Fault, Field, Finding};
+
+/// What becomes of a bare back-end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bare {
+    /// The connection ends, and QEMU would abort.
+    Ends,
+    /// It answers, and a ring that is set up properly afterwards does not work.
+    Mute,
+    /// It goes on.
+    Lives,
+}
+
+/// How long a bare back-end gets to complete a request before it counts as mute.
+const MUTE: Duration = Duration::from_millis(400);
+
+struct Act {
+    name: &'static str,
+    bare: Bare,
+    /// What the guard finds, if anything.
+    found: Option<(Field, Fault)>,
+    act: fn(&mut FrontEnd),
+}
+
+fn say(front_end: &mut FrontEnd, code: FrontendReq, body: &[u8]) {
+    // A front-end that is about to be cut off reads nothing.
+    front_end.send(code, NEED_REPLY, body, &[]);
+}
+
+fn raw(front_end: &mut FrontEnd, code: u32, flags: u32, length: u32, body: &[u8]) {
+    let mut bytes: Vec<u8> = [code, flags, length].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    bytes.extend(body);
+    front_end.send_bytes(&bytes, &[]);
+}
+
+fn addresses(front_end: &mut FrontEnd, change: impl FnOnce(&mut [u64; 3])) {
+    let mut parts = FrontEnd::addresses(0);
+    change(&mut parts);
+    let _ = front_end.base(0);
+    say(front_end, FrontendReq::SET_VRING_NUM, &ring_body(0, 64));
+    say(front_end, FrontendReq::SET_VRING_BASE, &ring_body(0, 0));
+    say(front_end, FrontendReq::SET_VRING_ADDR, &address_body(0, 0, parts));
+    kick(front_end, 0);
+}
+
+fn kick(front_end: &mut FrontEnd, index: u32) {
+    let kick = rustix::io::dup(front_end.rings[index as usize].kick_fd()).unwrap();
+    front_end.send(FrontendReq::SET_VRING_KICK, NEED_REPLY, &u64::from(index).to_ne_bytes(), &[kick.as_fd()]);
+    say(front_end, FrontendReq::SET_VRING_ENABLE, &ring_body(index, 1));
+}
+
+fn size(front_end: &mut FrontEnd, size: u32) {
+    let _ = front_end.base(0);
+    say(front_end, FrontendReq::SET_VRING_NUM, &ring_body(0, size));
+    say(front_end, FrontendReq::SET_VRING_BASE, &ring_body(0, 0));
+    say(front_end, FrontendReq::SET_VRING_ADDR, &address_body(0, 0, FrontEnd::addresses(0)));
+    kick(front_end, 0);
+}
+
+fn table(front_end: &mut FrontEnd, regions: &[[u64; 4]]) {
+    let ram = front_end.ram.try_clone().unwrap();
+    let files = vec![ram.as_fd(); regions.len()];
+    front_end.send(FrontendReq::SET_MEM_TABLE, NEED_REPLY, &table_body(regions), &files);
+}
+
+fn region(front_end: &mut FrontEnd, code: FrontendReq, region: [u64; 4]) {
+    let ram = front_end.ram.try_clone().unwrap();
+    let files = if code == FrontendReq::ADD_MEM_REG { vec![ram.as_fd()] } else { vec![] };
+    front_end.send(code, NEED_REPLY, &[[0; 8].as_slice(), &region_body(region)].concat(), &files);
+}
+
+const ACTS: &[Act] = &[
+    // What a guest can choose.
+    Act {
+        name: "ring of 48",
+        bare: Bare::Lives,
+        found: Some((Field::Size, Fault::NotPowerOfTwo)),
+        act: |f| size(f, 48),
+    },
+    Act { name: "ring of 0", bare: Bare::Ends, found: Some((Field::Size, Fault::Zero)), act: |f| size(f, 0) },
+    Act {
+        name: "ring of 256",
+        bare: Bare::Ends,
+        found: Some((Field::Size, Fault::EndsBackend)),
+        act: |f| size(f, 256),
+    },
+    Act {
+        name: "ring of 65536",
+        bare: Bare::Ends,
+        found: Some((Field::Size, Fault::TooLarge)),
+        act: |f| size(f, 0x1_0000),
+    },
+    Act {
+        name: "descriptors misaligned",
+        bare: Bare::Ends,
+        found: Some((Field::DescriptorTable, Fault::Misaligned)),
+        act: |f| addresses(f, |parts| parts[0] += 8),
+    },
+    Act {
+        name: "used ring misaligned",
+        bare: Bare::Ends,
+        found: Some((Field::UsedRing, Fault::Misaligned)),
+        act: |f| addresses(f, |parts| parts[1] += 2),
+    },
+    Act {
+        name: "available ring misaligned",
+        bare: Bare::Ends,
+        found: Some((Field::AvailableRing, Fault::Misaligned)),
+        act: |f| addresses(f, |parts| parts[2] += 1),
+    },
+    Act {
+        name: "descriptors nowhere",
+        bare: Bare::Ends,
+        found: Some((Field::DescriptorTable, Fault::OutsideMemory)),
+        act: |f| addresses(f, |parts| parts[0] = USER + RAM),
+    },
+    Act {
+        name: "used ring nowhere",
+        bare: Bare::Ends,
+        found: Some((Field::UsedRing, Fault::OutsideMemory)),
+        act: |f| addresses(f, |parts| parts[1] = 0),
+    },
+    Act {
+        name: "available ring nowhere",
+        bare: Bare::Ends,
+        found: Some((Field::AvailableRing, Fault::OutsideMemory)),
+        act: |f| addresses(f, |parts| parts[2] = u64::MAX - 1),
+    },
+    Act {
+        name: "used ring half outside",
+        bare: Bare::Lives,
+        found: Some((Field::UsedRing, Fault::OutsideMemory)),
+        act: |f| addresses(f, |parts| parts[1] = USER + RAM - 64),
+    },
+    Act {
+        name: "used ring in descriptors",
+        bare: Bare::Lives,
+        found: Some((Field::UsedRing, Fault::Overlap)),
+        act: |f| addresses(f, |parts| parts[1] = parts[0] + 64),
+    },
+    Act {
+        name: "ring in another ring",
+        bare: Bare::Lives,
+        found: Some((Field::DescriptorTable, Fault::Overlap)),
+        act: |f| addresses(f, |parts| *parts = FrontEnd::addresses(1)),
+    },
+    Act {
+        name: "features not offered",
+        bare: Bare::Ends,
+        found: Some((Field::Features, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::SET_FEATURES, &(1_u64 << 63 | 1 << 32 | 1 << 30).to_ne_bytes()),
+    },
+    Act {
+        name: "configuration written",
+        bare: Bare::Ends,
+        found: None,
+        act: |f| say(f, FrontendReq::SET_CONFIG, &config_body(0, 1, 0, &[device::CONFIG_FAIL])),
+    },
+    Act {
+        name: "request that ends the worker",
+        bare: Bare::Mute,
+        found: None,
+        act: |f| {
+            f.offer(0, &[device::FAIL; 4]);
+        },
+    },
+    // Indices.
+    Act {
+        name: "size of ring 2",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_NUM, &ring_body(2, 64)),
+    },
+    Act {
+        name: "base of ring 99",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_BASE, &ring_body(99, 0)),
+    },
+    Act {
+        name: "addresses of ring 2",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_ADDR, &address_body(2, 0, FrontEnd::addresses(0))),
+    },
+    Act {
+        name: "enabling ring 2",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(2, 1)),
+    },
+    Act {
+        name: "end of ring 2",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::GET_VRING_BASE, &ring_body(2, 0)),
+    },
+    Act {
+        name: "call of ring 255",
+        bare: Bare::Ends,
+        found: Some((Field::Index, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_CALL, &0x1ff_u64.to_ne_bytes()),
+    },
+    Act {
+        name: "enabling with 2",
+        bare: Bare::Ends,
+        found: Some((Field::Enable, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(0, 2)),
+    },
+    Act {
+        name: "address flags",
+        bare: Bare::Ends,
+        found: Some((Field::AddressFlags, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::SET_VRING_ADDR, &address_body(1, 2, FrontEnd::addresses(1))),
+    },
+    // Descriptors.
+    Act {
+        name: "kick is a file",
+        bare: Bare::Ends,
+        found: Some((Field::Kick, Fault::Unusable)),
+        act: |f| {
+            let file = tempfile::tempfile().unwrap();
+            let _ = f.base(0);
+            f.send(FrontendReq::SET_VRING_KICK, NEED_REPLY, &0_u64.to_ne_bytes(), &[file.as_fd()]);
+            say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(0, 1));
+        },
+    },
+    Act {
+        name: "kick is /dev/null",
+        bare: Bare::Ends,
+        found: Some((Field::Kick, Fault::Unusable)),
+        act: |f| {
+            let file = std::fs::File::open("/dev/null").unwrap();
+            let _ = f.base(0);
+            f.send(FrontendReq::SET_VRING_KICK, NEED_REPLY, &0_u64.to_ne_bytes(), &[file.as_fd()]);
+            say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(0, 1));
+        },
+    },
+    Act {
+        name: "kick promised and not sent",
+        bare: Bare::Ends,
+        found: Some((Field::Descriptors, Fault::Mismatch)),
+        act: |f| say(f, FrontendReq::SET_VRING_KICK, &0_u64.to_ne_bytes()),
+    },
+    Act {
+        name: "two kicks",
+        bare: Bare::Ends,
+        found: Some((Field::Descriptors, Fault::TooLarge)),
+        act: |f| {
+            let kick = eventfd();
+            f.send(FrontendReq::SET_VRING_KICK, NEED_REPLY, &0_u64.to_ne_bytes(), &[fd(&kick), fd(&kick)]);
+        },
+    },
+    Act {
+        name: "one kick for two rings",
+        bare: Bare::Mute,
+        found: Some((Field::Kick, Fault::Shared)),
+        act: |f| {
+            let _ = f.base(1);
+            let kick = rustix::io::dup(f.rings[0].kick_fd()).unwrap();
+            f.send(FrontendReq::SET_VRING_KICK, NEED_REPLY, &1_u64.to_ne_bytes(), &[kick.as_fd()]);
+            for _ in 0..2000 {
+                f.rings[0].kick.write(1).unwrap();
+                std::thread::yield_now();
+            }
+        },
+    },
+    Act {
+        name: "descriptor with GET_FEATURES",
+        bare: Bare::Ends,
+        found: Some((Field::Descriptors, Fault::TooLarge)),
+        act: |f| {
+            let kick = eventfd();
+            f.send(FrontendReq::GET_FEATURES, 0, &[], &[fd(&kick)]);
+        },
+    },
+    Act {
+        name: "back-end channel is a pipe",
+        bare: Bare::Ends,
+        found: Some((Field::BackendChannel, Fault::Unusable)),
+        act: |f| {
+            let (pipe, _writer) = std::io::pipe().unwrap();
+            f.send(FrontendReq::SET_BACKEND_REQ_FD, NEED_REPLY, &[], &[pipe.as_fd()]);
+        },
+    },
+    // Memory.
+    Act { name: "no region", bare: Bare::Ends, found: None, act: |f| table(f, &[]) },
+    Act {
+        name: "regions in disorder",
+        bare: Bare::Ends,
+        found: None,
+        act: |f| table(f, &[[GUEST + 0x1000, 0x1000, USER + 0x1000, 0x1000], [GUEST, 0x1000, USER, 0]]),
+    },
+    Act {
+        name: "regions overlap",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Overlap)),
+        act: |f| table(f, &[[GUEST, RAM, USER, 0], [GUEST + 0x1000, 0x1000, USER + 2 * RAM, 0]]),
+    },
+    Act {
+        name: "region of 0 bytes",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Zero)),
+        act: |f| table(f, &[[GUEST, 0, USER, 0]]),
+    },
+    Act {
+        name: "region past the end of the address space",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::TooLarge)),
+        act: |f| table(f, &[[u64::MAX - 0xfff, 0x2000, USER, 0]]),
+    },
+    Act {
+        name: "region past the end of its file",
+        bare: Bare::Lives,
+        found: Some((Field::Region, Fault::TooLarge)),
+        act: |f| table(f, &[[GUEST, 2 * RAM, USER, 0]]),
+    },
+    Act {
+        name: "region that cannot be mapped",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Unusable)),
+        act: |f| table(f, &[[GUEST, 0x1000, USER, 4]]),
+    },
+    Act {
+        name: "fewer descriptors than regions",
+        bare: Bare::Ends,
+        found: Some((Field::Descriptors, Fault::Mismatch)),
+        act: |f| say(f, FrontendReq::SET_MEM_TABLE, &table_body(&[[GUEST, RAM, USER, 0]])),
+    },
+    Act {
+        name: "region added twice",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Overlap)),
+        act: |f| region(f, FrontendReq::ADD_MEM_REG, [GUEST, RAM, USER, 0]),
+    },
+    Act {
+        name: "region of 0 bytes added",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Zero)),
+        act: |f| region(f, FrontendReq::ADD_MEM_REG, [0, 0, 0, 0]),
+    },
+    Act {
+        name: "region removed that is not there",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Unknown)),
+        act: |f| region(f, FrontendReq::REM_MEM_REG, [0, 0x1000, 0, 0]),
+    },
+    Act {
+        name: "memory taken from running rings",
+        bare: Bare::Lives,
+        found: Some((Field::DescriptorTable, Fault::OutsideMemory)),
+        act: |f| table(f, &[[GUEST + RAM, 0x1000, USER + RAM, 0]]),
+    },
+    // Headers and lengths.
+    Act {
+        name: "unknown request",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::Unknown)),
+        act: |f| raw(f, 99, VERSION_1 | NEED_REPLY, 0, &[]),
+    },
+    Act {
+        name: "request 0",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::Unknown)),
+        act: |f| raw(f, 0, VERSION_1, 0, &[]),
+    },
+    Act {
+        name: "version 2",
+        bare: Bare::Ends,
+        found: Some((Field::Flags, Fault::Mismatch)),
+        act: |f| raw(f, 3, 2, 0, &[]),
+    },
+    Act {
+        name: "reserved flags",
+        bare: Bare::Ends,
+        found: Some((Field::Flags, Fault::Mismatch)),
+        act: |f| raw(f, 3, VERSION_1 | 0x100, 0, &[]),
+    },
+    Act {
+        name: "an answer",
+        bare: Bare::Ends,
+        found: Some((Field::Flags, Fault::Mismatch)),
+        act: |f| raw(f, 3, VERSION_1 | 4, 0, &[]),
+    },
+    Act {
+        name: "body of 5000 bytes",
+        bare: Bare::Ends,
+        found: Some((Field::Length, Fault::Mismatch)),
+        act: |f| raw(f, 8, VERSION_1, 5000, &[0; 5000]),
+    },
+    Act {
+        name: "body of 4 bytes",
+        bare: Bare::Ends,
+        found: Some((Field::Length, Fault::Mismatch)),
+        act: |f| raw(f, 8, VERSION_1, 4, &[0; 4]),
+    },
+    Act {
+        name: "GET_FEATURES with a body",
+        bare: Bare::Ends,
+        found: Some((Field::Length, Fault::Mismatch)),
+        act: |f| raw(f, 1, VERSION_1, 8, &[0; 8]),
+    },
+    // The order of things.
+    Act {
+        name: "second owner",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::Repeated)),
+        act: |f| say(f, FrontendReq::SET_OWNER, &[]),
+    },
+    Act {
+        name: "owner reset",
+        bare: Bare::Ends,
+        found: None,
+        act: |f| {
+            say(f, FrontendReq::RESET_OWNER, &[]);
+            say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(0, 0));
+        },
+    },
+    Act {
+        name: "device reset",
+        bare: Bare::Ends,
+        found: None,
+        act: |f| {
+            say(f, FrontendReq::RESET_DEVICE, &[]);
+            say(f, FrontendReq::SET_VRING_ENABLE, &ring_body(0, 1));
+        },
+    },
+    Act {
+        name: "status",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::SET_STATUS, &8_u64.to_ne_bytes()),
+    },
+    Act {
+        name: "inflight descriptor",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::GET_INFLIGHT_FD, &[0; 24]),
+    },
+    Act {
+        name: "log descriptor",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| {
+            let log = eventfd();
+            f.send(FrontendReq::SET_LOG_FD, NEED_REPLY, &[], &[fd(&log)]);
+        },
+    },
+    Act {
+        name: "postcopy",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::POSTCOPY_ADVISE, &[]),
+    },
+    Act {
+        name: "IOTLB message",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::IOTLB_MSG, &[0; 32]),
+    },
+    Act {
+        name: "RARP",
+        bare: Bare::Ends,
+        found: Some((Field::Code, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::SEND_RARP, &[0; 8]),
+    },
+    Act {
+        name: "GPU socket",
+        bare: Bare::Ends,
+        found: None,
+        act: |f| {
+            let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+            f.send(FrontendReq::GPU_SET_SOCKET, NEED_REPLY, &[], &[socket.as_fd()]);
+        },
+    },
+    // Configuration.
+    Act {
+        name: "configuration of 0 bytes",
+        bare: Bare::Ends,
+        found: Some((Field::Config, Fault::Zero)),
+        act: |f| say(f, FrontendReq::GET_CONFIG, &config_body(0, 0, 0, &[])),
+    },
+    Act {
+        name: "configuration past its end",
+        bare: Bare::Ends,
+        found: Some((Field::Config, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::SET_CONFIG, &config_body(4096, 1, 0, &[0])),
+    },
+    Act {
+        name: "configuration at 4 GiB",
+        bare: Bare::Ends,
+        found: Some((Field::Config, Fault::TooLarge)),
+        act: |f| say(f, FrontendReq::GET_CONFIG, &config_body(u32::MAX, u32::MAX, 0, &[])),
+    },
+    Act {
+        name: "configuration of another length",
+        bare: Bare::Ends,
+        found: Some((Field::Length, Fault::Mismatch)),
+        act: |f| say(f, FrontendReq::GET_CONFIG, &config_body(0, 64, 0, &[0; 8])),
+    },
+    Act {
+        name: "configuration flags",
+        bare: Bare::Ends,
+        found: Some((Field::Config, Fault::NotOffered)),
+        act: |f| say(f, FrontendReq::SET_CONFIG, &config_body(0, 1, 4, &[0])),
+    },
+];
+
+/// Acts, and returns what has become of the other side: whether it still answers, and whether rings that are set up anew work.
+fn outcome(front_end: &mut FrontEnd, act: &Act, time: Duration) -> Bare {
+    front_end.introduce().unwrap();
+    front_end.start().unwrap();
+    assert!(front_end.echoes(0, PATIENCE) && front_end.echoes(1, PATIENCE), "{}: before", act.name);
+    (act.act)(front_end);
+    // Answers to what was said come first; that to a range of its own is the last.
+    front_end.send(FrontendReq::GET_CONFIG, 0, &config_body(3, 7, 0, &[0; 7]), &[]);
+    loop {
+        match front_end.receive() {
+            Ok(reply) if reply.code == u32::from(FrontendReq::GET_CONFIG) && reply.body[..4] == 3_u32.to_ne_bytes() => {
+                break;
+            }
+            Ok(_) => {}
+            Err(_) => return Bare::Ends,
+        }
+    }
+    for _ in 0..3 {
+        let works = front_end
+            .stop()
+            .and_then(|_| front_end.start())
+            .map(|()| front_end.echoes(0, time) && front_end.echoes(1, time));
+        match works {
+            Ok(true) => return Bare::Lives,
+            Ok(false) => {}
+            Err(_) => return Bare::Ends,
+        }
+    }
+    Bare::Mute
+}
+
+#[test]
+fn a_bare_back_end_does_not_survive_what_it_survives_behind_the_guard() {
+    let mut surprises = Vec::new();
+    let mut table = String::new();
+    for act in ACTS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bare");
+        serve_echo(UnixListener::bind(&path).unwrap());
+        let bare = outcome(&mut FrontEnd::connect(&path), act, MUTE);
+
+        let guarded = Guarded::echo();
+        let mut front_end = FrontEnd::connect(&guarded.socket());
+        let behind = outcome(&mut front_end, act, Duration::from_secs(3));
+        let findings = guarded.take_findings();
+        let found =
+            |(field, fault): (Field, Fault)| findings.iter().any(|found| (found.field, found.fault) == (field, fault));
+        let named = act.found.map_or_else(|| findings.iter().all(|found| is_quiet(found)), found);
+        table += &format!("{:<42} bare: {bare:?}, guarded: {behind:?}\n", act.name);
+        if bare != act.bare || behind != Bare::Lives || !named {
+            surprises.push(format!(
+                "{}: bare {bare:?} (expected {:?}), guarded {behind:?}, found {findings:?}",
+                act.name, act.bare
+            ));
+        }
+    }
+    println!("{table}");
+    assert!(surprises.is_empty(), "{}", surprises.join("\n"));
+}
+
+/// Returns whether a finding follows from another, such as that a ring waits for a reset.
+fn is_quiet(finding: &Finding) -> bool {
+    matches!(finding.fault, Fault::AwaitsReset | Fault::EndsBackend | Fault::OutsideMemory | Fault::Refused)
+}

@@ -120,6 +120,8 @@ pub enum Fault {
 pub enum Outcome {
     /// The message was answered and did not reach the back-end.
     Withheld,
+    /// The message was passed on, and the back-end has refused it.
+    Relayed,
     /// The message was passed on without what is wrong.
     Corrected,
     /// The ring is out of use until it is set up again.
@@ -157,6 +159,7 @@ impl fmt::Display for Finding {
         }
         f.write_str(match self.outcome {
             Outcome::Withheld => "; withheld from the back-end",
+            Outcome::Relayed => "; answered as done",
             Outcome::Corrected => "; passed on without it",
             Outcome::Parked => "; the ring is parked",
         })

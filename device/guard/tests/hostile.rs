@@ -569,7 +569,7 @@ fn a_bare_back_end_does_not_survive_what_it_survives_behind_the_guard() {
         let findings = guarded.take_findings();
         let found =
             |(field, fault): (Field, Fault)| findings.iter().any(|found| (found.field, found.fault) == (field, fault));
-        let named = act.found.map_or_else(|| findings.iter().all(|found| is_quiet(found)), found);
+        let named = act.found.map_or_else(|| findings.iter().all(is_quiet), found);
         table += &format!("{:<42} bare: {bare:?}, guarded: {behind:?}\n", act.name);
         if bare != act.bare || behind != Bare::Lives || !named {
             surprises.push(format!(

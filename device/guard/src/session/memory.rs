@@ -102,7 +102,7 @@ impl Session<'_> {
         };
         if let Some(got @ 1..) = answered {
             let wrong = Wrong::new(Field::Region, Fault::Refused, 0, got);
-            self.report(code.into(), None, wrong, Outcome::Withheld);
+            self.report(code.into(), None, wrong, Outcome::Relayed);
             if let Some(backend) = &mut self.backend {
                 backend.has_memory = false;
             }

@@ -147,7 +147,8 @@ impl Session<'_> {
         let named = message.body.first().map(|index| usize::from(*index));
         let ring = named.filter(|index| about_ring && wrong.field != Field::Index && *index < self.rings.len());
         let Some(index) = ring else {
-            self.report(message.code, None, wrong, Outcome::Withheld);
+            let refused = wrong.fault == Fault::Refused;
+            self.report(message.code, None, wrong, if refused { Outcome::Relayed } else { Outcome::Withheld });
             return Ok(());
         };
         self.stop(index, State::Parked(None))?;
@@ -248,7 +249,7 @@ impl Session<'_> {
         log::debug!("the driver has chosen features {features:#x}, event indices: {}", has_event_index(features));
         if let Some(got @ 1..) = self.give_features()? {
             let wrong = Wrong::new(Field::Features, Fault::Refused, 0, got);
-            self.report(message.code, None, wrong, Outcome::Withheld);
+            self.report(message.code, None, wrong, Outcome::Relayed);
         }
         for index in 0..self.rings.len() {
             if !changed {
@@ -324,8 +325,7 @@ impl Session<'_> {
         if self.fatal.contains(&code.into()) {
             return Ok(Err(Wrong::new(Field::Code, Fault::EndsBackend, 0, 0)));
         }
-        let answered =
-            self.with_backend_at(code, |backend, patience| backend.tell(patience, code, &message.body, &[]))?;
+        let answered = self.tell_at(code, &message.body, &[])?;
         Ok(match answered {
             Some(got @ 1..) => Err(Wrong::new(Field::Code, Fault::Refused, 0, got)),
             _ => Ok(()),
@@ -341,8 +341,12 @@ impl Session<'_> {
         let mut fatal = false;
         let done = self.with_backend(|backend, patience| {
             act(backend, patience).inspect_err(|broken| {
-                let at = |request: &Option<u32>| *request == Some(code.into());
-                fatal = matches!(broken, Broken::Lost(Loss::Disconnected { request }) if at(request));
+                // A thread that has panicked may leave the connection open.
+                fatal = match broken {
+                    Broken::Lost(Loss::Disconnected { request }) => *request == Some(code.into()),
+                    Broken::Lost(Loss::Silent { request }) => *request == u32::from(code),
+                    _ => false,
+                };
             })
         })?;
         if fatal {

@@ -156,7 +156,7 @@ impl FrontEnd {
         self.ask(FrontendReq::GET_FEATURES, &[])?;
         for index in 0..rings {
             let ring = DriverRing { kick: eventfd(), call: eventfd(), available: 0, used: 0 };
-            let call = rustix::io::dup(&ring.call_fd()).unwrap();
+            let call = rustix::io::dup(ring.call_fd()).unwrap();
             self.tell(FrontendReq::SET_VRING_CALL, &index.to_ne_bytes(), &[call.as_fd()])?;
             self.rings.push(ring);
         }
@@ -205,7 +205,7 @@ impl FrontEnd {
     pub(crate) fn kick_and_call(&mut self, index: u32) -> io::Result<()> {
         let ring = &self.rings[index as usize];
         ring.kick.write(1).unwrap();
-        let [kick, call] = [ring.kick_fd(), ring.call_fd()].map(|file| rustix::io::dup(&file).unwrap());
+        let [kick, call] = [ring.kick_fd(), ring.call_fd()].map(|file| rustix::io::dup(file).unwrap());
         let number = u64::from(index).to_ne_bytes();
         self.tell(FrontendReq::SET_VRING_KICK, &number, &[kick.as_fd()])?;
         self.tell(FrontendReq::SET_VRING_CALL, &number, &[call.as_fd()]).map(drop)

@@ -5,6 +5,7 @@
 #[path = "../../examples/echo/device.rs"]
 pub(crate) mod device;
 pub(crate) mod front_end;
+pub(crate) mod process;
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -37,9 +38,14 @@ pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// A back-end of the framework that serves one connection after the other, each with a new device.
 pub(crate) fn serve_echo(listener: UnixListener) {
+    serve_echo_from(listener, 1);
+}
+
+/// As [`serve_echo`], from a life on.
+pub(crate) fn serve_echo_from(listener: UnixListener, life: u8) {
     let mut listener = Listener::from(listener);
     std::thread::spawn(move || {
-        for life in 1.. {
+        for life in life.. {
             let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
             let device = Arc::new(Echo::new(life, None));
             let mut daemon = VhostUserDaemon::new("echo".into(), device, memory).unwrap();

@@ -22,6 +22,8 @@ pub struct Finding {
     pub expected: u64,
     /// The value that was found.
     pub got: u64,
+    /// The ring and the part of it that the field overlaps, for [`Fault::Overlap`] of rings.
+    pub other: Option<(u32, Field)>,
     /// What the guard has done.
     pub outcome: Outcome,
 }
@@ -94,6 +96,8 @@ pub enum Fault {
     Misaligned,
     /// The bytes are not in guest memory. `expected` is the length in bytes that was needed, `got` the address.
     OutsideMemory,
+    /// The front-end has described no guest memory. QEMU does so when its memory is not shared (`share=on`).
+    NoMemory,
     /// The bytes are also those of another part, ring or region, which begins at `expected`.
     Overlap,
     /// The ring has not been given this field.
@@ -147,7 +151,13 @@ impl fmt::Display for Finding {
             Fault::NotPowerOfTwo => write!(f, "is {got}, expected a power of two")?,
             Fault::Misaligned => write!(f, "is {got:#x}, expected a multiple of {expected}")?,
             Fault::OutsideMemory => write!(f, "at {got:#x}, {expected} bytes, is not in guest memory")?,
-            Fault::Overlap => write!(f, "at {got:#x} overlaps what begins at {expected:#x}")?,
+            Fault::NoMemory => write!(f, "at {got:#x}: no guest memory is shared; give QEMU's memory share=on")?,
+            Fault::Overlap => {
+                write!(f, "at {got:#x} overlaps what begins at {expected:#x}")?;
+                if let Some((ring, field)) = self.other {
+                    write!(f, ", the {} of ring {ring}", field.name())?;
+                }
+            }
             Fault::Missing => write!(f, "is missing")?,
             Fault::Running => write!(f, "changes from {expected:#x} to {got:#x} while the ring runs")?,
             Fault::Unusable => write!(f, "is not usable")?,

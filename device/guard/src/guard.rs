@@ -27,6 +27,7 @@ pub enum Ended {
 
 type FindingCallback = dyn Fn(&Finding) + Send + Sync;
 type BackendCallback = dyn Fn(&BackendChange) + Send + Sync;
+type ConfigSource = dyn Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync;
 
 /// Stands between front-ends and a back-end, one connection at a time.
 ///
@@ -45,7 +46,7 @@ type BackendCallback = dyn Fn(&BackendChange) + Send + Sync;
 pub struct Guard {
     pub(crate) connector: Connector,
     pub(crate) limits: Limits,
-    pub(crate) snapshot: Option<Arc<ConfigSnapshot>>,
+    pub(crate) config: Option<Box<ConfigSource>>,
     pub(crate) loss_mark: Option<LossMark>,
     pub(crate) in_order: bool,
     pub(crate) reads_kicks: bool,
@@ -72,7 +73,7 @@ impl Guard {
         Builder(Self {
             connector,
             limits: Limits::default(),
-            snapshot: None,
+            config: None,
             loss_mark: None,
             in_order: false,
             reads_kicks: false,
@@ -173,10 +174,16 @@ impl Builder {
         self
     }
 
-    /// Answers GET_CONFIG from a snapshot that a back-end in this process publishes. Without one, reads are relayed, and answered
-    /// from the last answers while there is no back-end.
-    pub fn config_snapshot(mut self, snapshot: Arc<ConfigSnapshot>) -> Self {
-        self.0.snapshot = Some(snapshot);
+    /// Answers GET_CONFIG from a snapshot that a back-end in this process publishes. Without one, and without a
+    /// [`config_source`](Self::config_source), reads are relayed, and answered from the last answers while there is no back-end.
+    pub fn config_snapshot(self, snapshot: Arc<ConfigSnapshot>) -> Self {
+        self.config_source(move || snapshot.read())
+    }
+
+    /// Answers GET_CONFIG from what `source` returns at each read, for a back-end in this process that puts its configuration
+    /// together from values that change often. It must return at once, because QEMU stands still meanwhile.
+    pub fn config_source(mut self, source: impl Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync + 'static) -> Self {
+        self.0.config = Some(Box::new(source));
         self
     }
 

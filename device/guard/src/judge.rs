@@ -22,11 +22,13 @@ pub(crate) struct Wrong {
     pub(crate) fault: Fault,
     pub(crate) expected: u64,
     pub(crate) got: u64,
+    /// The ring and its part that are overlapped.
+    pub(crate) other: Option<(u32, Field)>,
 }
 
 impl Wrong {
     pub(crate) const fn new(field: Field, fault: Fault, expected: u64, got: u64) -> Self {
-        Self { field, fault, expected, got }
+        Self { field, fault, expected, got, other: None }
     }
 }
 

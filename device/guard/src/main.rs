@@ -113,10 +113,11 @@ fn run(arguments: &Arguments) -> io::Result<()> {
 }
 
 fn print_finding(finding: &Finding) {
-    let Finding { request, ring, field, fault, expected, got, outcome, .. } = finding;
+    let Finding { request, ring, field, fault, expected, got, other, outcome, .. } = finding;
     print(&json!({
         "finding": finding.to_string(), "request": request, "ring": ring, "field": format!("{field:?}"),
-        "fault": format!("{fault:?}"), "expected": expected, "got": got, "outcome": format!("{outcome:?}"),
+        "fault": format!("{fault:?}"), "expected": expected, "got": got,
+        "other": other.map(|(ring, field)| format!("{field:?} of ring {ring}")), "outcome": format!("{outcome:?}"),
     }));
 }
 

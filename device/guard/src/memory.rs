@@ -33,7 +33,7 @@ impl Region {
     pub(crate) fn new(region: &VhostUserMemoryRegion, file: OwnedFd) -> Result<Self, Wrong> {
         let (guest, length, user, offset) =
             (region.guest_phys_addr, region.memory_size, region.user_addr, region.mmap_offset);
-        let wrong = |fault, expected, got| Wrong { field: Field::Region, fault, expected, got };
+        let wrong = |fault, expected, got| Wrong::new(Field::Region, fault, expected, got);
         if length == 0 {
             return Err(wrong(Fault::Zero, 0, 0));
         }
@@ -44,12 +44,14 @@ impl Region {
         }
         let found = fstat(&file).map_err(|_| wrong(Fault::Unusable, 0, 0))?;
         let end = offset.saturating_add(length);
-        if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
-            let size = u64::try_from(found.st_size).unwrap_or(0);
-            // The back-end would be killed when it touches what is not there.
-            if end > size {
-                return Err(wrong(Fault::TooLarge, size, end));
-            }
+        // Where a ring has come to is read from the file, which a device does not offer.
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Err(wrong(Fault::Unusable, 0, 0));
+        }
+        let size = u64::try_from(found.st_size).unwrap_or(0);
+        // The back-end would be killed when it touches what is not there.
+        if end > size {
+            return Err(wrong(Fault::TooLarge, size, end));
         }
         let file = Arc::new(File::from(file));
         let bytes = usize::try_from(length).map_err(|_| wrong(Fault::TooLarge, usize::MAX as u64, length))?;
@@ -85,7 +87,7 @@ impl Table {
 
     /// Adds a region.
     pub(crate) fn add(&mut self, region: Region, most: usize) -> Result<(), Wrong> {
-        let wrong = |fault, expected, got| Wrong { field: Field::Region, fault, expected, got };
+        let wrong = |fault, expected, got| Wrong::new(Field::Region, fault, expected, got);
         let count = self.0.len();
         if count >= most {
             return Err(wrong(Fault::TooLarge, most as u64, most.saturating_add(1) as u64));
@@ -173,8 +175,11 @@ mod tests {
             assert_eq!(wrong.fault, fault, "{guest:#x} {length:#x} {user:#x} {offset:#x}");
         }
         let (pipe, _writer) = std::io::pipe().unwrap();
-        let wrong = Region::new(&VhostUserMemoryRegion::new(0, 0x1000, 0, 0), pipe.into()).unwrap_err();
-        assert_eq!(wrong.fault, Fault::Unusable);
+        let zero = File::options().read(true).write(true).open("/dev/zero").unwrap();
+        for other in [OwnedFd::from(pipe), zero.into()] {
+            let wrong = Region::new(&VhostUserMemoryRegion::new(0, 0x1000, 0, 0), other).unwrap_err();
+            assert_eq!(wrong.fault, Fault::Unusable);
+        }
         let sealed = rustix::fs::memfd_create("sealed", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
         rustix::fs::ftruncate(&sealed, 0x1000).unwrap();
         rustix::fs::fcntl_add_seals(&sealed, rustix::fs::SealFlags::WRITE).unwrap();

@@ -116,7 +116,13 @@ impl Ring {
     }
 
     /// Returns the ring's size and where its parts are in guest memory.
-    pub(crate) fn layout(&self, memory: &Table, features: u64, size_most: u32) -> Result<(u32, [Part; 3]), Wrong> {
+    pub(crate) fn layout(
+        &self,
+        index: usize,
+        memory: &Table,
+        features: u64,
+        size_most: u32,
+    ) -> Result<(u32, [Part; 3]), Wrong> {
         let missing = |field| Wrong::new(field, Fault::Missing, 0, 0);
         let size = self.size.ok_or_else(|| missing(Field::Size))?;
         check_size(size, size_most)?;
@@ -135,6 +141,9 @@ impl Ring {
             if !user.is_multiple_of(alignment) {
                 return Err(Wrong::new(field, Fault::Misaligned, alignment, user));
             }
+            if memory.regions().is_empty() {
+                return Err(Wrong::new(field, Fault::NoMemory, length, user));
+            }
             let guest = memory.translate(user, length).ok_or(Wrong::new(field, Fault::OutsideMemory, length, user))?;
             if !guest.is_multiple_of(alignment) {
                 return Err(Wrong::new(field, Fault::Misaligned, alignment, guest));
@@ -146,13 +155,14 @@ impl Ring {
             *part = (guest, length);
         }
         let [descriptors, available, used] = parts;
-        for (field, part, other) in [
-            (Field::AvailableRing, available, descriptors),
-            (Field::UsedRing, used, descriptors),
-            (Field::UsedRing, used, available),
+        for (field, part, other_field, other) in [
+            (Field::AvailableRing, available, Field::DescriptorTable, descriptors),
+            (Field::UsedRing, used, Field::DescriptorTable, descriptors),
+            (Field::UsedRing, used, Field::AvailableRing, available),
         ] {
             if overlap(part, other) {
-                return Err(Wrong::new(field, Fault::Overlap, other.0, part.0));
+                let wrong = Wrong::new(field, Fault::Overlap, other.0, part.0);
+                return Err(Wrong { other: Some((index as u32, other_field)), ..wrong });
             }
         }
         Ok((size, parts))
@@ -167,10 +177,13 @@ impl Ring {
 /// Judges whether parts of a ring overlap those of another that runs.
 pub(crate) fn check_apart(parts: &[Part; 3], others: &[Ring]) -> Result<(), Wrong> {
     let fields = [Field::DescriptorTable, Field::AvailableRing, Field::UsedRing];
-    for other in others.iter().filter(|other| other.is_running()) {
+    for (index, other) in others.iter().enumerate().filter(|(_, other)| other.is_running()) {
         for (field, part) in fields.into_iter().zip(parts) {
-            if let Some(hit) = other.parts.iter().find(|taken| overlap(*part, **taken)) {
-                return Err(Wrong::new(field, Fault::Overlap, hit.0, part.0));
+            for (other_field, taken) in fields.into_iter().zip(&other.parts) {
+                if overlap(*part, *taken) {
+                    let wrong = Wrong::new(field, Fault::Overlap, taken.0, part.0);
+                    return Err(Wrong { other: Some((index as u32, other_field)), ..wrong });
+                }
             }
         }
     }
@@ -204,7 +217,7 @@ mod tests {
     }
 
     fn fault(ring: &Ring, memory: &Table) -> (Field, Fault) {
-        let wrong = ring.layout(memory, 1 << 29, 1024).unwrap_err();
+        let wrong = ring.layout(0, memory, 1 << 29, 1024).unwrap_err();
         (wrong.field, wrong.fault)
     }
 
@@ -226,12 +239,12 @@ mod tests {
     #[test]
     fn each_part_is_aligned_and_wholly_in_memory() {
         let memory = memory(0x4000);
-        assert!(ring(0, 0x400, 0x500).layout(&memory, 0, 1024).is_ok());
+        assert!(ring(0, 0x400, 0x500).layout(0, &memory, 0, 1024).is_ok());
         assert_eq!(fault(&ring(8, 0x800, 0x1000), &memory), (Field::DescriptorTable, Fault::Misaligned));
         assert_eq!(fault(&ring(0, 0x801, 0x1000), &memory), (Field::AvailableRing, Fault::Misaligned));
         assert_eq!(fault(&ring(0, 0x800, 0x1002), &memory), (Field::UsedRing, Fault::Misaligned));
         for (end, length) in [(0x1_0000, 6 + 8 * 64), (0x1_0000 - 512, 6 + 8 * 64)] {
-            let wrong = ring(0, 0x800, end).layout(&memory, 1 << 29, 1024).unwrap_err();
+            let wrong = ring(0, 0x800, end).layout(0, &memory, 1 << 29, 1024).unwrap_err();
             assert_eq!((wrong.fault, wrong.expected, wrong.got), (Fault::OutsideMemory, length, USER + end));
         }
         assert_eq!(fault(&ring(0, u64::MAX - 1 - USER, 0x1000), &memory), (Field::AvailableRing, Fault::OutsideMemory));
@@ -247,7 +260,7 @@ mod tests {
         assert_eq!(fault(&ring(0x1000, 0x2000, 0x13fc), &memory), (Field::UsedRing, Fault::Overlap));
         assert_eq!(fault(&ring(0x1000, 0x2000, 0x2084), &memory), (Field::UsedRing, Fault::Overlap));
         let ok = ring(0x1000, 0x2000, 0x2088);
-        let (_, parts) = ok.layout(&memory, 1 << 29, 1024).unwrap();
+        let (_, parts) = ok.layout(0, &memory, 1 << 29, 1024).unwrap();
         let running = Ring { state: State::Running, parts, ..Ring::default() };
         assert_eq!(check_apart(&parts, std::slice::from_ref(&running)).unwrap_err().fault, Fault::Overlap);
         assert!(check_apart(&parts, &[Ring { state: State::Stopped, ..running }]).is_ok());

@@ -206,9 +206,9 @@ impl<'a> Session<'a> {
 
     /// Reports what is wrong.
     fn report(&self, request: u32, ring: Option<usize>, wrong: Wrong, outcome: Outcome) {
-        let Wrong { field, fault, expected, got } = wrong;
+        let Wrong { field, fault, expected, got, other } = wrong;
         let ring = ring.map(|ring| ring as u32);
-        let finding = Finding { request, ring, field, fault, expected, got, outcome };
+        let finding = Finding { request, ring, field, fault, expected, got, other, outcome };
         log_limited!(Level::Warn, "{finding}");
         self.guard.report(&finding);
     }

@@ -25,7 +25,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 }
 
 fn wrong<T>(judged: Result<T, Wrong>) -> (Field, Fault, u64, u64) {
-    let Wrong { field, fault, expected, got } = judged.err().unwrap();
+    let Wrong { field, fault, expected, got, .. } = judged.err().unwrap();
     (field, fault, expected, got)
 }
 

@@ -51,11 +51,14 @@ impl Session<'_> {
             return Ok(Err(Wrong::new(Field::Descriptors, Fault::Mismatch, 1, 0)));
         };
         let mut table = self.memory.clone();
+        // A device that is plugged again describes what is known: the new descriptor replaces the old one.
+        let replaced = table.remove(&description).is_some();
         let added = Region::new(&description, file)
             .and_then(|region| table.add(region.clone(), self.guard.limits.regions).map(|()| region));
         match added {
             Ok(region) => {
-                self.change_memory(FrontendReq::ADD_MEM_REG, table, &Change::Added(&region))?;
+                let change = if replaced { Change::Table } else { Change::Added(&region) };
+                self.change_memory(FrontendReq::ADD_MEM_REG, table, &change)?;
                 Ok(Ok(()))
             }
             Err(wrong) => Ok(Err(wrong)),
@@ -80,7 +83,7 @@ impl Session<'_> {
     fn change_memory(&mut self, code: FrontendReq, table: Table, change: &Change<'_>) -> Result<(), Gone> {
         for index in 0..self.rings.len() {
             let Some(ring) = self.rings.get(index).filter(|ring| ring.is_running()) else { continue };
-            let layout = ring.layout(&table, self.features.unwrap_or(0), self.ring_size);
+            let layout = ring.layout(index, &table, self.features.unwrap_or(0), self.ring_size);
             match layout {
                 Ok((_, parts)) if parts == ring.parts => {}
                 Ok(_) => self.stop(index, State::Parked(None))?,

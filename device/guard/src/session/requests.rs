@@ -283,8 +283,8 @@ impl Session<'_> {
             Err(wrong) => return Ok(Err(wrong)),
         };
         let range = asked.offset as usize..(asked.offset as usize).saturating_add(asked.size as usize);
-        if let Some(snapshot) = &self.guard.snapshot {
-            *self.config = snapshot.read();
+        if let Some(source) = &self.guard.config {
+            *self.config = source();
         } else if let Some(answer) =
             self.with_backend(|backend, patience| backend.ask(patience, FrontendReq::GET_CONFIG, &message.body))?
         {
@@ -388,7 +388,14 @@ impl Session<'_> {
         if let Some(place) = self.channels.get_mut(index) {
             *place = Some(channel);
         }
-        Ok(match self.give_channel(index, code)? {
+        let answered = self.give_channel(index, code)?;
+        // One that is of no use is closed, or its peer would not see its end.
+        if (matches!(answered, Some(1..)) || self.fatal.contains(&code.into()))
+            && let Some(place) = self.channels.get_mut(index)
+        {
+            *place = None;
+        }
+        Ok(match answered {
             Some(got @ 1..) => Err(Wrong::new(Field::BackendChannel, Fault::Refused, 0, got)),
             _ => Ok(()),
         })

@@ -330,7 +330,7 @@ impl Session<'_> {
         let missing = Wrong::new(Field::Features, Fault::Missing, 0, 0);
         let ring = self.rings.get(index).ok_or(missing)?;
         let features = self.features.ok_or(missing)?;
-        let (size, parts) = ring.layout(&self.memory, features, self.ring_size)?;
+        let (size, parts) = ring.layout(index, &self.memory, features, self.ring_size)?;
         check_apart(&parts, &self.rings)?;
         if let Kick::Counter(kick) = &ring.kick {
             for (other, taken) in self.rings.iter().enumerate() {

@@ -92,19 +92,19 @@ impl Bus {
     }
 
     /// Sets the index that a ring begins with next: 0 after a reset, what [`stop_ring`](Self::stop_ring) returned when it
-    /// resumes. A ring that is in use is taken out of use: its transport has forgotten it, as QEMU does when a driver
-    /// resets a single queue.
+    /// resumes. A ring that runs is taken out of use: its transport has forgotten it, as QEMU does when a driver resets a
+    /// single queue.
     pub fn set_ring_base(&mut self, queue: Queue, base: u16) {
-        if self.is_set_up(queue) {
+        if self.rings.get(queue.index()).is_some_and(Ring::is_running) {
             self.stop_ring(queue);
         }
         self.with_ring(queue, |ring| ring.set_base(base));
     }
 
-    /// Returns whether a ring was started, and not stopped since: it runs, or is parked.
+    /// Returns whether a ring was started, and neither stopped nor parked since.
     #[must_use]
-    pub fn is_set_up(&self, queue: Queue) -> bool {
-        self.rings.get(queue.index()).is_some_and(|ring| !ring.is_stopped())
+    pub fn is_running(&self, queue: Queue) -> bool {
+        self.rings.get(queue.index()).is_some_and(Ring::is_running)
     }
 
     /// Checks a ring, and starts or parks it: what is wrong with it is reported to the driver. A ring that is in use is
@@ -114,13 +114,16 @@ impl Bus {
     /// message for a reset, and all ring indices at 0 is the only trace that it leaves. So a transport sets the indices
     /// of all rings ([`set_ring_base`](Self::set_ring_base)) before it starts the first.
     pub fn start_ring(&mut self, which: Queue, setup: RingSetup, queue: Arc<dyn Virtqueue>) {
+        self.stop_ring(which);
         self.set_ring_base(which, setup.base);
         self.retire_lost_memory();
-        if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base() == 0) {
+        if !self.rings.iter().any(Ring::is_running) && self.rings.iter().all(|ring| ring.base() == 0) {
             self.resets = self.resets.wrapping_add(1);
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
             self.report_features();
+            // Those that were found unusable before any could start.
+            self.rings.iter().filter_map(Ring::error).for_each(|error| self.registers.report(error));
             log_limited!(log::Level::Info, "the driver is up (features {:#x})", self.features);
         }
         let others: Vec<_> =
@@ -146,6 +149,15 @@ impl Bus {
     /// Takes a ring out of use, and returns the index to resume from. The card does not touch the ring afterwards.
     pub fn stop_ring(&mut self, queue: Queue) -> u16 {
         self.rings.get_mut(queue.index()).map_or(0, Ring::stop)
+    }
+
+    /// Forgets which rings are parked, if none runs: the life of the device is over in which they were.
+    pub fn unpark_if_idle(&mut self) {
+        if !self.rings.iter().any(Ring::is_running) {
+            for ring in self.rings.iter_mut().filter(|ring| ring.error().is_some()) {
+                ring.stop();
+            }
+        }
     }
 
     /// Stops all rings, which begin at 0 again: for transports with a message for the reset of the device.
@@ -274,6 +286,7 @@ impl Bus {
         if self.resets != self.acknowledged_resets {
             return None;
         }
+        self.give_kept_answer(queue);
         let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
         // Before errors are reported: what was read of lost memory was zeroes.
         let lost = self.retire_lost_memory();

@@ -26,6 +26,6 @@ mod ring;
 
 pub use board::Board;
 pub use driver::{Driver, NOTICE_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_parameters};
-pub use machine::{Machine, RingPlan};
+pub use machine::{Machine, RingPlan, USER_ADDRESS};
 pub use ram::Ram;
 pub use ring::{Descriptor, DriverRing, Piece, flag};

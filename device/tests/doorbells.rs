@@ -14,7 +14,7 @@ use card_spec::control::Status;
 use card_spec::identity::MAGIC;
 use card_spec::queue::Queue;
 use common::process::{Control, NEED_REPLY, Running, VERSION_1, connect, place, program, receive, send, wait_until};
-use dmus_card::fake::{Driver, Machine};
+use dmus_card::fake::{Driver, Machine, USER_ADDRESS};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::{ioctl_fionbio, write};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
@@ -140,7 +140,7 @@ fn a_descriptor_that_is_no_event_counter_neither_wakes_nor_blocks_the_card() {
         assert_serves(&mut driver);
         driver.machine.disconnect();
     }
-    assert!(card.log().contains("not an event counter"), "{}", card.log());
+    assert!(card.log().contains("kick descriptor is not usable"), "{}", card.log());
     card.end();
 }
 
@@ -268,9 +268,8 @@ fn refuses_memory_that_cannot_be_mapped_safely_and_serves_on() {
     let mut driver = Driver::new(machine);
     assert_serves(&mut driver);
     let log = card.log();
-    for kind in ["a pipe", "a socket", "a device", "a folder", "a descriptor of the kernel's"] {
-        assert!(log.contains(&format!("is in {kind}, which cannot be mapped safely")), "{kind}: {log}");
-    }
+    // A file is mapped or not, as the kernel decides; the rest is of a kind that cannot be.
+    assert!(log.matches("memory region is not usable").count() >= other_descriptors().len(), "{log}");
     driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
@@ -292,8 +291,8 @@ fn replaces_a_region_that_is_announced_again_without_a_log_line() {
     let (start, length) = (driver.machine.ram.start(), driver.machine.ram.length());
     let other = File::from(rustix::fs::memfd_create("other", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
     other.set_len(length).unwrap();
-    let user = region(start, length);
-    send(driver.machine.raw(), ADD_MEM_REG, VERSION_1 | NEED_REPLY, &user, &[other.as_fd()]);
+    let same = [0, start, length, USER_ADDRESS, 0].into_iter().flat_map(u64::to_ne_bytes).collect::<Vec<u8>>();
+    send(driver.machine.raw(), ADD_MEM_REG, VERSION_1 | NEED_REPLY, &same, &[other.as_fd()]);
     assert_eq!(receive(driver.machine.raw()).1, 0_u64.to_ne_bytes());
     driver.machine.disconnect();
     assert_eq!(card.log(), "");

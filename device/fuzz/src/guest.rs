@@ -37,7 +37,7 @@ pub(super) const PROTOCOL_FEATURES: u64 = 1 << 30;
 pub(super) const FEATURES: u64 = feature::VERSION_1 | feature::EVENT_IDX | feature::INDIRECT_DESC;
 
 /// Protocol features MQ, CONFIG and CONFIGURE_MEM_SLOTS. No acknowledgements: then set-up is written without waiting.
-const PROTOCOL: u64 = 1 << 0 | 1 << 9 | 1 << 15;
+pub(super) const PROTOCOL: u64 = 1 << 0 | 1 << 9 | 1 << 15;
 
 /// A page: each part of a ring has one.
 pub(super) const PAGE: u64 = 4096;

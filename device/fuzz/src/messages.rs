@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::card::{Card, Connection};
 use super::descriptors::{Attached, Kind, make};
 use super::front_end::{FrontEnd, VERSION_1, message, request};
-use super::guest::{ALL_QUEUES, FEATURES, Guest, RAM_LENGTH, start};
+use super::guest::{ALL_QUEUES, FEATURES, Guest, PROTOCOL, RAM_LENGTH, start};
 use super::invariants::{Before, assert_closed, assert_idle, begin, open_descriptors};
 use super::record::{Act, acts};
 
@@ -123,8 +123,10 @@ impl Bench {
     fn play(&mut self, input: &[u8], before: &Before) {
         let (socket, connection) = self.card.connect();
         self.guest.restart();
+        let mut front_end = FrontEnd::new(socket);
+        front_end.say_number(request::SET_PROTOCOL_FEATURES, PROTOCOL, &[]);
         let mut peer = Peer {
-            front_end: FrontEnd::new(socket),
+            front_end,
             connection,
             guest: &mut self.guest,
             memory_is_whole: true,
@@ -301,6 +303,8 @@ impl Peer<'_> {
                 }
                 if self.front_end.complete() {
                     self.front_end.catch_up();
+                    // The input may have given up what the last requests need.
+                    self.front_end.say_number(request::SET_PROTOCOL_FEATURES, PROTOCOL, &[]);
                     Guest::identity(&mut self.front_end);
                     self.front_end.stop_rings(ALL_QUEUES);
                     Guest::identity(&mut self.front_end);

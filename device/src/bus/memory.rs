@@ -92,9 +92,14 @@ pub struct Memory {
     losses_seen: usize,
 }
 
+/// The address of a region in this process, and its length in bytes.
+type Place = (usize, usize);
+
 /// A region that is mapped.
 struct Entry {
     region: Region,
+    /// Where it is mapped in this process, and its length, for memory that a transport has mapped.
+    place: Option<Place>,
     /// `None` for memory that the card has not mapped itself.
     watch: Option<Watch>,
 }
@@ -110,6 +115,7 @@ impl Memory {
                 user_address: region.start_addr().0,
                 file_offset: 0,
             },
+            place: None,
             watch: None,
         };
         Self { entries: map.iter().map(entry).collect(), map, losses_seen: sigbus::losses() }
@@ -137,8 +143,45 @@ impl Memory {
             .map
             .insert_region(mapped)
             .map_err(|source| MemoryError::Collection { guest_address: region.guest_address, source })?;
-        self.entries.push(Entry { region, watch: Some(watch) });
+        self.entries.push(Entry { region, place: None, watch: Some(watch) });
         Ok(())
+    }
+
+    /// Replaces all regions by those that a transport has mapped itself. A region that cannot be used is left out, and
+    /// logged: rings and buffers in it are outside memory.
+    pub fn replace(&mut self, map: &GuestMemoryMmap) {
+        let mut view = map.clone();
+        let mut entries = Vec::new();
+        for mapped in map.iter() {
+            let (start, length) = (mapped.start_addr(), mapped.len());
+            let place = (mapped.as_ptr().addr(), mapped.size());
+            // A region that stays is watched as before; the old entries end after the new ones are made.
+            let kept =
+                self.entries.iter_mut().find(|entry| entry.place == Some(place)).and_then(|entry| entry.watch.take());
+            let watched = kept.map_or_else(
+                || {
+                    check_mapped(mapped)
+                        .and_then(|()| Watch::new(mapped.as_ptr(), mapped.size()).ok_or(MemoryError::TooMany))
+                },
+                Ok,
+            );
+            match watched {
+                Ok(watch) => {
+                    let region = Region { guest_address: start.0, length, user_address: start.0, file_offset: 0 };
+                    entries.push(Entry { region, place: Some(place), watch: Some(watch) });
+                }
+                Err(error) => {
+                    log_limited!(log::Level::Error, "{error}");
+                    match view.remove_region(start, length) {
+                        Ok((rest, _)) => view = rest,
+                        Err(error) => log_limited!(log::Level::Error, "{error}; this is a defect of the card"),
+                    }
+                }
+            }
+        }
+        // The watches before the mappings.
+        self.entries = entries;
+        self.map = view;
     }
 
     /// Takes a region away.
@@ -205,6 +248,14 @@ fn map(region: Region, file: File) -> Result<GuestRegionMmap, MemoryError> {
     let needed = file_offset.checked_add(length).ok_or_else(range)?;
     guest_address.checked_add(length).ok_or_else(range)?;
     user_address.checked_add(length).ok_or_else(range)?;
+    check_file(guest_address, &file, needed)?;
+    let mapped = MmapRegion::from_file(FileOffset::new(file, file_offset), bytes)
+        .map_err(|source| MemoryError::Map { guest_address, source })?;
+    GuestRegionMmap::new(mapped, GuestAddress(guest_address)).ok_or_else(range)
+}
+
+/// Checks the file of a region that needs its first `needed` bytes.
+fn check_file(guest_address: u64, file: &File, needed: u64) -> Result<(), MemoryError> {
     let metadata = file.metadata().map_err(MemoryError::File)?;
     if let Some(found) = unsuitable(metadata.file_type()) {
         return Err(MemoryError::Kind { guest_address, found });
@@ -212,9 +263,15 @@ fn map(region: Region, file: File) -> Result<GuestRegionMmap, MemoryError> {
     if metadata.len() < needed {
         return Err(MemoryError::FileTooShort { guest_address, needed, length: metadata.len() });
     }
-    let mapped = MmapRegion::from_file(FileOffset::new(file, file_offset), bytes)
-        .map_err(|source| MemoryError::Map { guest_address, source })?;
-    GuestRegionMmap::new(mapped, GuestAddress(guest_address)).ok_or_else(range)
+    Ok(())
+}
+
+/// Checks the file of a region that is mapped.
+fn check_mapped(region: &GuestRegionMmap) -> Result<(), MemoryError> {
+    let (guest_address, length) = (region.start_addr().0, region.len());
+    let file = region.file_offset().ok_or(MemoryError::Kind { guest_address, found: "no file" })?;
+    let needed = file.start().checked_add(length).ok_or(MemoryError::Range { guest_address, length })?;
+    check_file(guest_address, file.file(), needed)
 }
 
 /// Returns what a file is, if it is neither a memory file nor a regular one.

@@ -107,9 +107,9 @@ impl Ring {
         }
     }
 
-    /// Returns whether the ring is not in use.
-    pub(super) fn is_stopped(&self) -> bool {
-        matches!(self.state, State::Stopped)
+    /// Returns whether the ring was started, and neither stopped nor parked since.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(..))
     }
 
     /// Returns whether the card may take chains from the ring.

@@ -264,6 +264,8 @@ impl Card {
             }
             Clock::Realtime => self.follow_clock(slice),
         };
+        // Before a buffer returns that they are missing from.
+        self.count_lost_notes();
         self.wave.fill_buffer(&mut self.state) || produced == Produced::Some
     }
 
@@ -371,6 +373,12 @@ impl Card {
             for (id, stream) in session.streams.iter_mut().filter(|(_, stream)| stream.lost > 0) {
                 self.state.notices.post(NoticeKind::EVENT_LOST, id, std::mem::take(&mut stream.lost), now);
             }
+        }
+    }
+
+    /// Counts the notes that have found no voice since the last call.
+    fn count_lost_notes(&mut self) {
+        if let Some(session) = &mut self.state.session {
             let lost = session.synth.notes_lost();
             let more = lost.saturating_sub(session.notes_lost_counted);
             session.notes_lost_counted = lost;

@@ -36,7 +36,7 @@ const RAM_START: u64 = 0x10_0000;
 const RAM_LENGTH: u64 = 64 << 20;
 
 /// The address of its memory in the machine's process, as it declares it: not the guest address.
-const USER_ADDRESS: u64 = 0x7f55_0000_0000;
+pub const USER_ADDRESS: u64 = 0x7f55_0000_0000;
 
 /// A ring as the machine describes it to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

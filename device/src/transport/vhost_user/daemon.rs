@@ -1,0 +1,77 @@
+//! Serves the card by the framework's daemon, behind a guard or to a front-end of its own kind.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+
+use log::Level;
+use rustix::event::PollFlags;
+use vhost::vhost_user::{Error as ProtocolError, Listener};
+use vhost_user_backend::{Error, VhostUserDaemon};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+
+use super::backend::Backend;
+use crate::card::Link;
+use crate::log_limited;
+use crate::stop::{Stop, Waited};
+use crate::transport::interrupts::LOOK_PERIOD;
+
+/// Serves the connections that come in on `listener`, one after the other, until `stop` is requested and the connection
+/// that is served by then has ended.
+pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
+    let watched = match listener.as_fd().try_clone_to_owned() {
+        Ok(watched) => watched,
+        Err(error) => {
+            log::error!("the private socket cannot be watched: {error}; raise the limit (ulimit -n)");
+            return;
+        }
+    };
+    let mut listener = Listener::from(listener);
+    while matches!(stop.wait(&watched, PollFlags::IN, None), Ok(Waited::Ready)) {
+        if let Err(error) = serve_one(link, &mut listener) {
+            log_limited!(Level::Error, "the vhost-user framework has failed: {error}");
+        }
+    }
+}
+
+/// Serves one connection by a daemon of its own, so that nothing of it is left for the next one. Then all rings are taken
+/// out of use.
+fn serve_one(link: &Link, listener: &mut Listener) -> Result<(), Error> {
+    let backend = Arc::new(Backend::new(link.clone()));
+    let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+    let mut daemon = VhostUserDaemon::new("vhost-user".into(), Arc::clone(&backend), memory)?;
+    let ended = std::thread::scope(|scope| {
+        let (served, serving) = mpsc::channel::<()>();
+        let look_after = {
+            let backend = &backend;
+            move || {
+                let mut last = Default::default();
+                while serving.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) {
+                    backend.look_after_calls(&mut last);
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("calls".into()).spawn_scoped(scope, look_after) {
+            log_limited!(
+                Level::Warn,
+                "no thread looks after the call descriptors: {error}; raise the host's limits (ulimit -u)"
+            );
+        }
+        let ended = daemon.start(listener).and_then(|()| daemon.wait());
+        link.bus.lock().disconnect();
+        // The worker ends here.
+        drop(daemon);
+        // What it has started since.
+        link.bus.lock().disconnect();
+        link.wake();
+        drop(served);
+        ended
+    });
+    match ended {
+        Err(Error::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => Ok(()),
+        ended => ended,
+    }
+}

@@ -45,6 +45,7 @@ pub mod command;
 pub mod event_list;
 pub mod exit;
 pub mod fault;
+pub mod guard;
 pub mod limits;
 pub mod log;
 pub mod qemu;

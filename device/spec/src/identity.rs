@@ -38,6 +38,21 @@ open_enum! {
     }
 }
 
+open_enum! {
+    /// Whether the process behind the card is the one that the driver has set up.
+    Presence: u16 {
+        /// It is.
+        PRESENT = 0,
+        /// It was lost: its session, downloads and streams are gone, and the queues are not served until the driver has
+        /// reset the device. The driver is interrupted once, without a chain in any queue. From the loss to the reset; only
+        /// behind a guard, which outlives the process and writes this field in its place.
+        LOST = 1,
+    }
+}
+
+/// Offset of [`IdentityBlock::presence`] in bytes.
+pub const PRESENCE_OFFSET: usize = core::mem::offset_of!(IdentityBlock, presence);
+
 /// The device configuration space.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -56,8 +71,8 @@ pub struct IdentityBlock {
     pub capabilities: U32,
     /// `0x10`: largest ring size of each queue.
     pub queue_sizes: [U16; QUEUE_COUNT],
-    /// `0x1a`: reserved.
-    pub reserved_1a: U16,
+    /// `0x1a`: [`Presence`].
+    pub presence: U16,
     /// `0x1c`: [`ClockMode`].
     pub clock_mode: U32,
     /// `0x20`: most voices.
@@ -133,5 +148,6 @@ pub struct Counters {
 const _: () = assert!(size_of::<FirstError>() == 0x20);
 const _: () = assert!(size_of::<Counters>() == 0x40);
 const _: () = assert!(size_of::<IdentityBlock>() == 0xa0);
+const _: () = assert!(PRESENCE_OFFSET == 0x1a);
 // QEMU's vhost-user-test-device aborts when a guest reads a longer one.
 const _: () = assert!(size_of::<IdentityBlock>() <= 256);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use card_spec::identity::{ClockMode, IdentityBlock, MAGIC, capability};
+use card_spec::identity::{ClockMode, IdentityBlock, MAGIC, Presence, capability};
 use card_spec::limits::{
     CHANNEL_GROUPS_MAX, DOWNLOAD_MEMORY_BYTES, PENDING_EVENTS_MAX, QUEUE_SIZE_MAX, SAMPLE_RATE_DEFAULT,
     SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, WAVE_FIFO_MS,
@@ -45,7 +45,7 @@ impl Identity {
             queue_count: (QUEUE_COUNT as u16).into(),
             capabilities: capabilities.into(),
             queue_sizes: [QUEUE_SIZE_MAX.into(); QUEUE_COUNT],
-            reserved_1a: 0.into(),
+            presence: Presence::PRESENT.0.into(),
             clock_mode: ClockMode::from(self.options.clock).0.into(),
             voices: self.options.voices.into(),
             channel_groups: CHANNEL_GROUPS_MAX.into(),

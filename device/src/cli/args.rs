@@ -100,6 +100,11 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     pub fd: Option<RawFd>,
 
+    /// Be the back-end of a guard that runs already: of vhost-user-guard --backend-listen PATH. QEMU connects to the guard,
+    /// and lives on when this process ends; another one can then take its place.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["socket_path", "fd", "persistent"])]
+    pub guard: Option<PathBuf>,
+
     /// Serve one QEMU after the other, instead of ending with the first.
     #[arg(long)]
     pub persistent: bool,

@@ -17,12 +17,12 @@ use super::commands::print;
 use super::exit::Failure;
 use super::signal_exit::ExitDeadline;
 use crate::card::line_out::LineOut;
-use crate::card::{Engine, NoAnswer};
+use crate::card::{Engine, Link, NoAnswer};
 use crate::control_socket::{self, ControlSocket};
 use crate::log_limited;
 use crate::options::Options;
 use crate::stop::Stop;
-use crate::transport::vhost_user::{Ended, VhostUser};
+use crate::transport::vhost_user::{Ended, VhostUser, serve_guard};
 use crate::transport::{self, Endpoint};
 
 /// The features of this back-end, by the convention for vhost-user programs (QEMU, "Backend program conventions"). It has
@@ -40,11 +40,13 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     if arguments.print_capabilities {
         return print(&format!("{CAPABILITIES}\n"));
     }
-    let place = arguments.place().ok_or_else(|| {
-        Failure::Arguments(
-            "the command line does not say where QEMU connects; add --socket-path PATH, or --fd N".into(),
-        )
-    })?;
+    let place = arguments.place();
+    if place.is_none() && arguments.guard.is_none() {
+        return Err(Failure::Arguments(
+            "the command line does not say where QEMU connects; add --socket-path PATH, or --fd N, or --guard PATH"
+                .into(),
+        ));
+    }
     let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
     let bank = bank::to_play(arguments.sound.bank.as_deref())?;
 
@@ -54,12 +56,12 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     stop.on_signals().map_err(Failure::out_of_resources)?;
     let deadline = ExitDeadline::watch(&stop).map_err(Failure::out_of_resources)?;
     // The sockets before the files: another card at the same sockets is found before its files are written over.
-    let mut endpoint = transport::open(&place, &stop)?;
+    let mut endpoint = place.map(|place| transport::open(&place, &stop)).transpose()?;
     let control = match &arguments.control {
         Some(path) => Some(control_socket::listen(path, &stop)?),
         None => None,
     };
-    for path in [Some(&endpoint), control.as_ref()].into_iter().flatten().filter_map(Endpoint::path) {
+    for path in [endpoint.as_ref(), control.as_ref()].into_iter().flatten().filter_map(Endpoint::path) {
         deadline.removes(path);
     }
     let line_out = match line_out {
@@ -81,29 +83,14 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         None => None,
     };
 
-    let mut served = Ok(());
-    loop {
-        let stream = match endpoint.next(&stop) {
-            Ok(Some(stream)) => stream,
-            Ok(None) => break,
-            Err(error) => {
-                served = Err(Failure::from(error));
-                break;
-            }
-        };
-        log_limited!(Level::Info, "a front-end has connected");
-        match VhostUser::new(engine.link().clone()).and_then(|connection| connection.serve(stream, &stop)) {
-            Ok(Ended::Disconnected) => log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}"),
-            Ok(Ended::Stopped) => break,
-            Err(error) if arguments.persistent => {
-                log_limited!(Level::Error, "the connection failed: {error}");
-            }
-            Err(error) => served = Err(Failure::Connection(error)),
+    let served = match (&mut endpoint, &arguments.guard) {
+        (Some(endpoint), _) => serve_front_ends(endpoint, engine.link(), &stop, arguments.persistent),
+        (None, Some(path)) => {
+            let served = serve_guard(engine.link(), path, &stop).map_err(Failure::Connection);
+            served.map(log_end)
         }
-        if !arguments.persistent {
-            break;
-        }
-    }
+        (None, None) => Ok(()),
+    };
 
     // The exit status does not say why this process has ended; its log does.
     if let Some(name) = i32::try_from(signal.load(Ordering::Relaxed)).ok().and_then(signal_name) {
@@ -119,6 +106,28 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     // Whether or not the card's thread has ended.
     let finished = line_out.map_or(Ok(()), |line_out| line_out.finish());
     stopped.map(drop).and(served).and(finished.map_err(Failure::from))
+}
+
+/// Serves front-ends: one, or one after the other.
+fn serve_front_ends(endpoint: &mut Endpoint, link: &Link, stop: &Stop, persistent: bool) -> Result<(), Failure> {
+    while let Some(stream) = endpoint.next(stop)? {
+        log_limited!(Level::Info, "a front-end has connected");
+        match VhostUser::new(link.clone()).and_then(|connection| connection.serve(stream, stop)) {
+            Ok(ended) => log_end(ended),
+            Err(error) if persistent => log_limited!(Level::Error, "the connection failed: {error}"),
+            Err(error) => return Err(Failure::Connection(error)),
+        }
+        if !persistent {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn log_end(ended: Ended) {
+    if ended == Ended::Disconnected {
+        log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}");
+    }
 }
 
 /// Returns the file that `--line-out` names.

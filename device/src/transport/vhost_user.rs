@@ -18,6 +18,7 @@ mod vring;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
 
 use card_spec::limits::QUEUE_SIZE_MAX;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -78,4 +79,14 @@ impl VhostUser {
             ended
         })
     }
+}
+
+/// Serves a guard in a process of its own, which listens for back-ends on `path`, until it disconnects or `stop` is requested.
+/// Then all rings are taken out of use. QEMU's connection is the guard's, and outlives this process.
+///
+/// # Errors
+/// The host's error, when no guard listens there, or when the connection fails.
+pub fn serve_guard(link: &Link, path: &Path, stop: &Stop) -> io::Result<Ended> {
+    daemon::serve_guard(link, path, stop)?;
+    Ok(if stop.is_requested() { Ended::Stopped } else { Ended::Disconnected })
 }

@@ -173,6 +173,11 @@ impl<K: Kernel> Control<K> {
         })
     }
 
+    /// Returns whether the card has returned a chain that the driver has not taken.
+    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
+        self.exchange.has_returned(level)
+    }
+
     /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.exchange.fault(level)

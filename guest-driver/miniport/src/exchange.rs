@@ -54,6 +54,11 @@ impl<K: Kernel> Exchange<K> {
         }
     }
 
+    /// Returns whether the card has returned a chain that the driver has not taken.
+    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
+        self.ring.with(level, |ring| ring.has_returned())
+    }
+
     /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.ring.with(level, |ring| ring.fault())

@@ -300,6 +300,11 @@ impl<K: Kernel> MidiOut<K> {
         self.state.with(level, |state| state.ring.in_flight())
     }
 
+    /// Returns whether the card has returned a chain that the driver has not taken.
+    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
+        self.state.with(level, |state| state.ring.has_returned())
+    }
+
     /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.state.with(level, |state| state.ring.fault())

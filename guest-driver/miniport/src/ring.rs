@@ -208,6 +208,12 @@ impl Ring {
         self.in_flight
     }
 
+    /// Returns whether the device has returned a chain that was not reaped.
+    #[must_use]
+    pub fn has_returned(&self) -> bool {
+        self.memory.load_acquire(used_offset(self.size.into()) + 2) != self.last_used
+    }
+
     /// Returns how the device broke the ring, if it did.
     #[must_use]
     pub const fn fault(&self) -> Option<RingFault> {

@@ -1,6 +1,6 @@
 //! Initialises a modern virtio PCI function (virtio 1.2, sections 3.1 and 4.1.4), and reads and writes its registers.
 
-use card_spec::identity::{IdentityBlock, MAGIC};
+use card_spec::identity::{IdentityBlock, MAGIC, PRESENCE_OFFSET, Presence};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::{ABI_MAJOR, feature, limits};
 use zerocopy::{FromZeros, IntoBytes};
@@ -292,6 +292,11 @@ impl<K: Kernel> Transport<K> {
     /// answers those of the other registers: the processor waits at the read until the card runs.
     pub fn wait_for_card(&self) {
         _ = self.mapped.device.read32(0);
+    }
+
+    /// Returns whether the identity block says that the process behind the card was lost since the last reset.
+    pub fn is_lost(&self) -> bool {
+        self.mapped.device.read16(PRESENCE_OFFSET) == Presence::LOST.0
     }
 
     /// Returns whether the status has `DEVICE_NEEDS_RESET`.

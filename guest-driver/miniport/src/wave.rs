@@ -100,6 +100,11 @@ impl<K: Kernel> Wave<K> {
         self.buffer.with(level, |_| self.exchange.restart(level.into()))
     }
 
+    /// Returns whether the card has returned a chain that the driver has not taken.
+    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
+        self.exchange.has_returned(level)
+    }
+
     /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.exchange.fault(level)

@@ -47,6 +47,20 @@ fn recovers_a_lost_session_with_its_streams() {
 }
 
 #[test]
+fn recovers_a_card_whose_process_was_lost() {
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    driver.run_wave();
+    assert!(!wants_recovery(&driver), "an interrupt without a cause is none");
+    driver.fake.lose_process();
+    assert!(wants_recovery(&driver));
+    driver.card.recover_or_log(passive());
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!((sessions(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
+    driver.card.render(passive(), &mut [0; 400]).unwrap();
+}
+
+#[test]
 fn recovers_after_a_request_that_finds_no_session() {
     let driver = TestDriver::new();
     driver.fake.with(|card| card.behaviour.refuses = Some((RequestCode::STATISTICS, Status::NO_SESSION)));

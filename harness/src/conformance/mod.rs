@@ -32,4 +32,4 @@ pub use findings::Findings;
 pub use probe::ProbeContext;
 pub use repeats::{Repeats, Tally};
 pub use report::{Contract, Counted, Row, Verdict, WaivedRule};
-pub use run::{probe_names, recover, run_probes, stress};
+pub use run::{probe_names, recover, replace_card, run_probes, stress};

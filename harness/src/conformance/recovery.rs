@@ -43,8 +43,43 @@ const CONTROL: u16 = 0;
 const MIDI_OUT: u16 = 1;
 const WAVE: u16 = 3;
 
+/// The probe of a card whose process is killed behind a guard.
+pub(super) const CARD_KILLS: Probe =
+    Probe { name: "card-kills", text: "a card that is killed and replaced", rules: &[], run: run_kills };
+
+/// Cards that are killed in one machine. The driver gives a card up that fails more often in a minute.
+const KILLS: usize = 5;
+
 fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
-    with_guest(context, folder, findings, &CardOptions::default(), |probe| {
+    run_with(context, folder, findings, &CardOptions::default(), |recovery| {
+        recovery.lose_session()?;
+        for (corruption, queue) in [
+            (UsedRingCorruption::UsedId, WAVE),
+            (UsedRingCorruption::UsedLength, CONTROL),
+            (UsedRingCorruption::UsedIndex, MIDI_OUT),
+            (UsedRingCorruption::UsedLength, WAVE),
+            (UsedRingCorruption::UsedIndex, CONTROL),
+        ] {
+            recovery.corrupt_used_ring(corruption, queue)?;
+        }
+        recovery.without_end()
+    })
+}
+
+fn run_kills(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    let options = CardOptions { guard: true, ..CardOptions::default() };
+    run_with(context, folder, findings, &options, |recovery| (0..KILLS).try_for_each(|_| recovery.kill_card()))
+}
+
+/// Plays a phrase, does `harm` to the card, and notes what came of it.
+fn run_with(
+    context: &Context<'_>,
+    folder: &RunFolder,
+    findings: &mut Findings,
+    options: &CardOptions,
+    harm: impl FnOnce(&mut Recovery<'_, '_, '_>) -> Result<(), ProbeError>,
+) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, options, |probe| {
         let device = probe.start()?;
         let phrase = Phrase::prepare(probe, &device)?;
         let (opened, _, _) = probe.open_music_filter(&device)?;
@@ -57,17 +92,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
             return Err(ProbeError::Inapplicable("the phrase is silent before anything is wrong".into()));
         }
         let mut recovery = Recovery { probe, phrase, synthesizer, before, resets: 0, tries: 0 };
-        recovery.lose_session()?;
-        for (corruption, queue) in [
-            (UsedRingCorruption::UsedId, WAVE),
-            (UsedRingCorruption::UsedLength, CONTROL),
-            (UsedRingCorruption::UsedIndex, MIDI_OUT),
-            (UsedRingCorruption::UsedLength, WAVE),
-            (UsedRingCorruption::UsedIndex, CONTROL),
-        ] {
-            recovery.corrupt_used_ring(corruption, queue)?;
-        }
-        recovery.without_end()?;
+        harm(&mut recovery)?;
         let Recovery { probe, phrase, resets, tries, .. } = recovery;
         probe.findings.figures.push(("faults after which the phrase sounded as before".into(), resets));
         probe.findings.figures.push(("tries that failed cleanly, or sounded otherwise".into(), tries));
@@ -115,6 +140,15 @@ impl Recovery<'_, '_, '_> {
             })?;
         }
         self.expect_same_sound("the card loses its session")
+    }
+
+    /// Kills the card while a note sounds, and starts another one: QEMU lives, and the driver opens a session with the new card
+    /// without any request of a client.
+    fn kill_card(&mut self) -> Result<(), ProbeError> {
+        self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
+        self.probe.bed.replace_card()?;
+        self.until("opens no session with a new card by itself", |recovery| Ok(recovery.session()?.is_some()))?;
+        self.expect_same_sound("the card is killed and replaced")
     }
 
     /// Has the card corrupt a used ring while a note sounds.

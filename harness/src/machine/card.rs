@@ -12,6 +12,7 @@ use card_control::{Clock, Status, log};
 use super::card_exit::CARD_LEFT;
 use super::control::CardControl;
 use super::error::MachineError;
+use super::guard::Guard;
 use crate::host::ended::Ended;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
@@ -26,6 +27,8 @@ pub struct CardOptions {
     pub bank: Option<PathBuf>,
     /// Frames that the synthesizer renders at a time. The PCM does not depend on it.
     pub render_block: Option<u32>,
+    /// A guard in a process of its own stands between QEMU and the card, so that the card can be killed and replaced.
+    pub guard: bool,
 }
 
 /// The paths of the card's sockets.
@@ -35,13 +38,15 @@ pub struct CardSockets {
     pub machine: PathBuf,
     /// The control socket.
     pub control: PathBuf,
+    /// The socket of a guard that the card connects to.
+    pub guard: PathBuf,
 }
 
 impl CardSockets {
     /// Places both sockets in a folder that only this user can reach.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { machine: folder.join("card"), control: folder.join("control") }
+        Self { machine: folder.join("card"), control: folder.join("control"), guard: folder.join("guard") }
     }
 }
 
@@ -78,14 +83,62 @@ pub struct Card {
     /// A test has stopped the process.
     stopped: OnPurpose,
     control: PathBuf,
+    /// The guard, and how to start another card behind it.
+    guarded: Option<(Guard, Start)>,
     /// The log has level `info`, so that it tells of connections and signals.
     talks: bool,
     /// The command line, for the record.
     pub command_line: Vec<String>,
 }
 
+/// What a card is started from.
+#[derive(Clone, Debug)]
+struct Start {
+    program: PathBuf,
+    options: CardOptions,
+    sockets: CardSockets,
+    log: PathBuf,
+    /// How many cards have been started.
+    count: u32,
+}
+
+impl Start {
+    /// Starts the card's process behind a guard, or on a socket that listens already. Returns its command line too.
+    fn process(&mut self, listener: Option<OwnedFd>) -> Result<(Process, Vec<String>), MachineError> {
+        let mut command = Command::new(&self.program);
+        match &listener {
+            Some(listener) => _ = command.args(["--fd", &listener.as_raw_fd().to_string()]),
+            None => _ = command.arg("--guard").arg(&self.sockets.guard),
+        }
+        command.args(["--clock", self.options.clock.name()]);
+        command.arg("--control").arg(&self.sockets.control);
+        if talks() {
+            // The log is a file that is read after a failure.
+            command.env("RUST_LOG", "info");
+        }
+        if let Some(bank) = &self.options.bank {
+            command.arg("--bank").arg(bank);
+        }
+        if let Some(frames) = self.options.render_block {
+            command.args(["--render-block", &frames.to_string()]);
+        }
+        let command_line = words_of(&command);
+        self.count += 1;
+        let log = match self.count {
+            1 => self.log.clone(),
+            count => self.log.with_extension(format!("{count}.log")),
+        };
+        Ok((Process::spawn(command, listener.into_iter().collect(), &log)?, command_line))
+    }
+}
+
+/// Tells whether the card's log has the level that the harness chooses.
+fn talks() -> bool {
+    std::env::var_os("RUST_LOG").is_none()
+}
+
 impl Card {
-    /// Starts the card, which listens on its sockets.
+    /// Starts the card, which listens on its sockets, behind a guard if the options say so.
     ///
     /// # Errors
     /// [`MachineError::Resource`] where the socket cannot be created, [`MachineError::Spawn`] where the process cannot
@@ -97,26 +150,40 @@ impl Card {
         log: &Path,
     ) -> Result<Self, MachineError> {
         let resource = |source| MachineError::Resource { what: "the card's socket", source };
-        // The socket listens before either end runs, so that neither has to wait for the other.
-        let listener: OwnedFd = UnixListener::bind(&sockets.machine).map_err(resource)?.into();
-        let mut command = Command::new(program);
-        command.args(["--fd", &listener.as_raw_fd().to_string(), "--clock", options.clock.name()]);
-        command.arg("--control").arg(&sockets.control);
-        let talks = std::env::var_os("RUST_LOG").is_none();
-        if talks {
-            // The log is a file that is read after a failure.
-            command.env("RUST_LOG", "info");
-        }
-        if let Some(bank) = &options.bank {
-            command.arg("--bank").arg(bank);
-        }
-        if let Some(frames) = options.render_block {
-            command.args(["--render-block", &frames.to_string()]);
-        }
-        let command_line = words_of(&command);
-        let process = Process::spawn(command, vec![listener], log)?;
+        let mut start = Start {
+            program: program.to_owned(),
+            options: options.clone(),
+            sockets: sockets.clone(),
+            log: log.to_owned(),
+            count: 0,
+        };
+        let guard = if options.guard {
+            let log = log.with_file_name("guard.log");
+            Some(Guard::start(program, &sockets.machine, &sockets.guard, &log)?)
+        } else {
+            None
+        };
+        let listener = match &guard {
+            Some(_) => None,
+            // The socket listens before either end runs, so that neither has to wait for the other.
+            None => Some(UnixListener::bind(&sockets.machine).map_err(resource)?.into()),
+        };
+        let (process, command_line) = start.process(listener)?;
+        let guarded = guard.map(|guard| (guard, start));
         let stopped = OnPurpose::default();
-        Ok(Self { process, stopped, control: sockets.control.clone(), talks, command_line })
+        Ok(Self { process, stopped, control: sockets.control.clone(), guarded, talks: talks(), command_line })
+    }
+
+    /// Kills the card behind a guard with SIGKILL and starts another one in its place. False when there is no guard: QEMU
+    /// would not survive it.
+    ///
+    /// # Errors
+    /// [`MachineError::Spawn`] where the process cannot be started.
+    pub(super) fn replace(&mut self) -> Result<bool, MachineError> {
+        let Some((_, start)) = &mut self.guarded else { return Ok(false) };
+        self.process.kill();
+        (self.process, self.command_line) = start.process(None)?;
+        Ok(true)
     }
 
     /// Reads the card's status.
@@ -167,7 +234,8 @@ impl Card {
 
     /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
-        self.process.ended()
+        let guard = self.guarded.as_mut().and_then(|(guard, _)| guard.ended());
+        self.process.ended().or(guard)
     }
 
     /// Notes the limits that it has, while it lives.

@@ -12,6 +12,7 @@ pub mod device;
 mod device_control;
 mod device_process;
 mod error;
+mod guard;
 mod health;
 mod memory;
 mod processes;

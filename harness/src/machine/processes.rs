@@ -173,6 +173,24 @@ impl Processes {
         }
     }
 
+    /// Kills the card behind a guard and starts another one in its place, which is watched from then on. False when there is
+    /// no guard.
+    ///
+    /// # Errors
+    /// [`MachineError::Spawn`] where the card cannot be started, [`MachineError::Resource`] where it cannot be watched.
+    pub fn replace_card(&mut self) -> Result<bool, MachineError> {
+        let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
+        let RunningDevice::Card(card) = &mut self.device else { return Ok(false) };
+        if !card.replace()? {
+            return Ok(false);
+        }
+        let (device, machine) = (&self.device, &self.machine);
+        self.watch =
+            Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?).map_err(resource)?;
+        self.standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
+        Ok(true)
+    }
+
     /// Returns why QEMU's monitor did not answer.
     fn not_started(&mut self, error: &std::io::Error, device: &MachineDevice) -> MachineError {
         let begun = Instant::now();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use card_control::guard;
 use cargo_metadata::{Artifact, Message};
 
 use super::command::run_logged;
@@ -21,8 +22,11 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 /// Builds the card for the host, optimised.
 pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
-    command.args(["--package", "dmus-card", "--release"]);
-    let is_card = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    // The guard is looked for beside the card.
+    command.args(["--package", "dmus-card", "--package", guard::PROGRAM, "--release"]);
+    let is_card = |artifact: &Artifact| {
+        artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with(card_control::PROGRAM))
+    };
     build(provisioner, "the card", "dmus-card", command, is_card)
 }
 

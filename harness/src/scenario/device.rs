@@ -91,10 +91,9 @@ fn expect_no_card(
     device: &Device,
     span: Range<usize>,
 ) -> Result<(), ScenarioError> {
-    if matches!(document.test, Some(TestKind::Recovery | TestKind::Kills)) {
-        return Err(
-            file.error(span, "test = \"recovery\" and test = \"kills\" are of the project's card, not of a device")
-        );
+    if matches!(document.test, Some(TestKind::Recovery | TestKind::CardKills | TestKind::Kills)) {
+        let message = "test = \"recovery\", \"card-kills\" and \"kills\" are of the project's card, not of a device";
+        return Err(file.error(span, message));
     }
     if let Some(stall) = document.stall.first() {
         return Err(file.error(stall.span(), "a stall waits for a frame of the project's card, which is not there"));

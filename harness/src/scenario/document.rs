@@ -34,6 +34,8 @@ pub enum TestKind {
     LowResources,
     /// Injects lost sessions and corrupt used rings into the card, and checks that the driver recovers.
     Recovery,
+    /// Kills the card behind a guard, starts another one, and checks that QEMU lives and that the driver recovers.
+    CardKills,
     /// Kills harness, card and QEMU, and checks that the verdict names the right process and that nothing is left.
     Kills,
 }

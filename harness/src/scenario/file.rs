@@ -98,7 +98,7 @@ impl Scenario {
     /// Returns whether it tests what only the project's card does.
     #[must_use]
     pub fn is_of_the_card(&self) -> bool {
-        matches!(self.test, Some(TestKind::Recovery | TestKind::Kills)) || !self.stalls.is_empty()
+        matches!(self.test, Some(TestKind::Recovery | TestKind::CardKills | TestKind::Kills)) || !self.stalls.is_empty()
     }
 
     /// Returns whether the text of a filter names a part of it or all of it.
@@ -115,9 +115,9 @@ impl Scenario {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.test {
             Some(TestKind::Contract) => conformance::probe_names().map(str::to_owned).collect(),
-            Some(TestKind::Stress | TestKind::LowResources | TestKind::Recovery | TestKind::Kills) => {
-                vec![self.name.clone()]
-            }
+            Some(
+                TestKind::Stress | TestKind::LowResources | TestKind::Recovery | TestKind::CardKills | TestKind::Kills,
+            ) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }
     }

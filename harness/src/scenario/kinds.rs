@@ -122,6 +122,7 @@ fn run_contract(
     let found = match kind {
         TestKind::Stress => conformance::stress(context)?,
         TestKind::Recovery => conformance::recover(context)?,
+        TestKind::CardKills => conformance::replace_card(context)?,
         TestKind::Contract | TestKind::LowResources | TestKind::Kills => conformance::run_probes(context)?,
     };
     // A filter leaves most rules not exercised.

@@ -208,6 +208,19 @@ impl<'o> TestBed<'o> {
         self.card_control()?.inject_fault(fault).map_err(TestBedError::Control)
     }
 
+    /// Kills the card behind a guard with SIGKILL, and starts another one in its place.
+    ///
+    /// # Errors
+    /// [`TestBedError::NotTheCard`] where the driver is for another device, or no guard stands before the card;
+    /// [`TestBedError::Machine`] for a card that does not start.
+    pub fn replace_card(&mut self) -> Result<(), TestBedError> {
+        if self.session.health.replace_card()? {
+            Ok(())
+        } else {
+            Err(TestBedError::NotTheCard { device: self.device_name() })
+        }
+    }
+
     /// Stops the process of the card, or of the device in its place, where it is, or lets it continue. Tells whether there
     /// is one.
     pub fn freeze_card(&mut self, frozen: bool) -> bool {

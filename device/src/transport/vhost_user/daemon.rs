@@ -1,9 +1,11 @@
-//! Serves the card by the framework's daemon, behind a guard or to a front-end of its own kind.
+//! Serves the card by the framework's daemon, behind a guard in this process or in another.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
@@ -19,8 +21,7 @@ use crate::log_limited;
 use crate::stop::{Stop, Waited};
 use crate::transport::interrupts::LOOK_PERIOD;
 
-/// Serves the connections that come in on `listener`, one after the other, until `stop` is requested and the connection
-/// that is served by then has ended.
+/// Serves the connections that come in on `listener`, one after the other, until `stop` is requested.
 pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
     let watched = match listener.as_fd().try_clone_to_owned() {
         Ok(watched) => watched,
@@ -31,18 +32,36 @@ pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
     };
     let mut listener = Listener::from(listener);
     while matches!(stop.wait(&watched, PollFlags::IN, None), Ok(Waited::Ready)) {
-        if let Err(error) = serve_one(link, &mut listener) {
+        if let Err(error) = serve_one(link, stop, |daemon| daemon.start(&mut listener)) {
             log_limited!(Level::Error, "the vhost-user framework has failed: {error}");
         }
     }
 }
 
-/// Serves one connection by a daemon of its own, so that nothing of it is left for the next one. Then all rings are taken
-/// out of use.
-fn serve_one(link: &Link, listener: &mut Listener) -> Result<(), Error> {
+/// Serves a guard that listens on `path`, until it disconnects or `stop` is requested.
+///
+/// # Errors
+/// The host's error, when no guard listens there, or when the connection fails.
+pub(super) fn serve_guard(link: &Link, path: &Path, stop: &Stop) -> io::Result<()> {
+    let path = path.to_str().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is not in UTF-8"))?;
+    serve_one(link, stop, |daemon| daemon.start_client(path)).map_err(|error| match error {
+        Error::CreateBackendReqHandler(ProtocolError::SocketConnect(error)) => error,
+        error => io::Error::other(error.to_string()),
+    })
+}
+
+/// Serves the connection that `start` makes, by a daemon of its own, so that nothing of it is left for the next one. Then all
+/// rings are taken out of use.
+fn serve_one(
+    link: &Link,
+    stop: &Stop,
+    start: impl FnOnce(&mut VhostUserDaemon<Arc<Backend>>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let backend = Arc::new(Backend::new(link.clone()));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon = VhostUserDaemon::new("vhost-user".into(), Arc::clone(&backend), memory)?;
+    start(&mut daemon)?;
+    let shutdown = daemon.shutdown_handle();
     let ended = std::thread::scope(|scope| {
         let (served, serving) = mpsc::channel::<()>();
         let look_after = {
@@ -51,6 +70,9 @@ fn serve_one(link: &Link, listener: &mut Listener) -> Result<(), Error> {
                 let mut last = Default::default();
                 while serving.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) {
                     backend.look_after_calls(&mut last);
+                    if let Some(shutdown) = shutdown.as_ref().filter(|_| stop.is_requested()) {
+                        shutdown.shutdown();
+                    }
                 }
             }
         };
@@ -60,7 +82,7 @@ fn serve_one(link: &Link, listener: &mut Listener) -> Result<(), Error> {
                 "no thread looks after the call descriptors: {error}; raise the host's limits (ulimit -u)"
             );
         }
-        let ended = daemon.start(listener).and_then(|()| daemon.wait());
+        let ended = daemon.wait();
         link.bus.lock().disconnect();
         // The worker ends here.
         drop(daemon);

@@ -166,6 +166,15 @@ impl<K: Kernel> Card<K> {
     /// Serves every queue, for they share one interrupt. Called from the deferred procedure call. True: the card needs
     /// [`recover_or_log`](Self::recover_or_log), from a thread that may wait.
     pub fn service(&self, level: AtMostDispatch) -> bool {
+        let queues = &self.queues;
+        let has_cause = queues.control.has_returned(level)
+            || queues.wave.has_returned(level)
+            || queues.midi_out.has_returned(level)
+            || queues.midi_in.has_returned(level)
+            || queues.event_queue.has_returned(level);
+        if !has_cause {
+            self.check_presence(level);
+        }
         self.take_causes(level);
         self.queues.control.service(level);
         self.queues.wave.service(level);

@@ -56,6 +56,13 @@ impl<K: Kernel> Card<K> {
         causes != 0
     }
 
+    /// Looks, after an interrupt without a cause in any queue, whether the process behind the card was lost.
+    pub(super) fn check_presence(&self, level: AtMostDispatch) {
+        if self.rundown.acquire().is_some_and(|_guard| self.transport.is_lost()) {
+            self.request_recovery(level, Part::Text("the process behind it was lost"));
+        }
+    }
+
     /// Takes the causes of the interrupts since the last call. A change of the configuration can only mean that the
     /// card needs a reset.
     pub(super) fn take_causes(&self, level: AtMostDispatch) {

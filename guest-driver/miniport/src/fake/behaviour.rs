@@ -22,6 +22,8 @@ pub struct Behaviour {
     pub queue_size: u16,
     /// All registers read all ones: the card was removed.
     pub gone: bool,
+    /// The process behind the card was lost: no queue is served until the reset.
+    pub lost: bool,
     /// The status never becomes 0.
     pub never_resets: bool,
     /// The kernel has no memory for the card.
@@ -72,6 +74,7 @@ impl Default for Behaviour {
             abi_major: ABI_MAJOR,
             queue_size: limits::QUEUE_SIZE_MAX,
             gone: false,
+            lost: false,
             never_resets: false,
             no_memory: false,
             ignores_kicks: [false; QUEUE_COUNT],

@@ -76,6 +76,15 @@ impl FakeCard {
         });
     }
 
+    /// Loses the process behind the card: nothing is served until the reset, and the driver is interrupted without a cause.
+    pub fn lose_process(&self) {
+        self.with(|card| {
+            card.behaviour.lost = true;
+            card.streams.clear();
+            card.interrupt(QUEUE_COUNT, 1);
+        });
+    }
+
     /// Returns how many bytes of common buffers the driver has.
     #[must_use]
     pub fn dma_bytes(&self) -> usize {

@@ -19,7 +19,7 @@ use super::state::FakeCardState;
 impl FakeCardState {
     /// Serves a queue that has been kicked.
     pub(super) fn work(&mut self, queue: Queue) {
-        if self.status & 4 == 0 || !core::mem::take(&mut self.kicked[queue.index()]) {
+        if self.status & 4 == 0 || self.behaviour.lost || !core::mem::take(&mut self.kicked[queue.index()]) {
             return;
         }
         if queue == Queue::EVENT || queue == Queue::MIDI_IN {

@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use card_spec::control::{PortParameters, port_parameter};
-use card_spec::identity::{IdentityBlock, capability};
+use card_spec::identity::{IdentityBlock, Presence, capability};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::{ABI_MINOR, feature, limits};
 use zerocopy::FromZeros;
@@ -165,6 +165,7 @@ impl FakeCardState {
                 if value == 0 {
                     self.rings = core::array::from_fn(|_| DeviceRing::default());
                     self.isr = 0;
+                    self.behaviour.lost = false;
                     self.vectors.fill(NO_VECTOR);
                     self.streams.clear();
                     self.notices_sent = 0;
@@ -184,6 +185,7 @@ impl FakeCardState {
     pub(super) fn identity(&self) -> IdentityBlock {
         let mut identity = IdentityBlock::new_zeroed();
         identity.magic = self.behaviour.magic;
+        identity.presence = if self.behaviour.lost { Presence::LOST } else { Presence::PRESENT }.0.into();
         identity.abi_major = self.behaviour.abi_major.into();
         identity.abi_minor = ABI_MINOR.into();
         identity.length = (size_of::<IdentityBlock>() as u16).into();

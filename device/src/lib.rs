@@ -16,8 +16,10 @@
 //!
 //! # Threads
 //!
-//! The transport's thread owns the socket and answers it. The card's thread takes requests and renders, in slices of a few
-//! milliseconds, between which it looks at resets, commands and the request to stop. They share the [`bus`] under a lock
+//! Each connection has a thread for the guard, which owns the front-end's socket, and those of the framework: one that answers
+//! the guard, and a worker, which serves the queues. The card's thread renders and executes commands, in slices of a few
+//! milliseconds, between which it looks at resets and the request to stop. Worker and card's thread work on the card by turns,
+//! and the worker does not wait for its turn. All share the [`bus`] under a lock
 //! that is held for the copy of one chain or one batch of events, never while a request is carried out or a frame
 //! rendered, and the [`diagnosis`] registers, which any thread may read at any time. A watchdog reports the card's
 //! thread if it stalls all the same. No guest can end a thread: errors are answers and diagnoses, a panic, which is a defect

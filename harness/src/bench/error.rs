@@ -1,7 +1,7 @@
 //! The error of a benchmark.
 
 use super::driver_error::DriverBenchError;
-use super::synth_error::SynthBenchError;
+use super::program_error::ProgramError;
 use crate::diagnosed_by_variant;
 use crate::host::file_error::FileError;
 use crate::playback::PlaybackError;
@@ -21,9 +21,9 @@ pub enum BenchError {
     /// The driver could not be measured.
     #[error(transparent)]
     Driver(#[from] DriverBenchError),
-    /// The synthesizers could not be measured.
+    /// A program that measures could not.
     #[error(transparent)]
-    Synth(#[from] SynthBenchError),
+    Program(#[from] ProgramError),
     /// A song could not be read.
     #[error(transparent)]
     Midi(#[from] MidiError),
@@ -35,7 +35,7 @@ pub enum BenchError {
     File(#[from] FileError),
 }
 
-diagnosed_by_variant!(BenchError: TestBed, Playback, Driver, Synth, Midi, Provision, File);
+diagnosed_by_variant!(BenchError: TestBed, Playback, Driver, Program, Midi, Provision, File);
 
 impl From<ProvisionError> for BenchError {
     fn from(error: ProvisionError) -> Self {

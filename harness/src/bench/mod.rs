@@ -6,14 +6,16 @@ mod driver_error;
 mod error;
 mod measurement;
 mod nt_host;
+mod program;
+mod program_error;
 mod registry;
 mod scenario;
 mod synth;
-mod synth_error;
+mod transport;
 
 pub use context::Context;
 pub use driver_error::DriverBenchError;
 pub use error::BenchError;
 pub use measurement::Measurement;
+pub use program_error::ProgramError;
 pub use registry::{ALL, Benchmark};
-pub use synth_error::SynthBenchError;

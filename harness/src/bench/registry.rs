@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::BenchError;
 use super::measurement::Measurement;
-use super::{driver, nt_host, scenario, synth};
+use super::{driver, nt_host, scenario, synth, transport};
 
 /// Measures, and passes each figure to the closure.
 type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
@@ -19,7 +19,7 @@ pub struct Benchmark {
 }
 
 /// All benchmarks.
-pub const ALL: [Benchmark; 4] = [
+pub const ALL: [Benchmark; 5] = [
     Benchmark {
         name: "scenario",
         text: "ten seconds of music through card, driver and NT host, from QEMU's start to the verdict, step by step; \
@@ -37,6 +37,12 @@ pub const ALL: [Benchmark; 4] = [
                one, in chains and in packages; until the card has taken a burst), and interrupt to service routine, service \
                group and client; the baseline is the same without the verifier, and the C++ driver's figures end in /cpp",
         run: driver::run,
+    },
+    Benchmark {
+        name: "transport",
+        text: "a read of the identity block, and from a kick to the interrupt, at the socket of the card's process, p50 and \
+               p99; the baseline is a bare back-end of the framework, measured in turns",
+        run: transport::run,
     },
     Benchmark {
         name: "synth",

@@ -267,6 +267,10 @@ pub(crate) struct DemoArguments {
     /// Frames that the card renders at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
+
+    /// Put a guard in a process of its own between QEMU and the card, so that QEMU would live on without the card.
+    #[arg(long)]
+    pub(crate) guard: bool,
     /// Frames of a request to the wave stream
     #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,

@@ -29,7 +29,12 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     provisioned.device = device;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
-        card: CardOptions { clock: arguments.clock.into(), bank, render_block: arguments.render_block, guard: false },
+        card: CardOptions {
+            clock: arguments.clock.into(),
+            bank,
+            render_block: arguments.render_block,
+            guard: arguments.guard,
+        },
         sample_rate: arguments.rate,
         capture: arguments.capture,
         judge: arguments.judge.judge(),

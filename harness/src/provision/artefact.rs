@@ -17,6 +17,8 @@ pub enum Artefact {
     Card,
     /// The program that measures synthesizers side by side.
     SynthBench,
+    /// The program that measures the card's transport beside a bare back-end.
+    TransportBench,
     /// FluidSynth, for comparison.
     FluidSynth,
     /// A General MIDI SoundFont, from which every synthesizer plays the same songs.
@@ -34,6 +36,7 @@ impl Artefact {
             Self::DriverX86 => "the driver for 32-bit Windows (dmuscard.sys)",
             Self::Card => "the card (vhost-device-dmus)",
             Self::SynthBench => "the synthesizers' benchmark (dls-synth-bench)",
+            Self::TransportBench => "the transport's benchmark (transport_bench)",
             Self::FluidSynth => "FluidSynth",
             Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
         }

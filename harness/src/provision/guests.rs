@@ -47,6 +47,14 @@ pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, Prov
     build(provisioner, "the synthesizers' benchmark", "dls-synth-bench", command, is_program)
 }
 
+/// Builds the transport's benchmark for the host, optimised. It is no part of the product.
+pub(super) fn transport_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let mut command = cargo(provisioner);
+    command.args(["--package", "dmus-card", "--features", "fake", "--example", "transport_bench", "--release"]);
+    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    build(provisioner, "the transport's benchmark", "transport-bench", command, is_program)
+}
+
 /// Builds the NT host for bare metal.
 pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let (mut command, _) = guest_cargo(provisioner, "x86_64-unknown-none")?;

@@ -31,6 +31,7 @@ impl Provisioner<'_> {
             Artefact::DriverX86 => guests::driver(self, &guests::DRIVER_X86)?,
             Artefact::Card => guests::card(self)?,
             Artefact::SynthBench => guests::synth_bench(self)?,
+            Artefact::TransportBench => guests::transport_bench(self)?,
             Artefact::FluidSynth => fluidsynth::program(self)?,
             Artefact::SoundFont => fluidsynth::sound_font(self)?,
         };

@@ -43,6 +43,8 @@ pub struct Case {
     pub clock: Clock,
     /// The card's render block.
     pub render_block: Option<u32>,
+    /// A guard in a process of its own stands between QEMU and the card.
+    pub guard: bool,
     /// The card's bank.
     pub bank: Option<PathBuf>,
     /// Frames a second; without, the pin's data ranges decide.

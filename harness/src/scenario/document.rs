@@ -104,6 +104,8 @@ pub(super) struct CardTable {
     pub(super) clock: Clock,
     pub(super) render_block: Option<Spanned<u32>>,
     pub(super) bank: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) guard: bool,
 }
 
 /// The table `[device]`: the device that the driver is for, instead of the card.

@@ -104,6 +104,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
                                 song: song.clone(),
                                 clock: *clock,
                                 render_block: *render_block,
+                                guard: card.guard,
                                 bank: card.bank.as_ref().map(|bank| folder.join(bank)),
                                 sample_rate: *sample_rate,
                                 quantum: *quantum,

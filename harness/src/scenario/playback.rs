@@ -238,7 +238,7 @@ fn play(
         context.observer.event(&Event::Warning { text: format!("{}: {notice}", song.name) });
     }
     let playback = PlaybackTest {
-        card: CardOptions { clock: case.clock, bank, render_block: case.render_block, guard: false },
+        card: CardOptions { clock: case.clock, bank, render_block: case.render_block, guard: case.guard },
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
         capture: scenario.capture,
         judge: case

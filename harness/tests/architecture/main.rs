@@ -4,6 +4,7 @@
 mod circles;
 mod crates;
 mod source;
+mod transport;
 
 use std::path::{Path, PathBuf};
 

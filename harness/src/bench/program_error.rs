@@ -1,28 +1,30 @@
-//! Why the synthesizers' benchmark has no figures.
+//! Why a program that measures gives no figures.
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
 
-/// Why the synthesizers' benchmark has no figures.
+/// Why a program that measures gives no figures.
 #[derive(Debug, thiserror::Error)]
-pub enum SynthBenchError {
+pub enum ProgramError {
     /// The program failed.
-    #[error("the synthesizers' benchmark failed ({ended}): {output}")]
+    #[error("{what} failed ({ended}): {output}")]
     Failed {
+        /// Its name for people.
+        what: &'static str,
         /// Its exit status or signal.
         ended: Ended,
         /// Its standard error.
         output: String,
     },
     /// It printed a line that is no figure.
-    #[error("the synthesizers' benchmark gave a line that is no figure: {0}")]
+    #[error("a benchmark's program gave a line that is no figure: {0}")]
     Line(String),
     /// The user interrupted it.
     #[error("interrupted while measuring")]
     Interrupted,
 }
 
-impl Diagnosed for SynthBenchError {
+impl Diagnosed for ProgramError {
     fn class(&self) -> Class {
         match self {
             Self::Failed { .. } => Class::TestFailed,

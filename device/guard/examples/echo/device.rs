@@ -41,6 +41,8 @@ pub(crate) struct Echo {
     config: Mutex<Vec<u8>>,
     snapshot: Option<Arc<ConfigSnapshot>>,
     exit: Mutex<Option<(EventConsumer, EventNotifier)>>,
+    /// Bears whatever a ring holds, instead of ending its worker.
+    pub(crate) tolerant: bool,
     /// How many requests it has completed.
     pub(crate) completed: AtomicU32,
 }
@@ -59,8 +61,42 @@ impl Echo {
             config: Mutex::new(config),
             snapshot,
             exit: Mutex::new(Some(exit)),
+            tolerant: false,
             completed: AtomicU32::new(0),
         }
+    }
+
+    fn serve(&self, ring: &VringRwLock) -> io::Result<()> {
+        let Some(memory) = self.memory.lock().unwrap().clone() else { return Ok(()) };
+        let memory = memory.memory();
+        let chains: Vec<_> = ring.get_mut().get_queue_mut().iter(memory.clone()).map_err(io::Error::other)?.collect();
+        for chain in chains {
+            let head = chain.head_index();
+            let mut request = Vec::new();
+            let mut written = 0;
+            for part in chain {
+                let mut bytes = vec![0; part.len().min(4096) as usize];
+                if part.is_write_only() {
+                    let length = bytes.len().min(request.len());
+                    let answer: Vec<u8> = request.iter().rev().copied().take(length).collect();
+                    memory.write_slice(&answer, part.addr()).map_err(io::Error::other)?;
+                    written += length as u32;
+                } else {
+                    memory.read_slice(&mut bytes, part.addr()).map_err(io::Error::other)?;
+                    request.extend(bytes);
+                }
+            }
+            match request.first() {
+                Some(&FAIL) => return Err(io::Error::other("requested by the driver")),
+                Some(&PANIC) => panic!("requested by the driver"),
+                Some(&HANG) => never_return(),
+                _ => {}
+            }
+            ring.add_used(head, written).map_err(io::Error::other)?;
+            self.completed.fetch_add(1, Ordering::Relaxed);
+            ring.signal_used_queue()?;
+        }
+        Ok(())
     }
 }
 
@@ -130,36 +166,7 @@ impl VhostUserBackend for Echo {
     }
 
     fn handle_event(&self, ring: u16, _: EventSet, rings: &[VringRwLock], _: usize) -> io::Result<()> {
-        let Some(memory) = self.memory.lock().unwrap().clone() else { return Ok(()) };
-        let memory = memory.memory();
-        let ring = &rings[usize::from(ring)];
-        let chains: Vec<_> = ring.get_mut().get_queue_mut().iter(memory.clone()).map_err(io::Error::other)?.collect();
-        for chain in chains {
-            let head = chain.head_index();
-            let mut request = Vec::new();
-            let mut written = 0;
-            for part in chain {
-                let mut bytes = vec![0; part.len().min(4096) as usize];
-                if part.is_write_only() {
-                    let length = bytes.len().min(request.len());
-                    let answer: Vec<u8> = request.iter().rev().copied().take(length).collect();
-                    memory.write_slice(&answer, part.addr()).map_err(io::Error::other)?;
-                    written += length as u32;
-                } else {
-                    memory.read_slice(&mut bytes, part.addr()).map_err(io::Error::other)?;
-                    request.extend(bytes);
-                }
-            }
-            match request.first() {
-                Some(&FAIL) => return Err(io::Error::other("requested by the driver")),
-                Some(&PANIC) => panic!("requested by the driver"),
-                Some(&HANG) => never_return(),
-                _ => {}
-            }
-            ring.add_used(head, written).map_err(io::Error::other)?;
-            self.completed.fetch_add(1, Ordering::Relaxed);
-            ring.signal_used_queue()?;
-        }
-        Ok(())
+        let served = self.serve(&rings[usize::from(ring)]);
+        if self.tolerant { Ok(()) } else { served }
     }
 }

@@ -43,11 +43,20 @@ pub(crate) fn serve_echo(listener: UnixListener) {
 
 /// As [`serve_echo`], from a life on.
 pub(crate) fn serve_echo_from(listener: UnixListener, life: u8) {
+    serve_devices(listener, life, false);
+}
+
+/// As [`serve_echo_from`], with devices that bear whatever a ring holds, if they are to be `tolerant`.
+pub(crate) fn serve_devices(listener: UnixListener, life: u8, tolerant: bool) {
     let mut listener = Listener::from(listener);
     std::thread::spawn(move || {
-        for life in life.. {
+        let mut life = life;
+        loop {
             let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
-            let device = Arc::new(Echo::new(life, None));
+            let mut device = Echo::new(life, None);
+            device.tolerant = tolerant;
+            life = life.wrapping_add(1);
+            let device = Arc::new(device);
             let mut daemon = VhostUserDaemon::new("echo".into(), device, memory).unwrap();
             if daemon.start(&mut listener).is_err() {
                 return;

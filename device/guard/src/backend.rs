@@ -194,17 +194,12 @@ impl Backend {
         Ok(answer)
     }
 
-    /// Stops a ring, and returns where it goes on.
-    pub(crate) fn stop_ring(&mut self, patience: Patience<'_>, index: u32, can_disable: bool) -> Result<u16, Broken> {
-        if can_disable && self.features.is_some() {
+    /// Stops a ring, after it was disabled if that is to be done, and returns where it goes on.
+    pub(crate) fn stop_ring(&mut self, patience: Patience<'_>, index: u32, disable: bool) -> Result<u16, Broken> {
+        if disable && self.features.is_some() {
             let body = VhostUserVringState::new(index, 0);
             self.tell(patience, FrontendReq::SET_VRING_ENABLE, body.as_slice(), &[])?;
         }
-        self.ring_base(patience, index)
-    }
-
-    /// Requests where a ring goes on, which stops it.
-    pub(crate) fn ring_base(&mut self, patience: Patience<'_>, index: u32) -> Result<u16, Broken> {
         let code = FrontendReq::GET_VRING_BASE;
         let answer = self.ask(patience, code, VhostUserVringState::new(index, 0).as_slice())?;
         let state: VhostUserVringState = answer.read().ok_or(Broken::Lost(Loss::BadAnswer { request: code.into() }))?;

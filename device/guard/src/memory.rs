@@ -14,6 +14,9 @@ use vm_memory::{FileOffset, MmapRegion};
 use crate::finding::{Fault, Field};
 use crate::judge::Wrong;
 
+/// The smallest page of a host. Front-ends describe whole pages.
+const PAGE: u64 = 4096;
+
 /// A region of guest memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
@@ -36,6 +39,12 @@ impl Region {
         let wrong = |fault, expected, got| Wrong::new(Field::Region, fault, expected, got);
         if length == 0 {
             return Err(wrong(Fault::Zero, 0, 0));
+        }
+        // The framework refers to ring indices by their place in the mapping, which have to be aligned there too.
+        for begin in [guest, user] {
+            if !begin.is_multiple_of(PAGE) {
+                return Err(wrong(Fault::Misaligned, PAGE, begin));
+            }
         }
         for begin in [guest, user, offset] {
             if begin.checked_add(length).is_none() {
@@ -164,8 +173,10 @@ mod tests {
     fn refuses_regions_that_the_framework_or_the_host_would_not_map() {
         for (guest, length, user, offset, fault) in [
             (0, 0, 0, 0, Fault::Zero),
-            (u64::MAX - 0xffe, 0x1000, 0, 0, Fault::TooLarge),
-            (0, 0x1000, u64::MAX, 0, Fault::TooLarge),
+            (u64::MAX - 0xfff, 0x1000, 0, 0, Fault::TooLarge),
+            (8, 0x1000, 0, 0, Fault::Misaligned),
+            (0, 0x1000, 8, 0, Fault::Misaligned),
+            (0, 0x1000, u64::MAX - 0xfff, 0, Fault::TooLarge),
             (0, 0x1000, 0, u64::MAX, Fault::TooLarge),
             (0, 0x2_0000, 0, 0, Fault::TooLarge),
             (0, 0x1000, 0, 0xf001, Fault::TooLarge),
@@ -193,8 +204,8 @@ mod tests {
         table.add(region(0x8000, 0x1000, 0x1_8000, 0).unwrap(), 4).unwrap();
         table.add(region(0x1000, 0x1000, 0x1_1000, 0).unwrap(), 4).unwrap();
         assert_eq!(table.regions().iter().map(|region| region.guest).collect::<Vec<_>>(), [0x1000, 0x8000]);
-        for (guest, user) in [(0x8fff, 0x9_0000), (0x7001, 0x9_0000), (0x9_0000, 0x1_8fff)] {
-            let wrong = table.add(region(guest, 0x1000, user, 0).unwrap(), 4).unwrap_err();
+        for (guest, user) in [(0x8000, 0x9_0000), (0x7000, 0x9_0000), (0x9_0000, 0x1_7000)] {
+            let wrong = table.add(region(guest, 0x1001, user, 0).unwrap(), 4).unwrap_err();
             assert_eq!(wrong.fault, Fault::Overlap);
         }
         assert_eq!(table.add(region(0, 0x1000, 0, 0).unwrap(), 2).unwrap_err().fault, Fault::TooLarge);

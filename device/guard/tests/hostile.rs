@@ -332,6 +332,15 @@ const ACTS: &[Act] = &[
         act: |f| table(f, &[[GUEST, 2 * RAM, USER, 0]]),
     },
     Act {
+        name: "region at an odd address",
+        bare: Bare::Ends,
+        found: Some((Field::Region, Fault::Misaligned)),
+        act: |f| {
+            table(f, &[[GUEST + 1, 0x8_0000, USER, 0]]);
+            say(f, FrontendReq::SET_VRING_ADDR, &address_body(0, 0, FrontEnd::addresses(0)));
+        },
+    },
+    Act {
         name: "region that cannot be mapped",
         bare: Bare::Ends,
         found: Some((Field::Region, Fault::Unusable)),

@@ -179,9 +179,9 @@ impl Peer {
             3 | 4 => {
                 if self.catch_up() {
                     if act.verb % 16 == 3 {
-                        self.front_end.start().unwrap()
+                        self.front_end.start().unwrap();
                     } else {
-                        drop(self.front_end.stop().unwrap())
+                        drop(self.front_end.stop().unwrap());
                     }
                 }
             }

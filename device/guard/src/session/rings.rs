@@ -241,7 +241,9 @@ impl Session<'_> {
     pub(super) fn end_ring(&mut self, index: usize) -> Result<u16, Gone> {
         self.note_kick(index);
         if self.rings.get(index).is_some_and(Ring::is_running) {
-            let asked = self.with_backend(|backend, patience| backend.ring_base(patience, index as u32))?;
+            // The framework's worker may fail at a ring that is stopped while it is enabled.
+            let disable = self.current.can_disable() && self.rings.get(index).is_some_and(|ring| ring.enabled);
+            let asked = self.with_backend(|backend, patience| backend.stop_ring(patience, index as u32, disable))?;
             if let (Some(base), Some(ring)) = (asked, self.rings.get_mut(index)) {
                 ring.base = base;
             }

@@ -61,7 +61,9 @@ pub(crate) fn serve_devices(listener: UnixListener, life: u8, tolerant: bool) {
             if daemon.start(&mut listener).is_err() {
                 return;
             }
-            let _ = daemon.wait();
+            if let Err(error) = daemon.wait() {
+                log::debug!("the back-end's connection has ended: {error}");
+            }
             // Its worker may hang, and the daemon's end waits for it.
             std::thread::spawn(move || drop(daemon));
         }

@@ -3,31 +3,30 @@
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use crate::connector::Connector;
 use crate::finding::Finding;
 use crate::limits::{CONFIG_BYTES_MAX, Limits};
+use crate::log_limit::log_limited;
 use crate::loss::BackendChange;
 use crate::session::Session;
+use crate::settings::{Ended, LossMark, Settings};
 use crate::snapshot::ConfigSnapshot;
 use crate::wire::wait_for;
 
-/// The reason for the end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The front-end has disconnected.
-    Disconnected,
-    /// The stop descriptor has become readable.
-    Stopped,
-}
+/// The pause after the host had no descriptor or no memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-type FindingCallback = dyn Fn(&Finding) + Send + Sync;
-type BackendCallback = dyn Fn(&BackendChange) + Send + Sync;
-type ConfigSource = dyn Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync;
+/// Returns whether the host has no descriptor or no memory for one more connection now, and may have later.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
 
 /// Stands between front-ends and a back-end, one connection at a time.
 ///
@@ -43,25 +42,7 @@ type ConfigSource = dyn Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync;
 /// guard.serve(&UnixListener::bind("/run/qemu.sock")?, &stop)
 /// # }
 /// ```
-pub struct Guard {
-    pub(crate) connector: Connector,
-    pub(crate) limits: Limits,
-    pub(crate) config: Option<Box<ConfigSource>>,
-    pub(crate) loss_mark: Option<LossMark>,
-    pub(crate) in_order: bool,
-    pub(crate) reads_kicks: bool,
-    on_finding: Option<Box<FindingCallback>>,
-    on_backend: Option<Box<BackendCallback>>,
-}
-
-/// What a read of the configuration shows while the back-end that the driver knew is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LossMark {
-    /// The offset in configuration space.
-    pub offset: u8,
-    /// The value of the byte there. It replaces the back-end's.
-    pub value: u8,
-}
+pub struct Guard(Settings);
 
 /// Builds a [`Guard`].
 #[must_use]
@@ -70,7 +51,7 @@ pub struct Builder(Guard);
 impl Guard {
     /// Begins a guard in front of the back-end that `connector` finds.
     pub fn builder(connector: Connector) -> Builder {
-        Builder(Self {
+        Builder(Self(Settings {
             connector,
             limits: Limits::default(),
             config: None,
@@ -79,7 +60,7 @@ impl Guard {
             reads_kicks: false,
             on_finding: None,
             on_backend: None,
-        })
+        }))
     }
 
     /// Serves the connections of a listener, one after the other, until `stop` becomes readable. What is written to `stop` is
@@ -88,7 +69,7 @@ impl Guard {
     /// # Errors
     /// The host's error, when no connection can be accepted any more. A connection that fails is logged, and the next one is
     /// waited for.
-    pub fn serve(&self, listener: &std::os::unix::net::UnixListener, stop: impl AsFd) -> io::Result<()> {
+    pub fn serve(&self, listener: &UnixListener, stop: impl AsFd) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let stop = stop.as_fd();
         loop {
@@ -97,7 +78,7 @@ impl Guard {
                 PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
             ];
             wait_for(&mut watched, None)?;
-            if !watched[0].revents().is_empty() {
+            if watched.first().is_some_and(|stop| !stop.revents().is_empty()) {
                 return Ok(());
             }
             let front_end = match listener.accept() {
@@ -108,6 +89,16 @@ impl Guard {
                         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
                     ) =>
                 {
+                    continue;
+                }
+                Err(error) if is_out_of_resources(&error) => {
+                    log_limited!(
+                        log::Level::Warn,
+                        "a connection waits, because it cannot be accepted: {error}; raise the host's limits (ulimit -n) or end \
+                         what uses them"
+                    );
+                    let mut stop = [PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+                    wait_for(&mut stop, Instant::now().checked_add(ACCEPT_PAUSE))?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -127,25 +118,13 @@ impl Guard {
     /// The host's error, when the front-end's socket or the wait for it fails.
     pub fn serve_connection(&self, front_end: UnixStream, stop: impl AsFd) -> io::Result<Ended> {
         front_end.set_nonblocking(true)?;
-        Session::new(self, front_end, stop.as_fd()).run()
-    }
-
-    pub(crate) fn report(&self, finding: &Finding) {
-        if let Some(callback) = &self.on_finding {
-            callback(finding);
-        }
-    }
-
-    pub(crate) fn report_backend(&self, change: &BackendChange) {
-        if let Some(callback) = &self.on_backend {
-            callback(change);
-        }
+        Session::new(&self.0, front_end, stop.as_fd()).run()
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connector, limits, loss_mark, in_order, .. } = self;
+        let Settings { connector, limits, loss_mark, in_order, .. } = &self.0;
         f.debug_struct("Guard")
             .field("connector", connector)
             .field("limits", limits)
@@ -158,19 +137,19 @@ impl fmt::Debug for Guard {
 impl Builder {
     /// Replaces the [`Limits`].
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.0.limits = limits;
+        self.0.0.limits = limits;
         self
     }
 
     /// Calls `callback` for each [`Finding`], in the thread that serves. It must return soon, because the front-end waits.
     pub fn on_finding(mut self, callback: impl Fn(&Finding) + Send + Sync + 'static) -> Self {
-        self.0.on_finding = Some(Box::new(callback));
+        self.0.0.on_finding = Some(Box::new(callback));
         self
     }
 
     /// Calls `callback` when a back-end is reached and when it is lost, in the thread that serves.
     pub fn on_backend(mut self, callback: impl Fn(&BackendChange) + Send + Sync + 'static) -> Self {
-        self.0.on_backend = Some(Box::new(callback));
+        self.0.0.on_backend = Some(Box::new(callback));
         self
     }
 
@@ -183,7 +162,7 @@ impl Builder {
     /// Answers GET_CONFIG from what `source` returns at each read, for a back-end in this process that puts its configuration
     /// together from values that change often. It must return at once, because QEMU stands still meanwhile.
     pub fn config_source(mut self, source: impl Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync + 'static) -> Self {
-        self.0.config = Some(Box::new(source));
+        self.0.0.config = Some(Box::new(source));
         self
     }
 
@@ -191,7 +170,7 @@ impl Builder {
     /// [`CONFIG_BYTES_MAX`] cannot be given.
     pub fn loss_mark(mut self, mark: LossMark) -> Self {
         const { assert!(u8::MAX as usize == CONFIG_BYTES_MAX - 1) };
-        self.0.loss_mark = Some(mark);
+        self.0.0.loss_mark = Some(mark);
         self
     }
 
@@ -199,7 +178,7 @@ impl Builder {
     /// back-end continues rings of a lost one where the used ring ends. Otherwise they wait for a reset by the driver, because
     /// nothing says which buffers the lost back-end has completed.
     pub fn completes_in_order(mut self, in_order: bool) -> Self {
-        self.0.in_order = in_order;
+        self.0.0.in_order = in_order;
         self
     }
 
@@ -207,7 +186,7 @@ impl Builder {
     /// leaves unread for [`Limits::kick`] is noticed from the first on; otherwise only after the guard has seen it empty one,
     /// because a back-end that polls its rings empties none.
     pub fn reads_kicks(mut self, reads_kicks: bool) -> Self {
-        self.0.reads_kicks = reads_kicks;
+        self.0.0.reads_kicks = reads_kicks;
         self
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
+    /// Returns what is wrong with a field that overlaps nothing.
     pub(crate) const fn new(field: Field, fault: Fault, expected: u64, got: u64) -> Self {
         Self { field, fault, expected, got, other: None }
     }

@@ -34,12 +34,18 @@ mod memory;
 mod offer;
 mod ring;
 mod session;
+mod settings;
 mod snapshot;
 mod wire;
 
 pub use connector::Connector;
 pub use finding::{Fault, Field, Finding, Outcome};
-pub use guard::{Builder, Ended, Guard, LossMark};
+pub use guard::{Builder, Guard};
 pub use limits::{CONFIG_BYTES_MAX, Limits, RINGS_MAX, TABLE_REGIONS_MAX};
 pub use loss::{BackendChange, Loss, Unfit};
+pub use settings::{Ended, LossMark};
 pub use snapshot::ConfigSnapshot;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -75,6 +75,7 @@ impl Region {
         VhostUserMemoryRegion::new(self.guest, self.length, self.user, self.offset)
     }
 
+    /// Returns the file that holds it.
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -90,6 +91,7 @@ pub(crate) fn overlap((one, one_length): (u64, u64), (other, other_length): (u64
 }
 
 impl Table {
+    /// Returns the regions, in the order of their guest addresses.
     pub(crate) fn regions(&self) -> &[Region] {
         &self.0
     }

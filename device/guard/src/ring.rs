@@ -111,6 +111,7 @@ pub(crate) const fn check_size(size: u32, most: u32) -> Result<(), Wrong> {
 }
 
 impl Ring {
+    /// Returns whether the back-end serves it.
     pub(crate) fn is_running(&self) -> bool {
         self.state == State::Running
     }

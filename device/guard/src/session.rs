@@ -17,13 +17,13 @@ use vhost::vhost_user::message::FrontendReq;
 
 use crate::backend::{Backend, Broken, Candidate, Patience};
 use crate::finding::{Finding, Outcome};
-use crate::guard::{Ended, Guard};
 use crate::judge::Wrong;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::log_limit::log_limited;
 use crate::memory::Table;
 use crate::offer::Offer;
 use crate::ring::Ring;
+use crate::settings::{Ended, Settings};
 use crate::wire::{Gone, Until, wait_for};
 
 /// The pause after the first attempt to reach a back-end that fails. Each that follows is twice as long.
@@ -35,7 +35,7 @@ const CHANNELS: [FrontendReq; 2] = [FrontendReq::SET_BACKEND_REQ_FD, FrontendReq
 /// What a connection of a front-end is made of.
 pub(crate) struct Session<'a> {
     // Fixed.
-    guard: &'a Guard,
+    settings: &'a Settings,
     front_end: UnixStream,
     stop: BorrowedFd<'a>,
 
@@ -81,10 +81,11 @@ struct Ready {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(guard: &'a Guard, front_end: UnixStream, stop: BorrowedFd<'a>) -> Self {
+    /// Returns a session with a front-end that has said nothing, and without a back-end.
+    pub(crate) fn new(settings: &'a Settings, front_end: UnixStream, stop: BorrowedFd<'a>) -> Self {
         let now = Instant::now();
         Self {
-            guard,
+            settings,
             front_end,
             stop,
             candidate: None,
@@ -94,7 +95,7 @@ impl<'a> Session<'a> {
             retry_at: now,
             retry_pause: RECONNECT_MIN,
             look_at: now,
-            reads_kicks: guard.reads_kicks,
+            reads_kicks: settings.reads_kicks,
             owned: false,
             features: None,
             protocol: 0,
@@ -103,7 +104,7 @@ impl<'a> Session<'a> {
             channels: [None, None],
             config: Box::new([0; CONFIG_BYTES_MAX]),
             shared_memory: None,
-            ring_size: guard.limits.ring_size,
+            ring_size: settings.limits.ring_size,
             fatal: BTreeSet::new(),
         }
     }
@@ -146,7 +147,9 @@ impl<'a> Session<'a> {
         let front_end = PollFd::from_borrowed_fd(self.front_end.as_fd(), front_end);
         let backend = self.backend.as_ref().map(AsFd::as_fd).or(self.candidate.as_ref().map(AsFd::as_fd));
         let is_newcomer = backend.is_none();
-        let other = backend.or_else(|| self.guard.connector.announces());
+        // After a failure a pause comes first, or a descriptor that cannot be accepted would keep this busy.
+        let is_due = Instant::now() >= self.retry_at;
+        let other = backend.or_else(|| self.settings.connector.announces().filter(|_| is_due));
         let deadline = self.deadline();
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let [stop, front_end, other] = if let Some(other) = other {
@@ -164,7 +167,7 @@ impl<'a> Session<'a> {
 
     /// Returns when there is something to do without a message.
     fn deadline(&self) -> Instant {
-        let limits = &self.guard.limits;
+        let limits = &self.settings.limits;
         match (&self.backend, &self.candidate) {
             (Some(backend), _) => {
                 let beat = backend
@@ -174,12 +177,17 @@ impl<'a> Session<'a> {
                 if self.rings.iter().any(Ring::is_running) { beat.min(self.look_at) } else { beat }
             }
             (None, Some(candidate)) => candidate.deadline,
-            (None, None) => self.retry_at,
+            (None, None) if self.settings.connector.announces().is_none() => self.retry_at,
+            // A back-end that comes is seen then.
+            (None, None) => {
+                let now = Instant::now();
+                if now < self.retry_at { self.retry_at } else { now.checked_add(limits.heartbeat).unwrap_or(now) }
+            }
         }
     }
 
     fn patience(&self) -> Patience<'a> {
-        Patience { stop: self.stop, limit: self.guard.limits.answer }
+        Patience { stop: self.stop, limit: self.settings.limits.answer }
     }
 
     /// Waits for the front-end without a limit: it decides when it goes on.
@@ -210,6 +218,6 @@ impl<'a> Session<'a> {
         let ring = ring.map(|ring| ring as u32);
         let finding = Finding { request, ring, field, fault, expected, got, other, outcome };
         log_limited!(Level::Warn, "{finding}");
-        self.guard.report(&finding);
+        self.settings.report(&finding);
     }
 }

@@ -247,11 +247,14 @@ impl Suite<'_> {
         self.runners("cargo test --workspace", "cargo-test.log", command, report)
     }
 
-    /// Runs the tests of the crate for cards that need QEMU.
+    /// Runs the tests of the crates for cards and back-ends of others that need QEMU.
     fn cards_in_qemu(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["test", "--package", "vfio-user-card", "--test", "qemu"]).env("CARGO_INCREMENTAL", "0");
-        command.env("VFIO_USER_CARD_QEMU", &provisioned.artefacts.qemu);
+        command.args(["test", "--package", "vfio-user-card", "--package", "vhost-user-guard", "--test", "qemu"]);
+        command.args(["--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
+        for variable in ["VFIO_USER_CARD_QEMU", "VHOST_USER_GUARD_QEMU"] {
+            command.env(variable, &provisioned.artefacts.qemu);
+        }
         self.runners(CARDS_IN_QEMU, "cargo-test-qemu.log", command, report)
     }
 

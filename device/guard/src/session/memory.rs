@@ -32,7 +32,8 @@ impl Session<'_> {
         };
         let mut table = Table::default();
         for (description, file) in regions {
-            let added = Region::new(&description, file).and_then(|region| table.add(region, self.guard.limits.regions));
+            let added =
+                Region::new(&description, file).and_then(|region| table.add(region, self.settings.limits.regions));
             if let Err(wrong) = added {
                 self.report(message.code, None, wrong, Outcome::Corrected);
             }
@@ -54,7 +55,7 @@ impl Session<'_> {
         // A device that is plugged again describes what is known: the new descriptor replaces the old one.
         let replaced = table.remove(&description).is_some();
         let added = Region::new(&description, file)
-            .and_then(|region| table.add(region.clone(), self.guard.limits.regions).map(|()| region));
+            .and_then(|region| table.add(region.clone(), self.settings.limits.regions).map(|()| region));
         match added {
             Ok(region) => {
                 let change = if replaced { Change::Table } else { Change::Added(&region) };

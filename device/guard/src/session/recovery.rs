@@ -38,7 +38,7 @@ impl Session<'_> {
                 self.candidate = Some(candidate);
                 Ok(())
             }
-        } else if ready.newcomer || Instant::now() >= self.retry_at {
+        } else if ready.newcomer || self.settings.connector.announces().is_none() && Instant::now() >= self.retry_at {
             self.reach()
         } else {
             Ok(())
@@ -47,7 +47,7 @@ impl Session<'_> {
 
     fn watch(&mut self, ready: Ready) -> Result<(), Gone> {
         let now = Instant::now();
-        let heartbeat = self.guard.limits.heartbeat;
+        let heartbeat = self.settings.limits.heartbeat;
         self.with_backend(|backend, patience| {
             if ready.backend {
                 return backend.hear(patience);
@@ -62,7 +62,7 @@ impl Session<'_> {
         })?;
         if now >= self.look_at {
             self.look_at_kicks(now);
-            let interval = self.guard.limits.kick.div_f64(20.0).min(LOOK_MAX);
+            let interval = self.settings.limits.kick.div_f64(20.0).min(LOOK_MAX);
             self.look_at = now.checked_add(interval).unwrap_or(now);
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Session<'_> {
 
     /// Finds rings whose kicks are not read any more.
     fn look_at_kicks(&mut self, now: Instant) {
-        let limit = self.guard.limits.kick;
+        let limit = self.settings.limits.kick;
         let memory = &self.memory;
         let mut suspect = None;
         for (index, ring) in self.rings.iter_mut().enumerate() {
@@ -107,7 +107,7 @@ impl Session<'_> {
 
     /// Tries to reach a back-end.
     fn reach(&mut self) -> Result<(), Gone> {
-        let connected = self.guard.connector.connect().unwrap_or_else(|error| {
+        let connected = self.settings.connector.connect().unwrap_or_else(|error| {
             log_limited!(Level::Warn, "no back-end can be reached: {error}");
             None
         });
@@ -117,7 +117,7 @@ impl Session<'_> {
             Some(Err(Broken::Stopped)) => return Err(Gone::Stopped),
             Some(Err(Broken::Lost(_))) | None => {
                 if self.offer.is_none() && self.retry_pause == RECONNECT_MIN {
-                    log::warn!("no back-end listens yet at {:?}; the front-end waits for one", self.guard.connector);
+                    log::warn!("no back-end listens yet at {:?}; the front-end waits for one", self.settings.connector);
                 }
                 self.retry_later();
             }
@@ -128,7 +128,7 @@ impl Session<'_> {
     fn retry_later(&mut self) {
         let now = Instant::now();
         self.retry_at = now.checked_add(self.retry_pause).unwrap_or(now);
-        self.retry_pause = self.retry_pause.saturating_mul(2).min(self.guard.limits.reconnect);
+        self.retry_pause = self.retry_pause.saturating_mul(2).min(self.settings.limits.reconnect);
     }
 
     /// Makes a candidate the back-end, and tells it what the front-end has said so far.
@@ -150,8 +150,8 @@ impl Session<'_> {
             Some(first) => {
                 if let Err(unfit) = first.check(&offer) {
                     log_limited!(Level::Error, "{unfit}");
-                    self.guard.report_backend(&BackendChange::Unfit(unfit));
-                    self.retry_pause = self.guard.limits.reconnect;
+                    self.settings.report_backend(&BackendChange::Unfit(unfit));
+                    self.retry_pause = self.settings.limits.reconnect;
                     self.retry_later();
                     return Ok(());
                 }
@@ -166,7 +166,7 @@ impl Session<'_> {
         if self.backend.is_some() {
             self.retry_pause = RECONNECT_MIN;
             log::info!("a back-end is there: features {:#x}, {} rings", offer.features, offer.rings);
-            self.guard.report_backend(&BackendChange::Reached);
+            self.settings.report_backend(&BackendChange::Reached);
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Session<'_> {
     /// Goes on without the back-end: parks the rings and interrupts their drivers once.
     pub(super) fn lose(&mut self, loss: Loss) {
         let Some(backend) = self.backend.take() else { return };
-        let in_order = self.guard.in_order || self.features.is_some_and(is_in_order);
+        let in_order = self.settings.in_order || self.features.is_some_and(is_in_order);
         for ring in self.rings.iter_mut().filter(|ring| ring.is_running()) {
             ring.state = State::Parked(None);
             ring.unread = None;
@@ -225,13 +225,13 @@ impl Session<'_> {
         }
         log_limited!(Level::Error, "{loss}; its rings are parked until a new one is there and the driver resets");
         // One that lives shortly is not tried in a loop.
-        let lived = backend.heard.elapsed() < self.guard.limits.heartbeat;
+        let lived = backend.heard.elapsed() < self.settings.limits.heartbeat;
         drop(backend);
         if !lived {
             self.retry_pause = RECONNECT_MIN;
         }
         self.retry_later();
-        self.guard.report_backend(&BackendChange::Lost(loss));
+        self.settings.report_backend(&BackendChange::Lost(loss));
     }
 
     /// Returns whether a read of the configuration is to show a loss.

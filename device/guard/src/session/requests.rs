@@ -167,7 +167,7 @@ impl Session<'_> {
             FrontendReq::GET_FEATURES => return Ok(number(offer.passed_features())),
             FrontendReq::GET_PROTOCOL_FEATURES => return Ok(number(offer.passed_protocol())),
             FrontendReq::GET_QUEUE_NUM => return Ok(number(offer.rings)),
-            FrontendReq::GET_MAX_MEM_SLOTS => return Ok(number(offer.slots.min(self.guard.limits.regions as u64))),
+            FrontendReq::GET_MAX_MEM_SLOTS => return Ok(number(offer.slots.min(self.settings.limits.regions as u64))),
             FrontendReq::GET_VRING_BASE => {
                 return Ok(match judge::ring_number(message, self.rings.len()) {
                     Ok((index, _)) => {
@@ -283,7 +283,7 @@ impl Session<'_> {
             Err(wrong) => return Ok(Err(wrong)),
         };
         let range = asked.offset as usize..(asked.offset as usize).saturating_add(asked.size as usize);
-        if let Some(source) = &self.guard.config {
+        if let Some(source) = &self.settings.config {
             *self.config = source();
         } else if let Some(answer) =
             self.with_backend(|backend, patience| backend.ask(patience, FrontendReq::GET_CONFIG, &message.body))?
@@ -300,7 +300,7 @@ impl Session<'_> {
             }
         }
         let mut image = *self.config;
-        if let Some(mark) = self.guard.loss_mark
+        if let Some(mark) = self.settings.loss_mark
             && self.shows_loss()
             && let Some(byte) = image.get_mut(usize::from(mark.offset))
         {

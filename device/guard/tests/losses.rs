@@ -7,12 +7,14 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::front_end::{FrontEnd, SIZE, config_body, ring_body};
+use common::front_end::{FrontEnd, SIZE, config_body, fd, ring_body};
 use common::process::Process;
 use common::{Guarded, PATIENCE, device};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use vhost::vhost_user::message::FrontendReq;
 use vhost_user_guard::{ConfigSnapshot, Fault, LossMark};
+use vmm_sys_util::eventfd::EventFd;
 
 /// Not a test by itself: other tests start this process again as a back-end.
 #[test]
@@ -172,6 +174,12 @@ fn a_back_end_that_is_stopped_is_lost_and_holds_no_answer_longer_than_the_limit(
     assert!(front_end.echoes(0, PATIENCE));
 }
 
+fn is_readable(counter: &EventFd) -> bool {
+    let file = fd(counter);
+    let mut watched = [PollFd::new(&file, PollFlags::IN)];
+    poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() > 0
+}
+
 #[test]
 fn a_heartbeat_finds_a_stopped_back_end_while_the_front_end_is_silent() {
     let guarded = Guarded::start(|builder| builder);
@@ -179,6 +187,13 @@ fn a_heartbeat_finds_a_stopped_back_end_while_the_front_end_is_silent() {
     let mut front_end = FrontEnd::connect(&guarded.socket());
     front_end.introduce().unwrap();
     front_end.start().unwrap();
+    for index in 0..2 {
+        assert!(front_end.echoes(index, PATIENCE));
+        // A kick that it has not read yet would be found before.
+        let kick = front_end.rings[index as usize].kick.try_clone().unwrap();
+        common::until("the kick is read", || (!is_readable(&kick)).then_some(()));
+        while front_end.interrupted(index, Duration::from_millis(20)) {}
+    }
     first.signal(Signal::STOP);
     assert!(front_end.interrupted(0, PATIENCE) && front_end.interrupted(1, PATIENCE));
     guarded.wait_for_change("Lost(Silent { request: 1 })", 1);

@@ -10,7 +10,6 @@ mod chain;
 mod memory;
 mod ring;
 mod ring_faults;
-mod sigbus;
 mod virtqueue;
 
 use std::sync::Arc;
@@ -26,9 +25,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
-pub use memory::{Memory, MemoryError, Region};
+pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
 use ring::Ring;
-pub use sigbus::REGIONS_MAX;
 pub use virtqueue::{OwnedVirtqueue, RingSetup, Virtqueue};
 
 use crate::diagnosis::{Counter, DriverError, Registers};

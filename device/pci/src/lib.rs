@@ -12,6 +12,7 @@ mod journal;
 mod layout;
 mod listener;
 mod server;
+pub mod sigbus;
 mod stop;
 mod waker;
 

@@ -10,8 +10,12 @@ use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
-use super::sigbus::{self, REGIONS_MAX, Watch};
+use vfio_user_card::sigbus::{self, Watch};
+
 use crate::log_limited;
+
+/// Most regions of one bus: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
+pub const REGIONS_MAX: usize = 509;
 
 /// A region of guest memory as a vhost-user front-end describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +139,7 @@ impl Memory {
             return Err(MemoryError::TooMany);
         }
         let mapped = Arc::new(map(region, file)?);
-        let watch = Watch::new(mapped.as_ptr(), mapped.size()).ok_or(MemoryError::TooMany)?;
+        let watch = Watch::new(mapped.get_mmap()).ok_or(MemoryError::TooMany)?;
         if replaced {
             self.remove(region.guest_address, region.length)?;
         }

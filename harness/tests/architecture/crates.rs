@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("driver-audit", &[]),
     ("card-control", &["card-spec"]),
     ("card-qtest", &["card-control", "card-spec"]),
-    ("dmus-card", &["card-control", "card-spec", "dls-synth", "vhost-user-guard"]),
+    ("dmus-card", &["card-control", "card-spec", "dls-synth", "vfio-user-card", "vhost-user-guard"]),
     ("dls-conformance", &["dls-synth"]),
     ("dls-synth-bench", &["dls-synth"]),
     ("dmus-miniport", &["card-spec", "portcls"]),

@@ -1,22 +1,24 @@
 #![allow(unsafe_code, reason = "a signal handler, and the mapping that it replaces")]
-//! Guest memory whose file becomes shorter: what would be the end of the process becomes zeroed memory and a diagnosis.
+//! Mapped guest memory whose file becomes shorter: what would be the end of the process becomes zeroed memory.
 //!
-//! A front-end shares guest memory as files. A process that has such a file can cut it short at any time unless it is
-//! sealed (`F_SEAL_SHRINK`), and the next access beyond its end raises `SIGBUS` (mmap(2)). The handler maps zeroed memory
-//! over the region in which the access was, so that the access succeeds, and marks the region as lost; the bus takes it
-//! out of use as soon as it looks. A `SIGBUS` anywhere else ends the process as it would have without the handler.
+//! A client shares guest memory as files. A process that has such a file can cut it short at any time unless it is sealed
+//! (`F_SEAL_SHRINK`), and the next access of a mapping beyond its end raises `SIGBUS` (mmap(2)). The handler maps zeroed
+//! memory over the region in which the access was, so that the access succeeds, and marks the region as lost; its owner
+//! takes it out of use as soon as it looks. A `SIGBUS` anywhere else ends the process as it would have without the handler.
+//!
+//! [`Handle::read_memory`](crate::Handle::read_memory) and its like need none of this: they map nothing. It is for cards that
+//! map memory themselves, over whichever transport.
 
 use std::ptr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 
+use vm_memory::MmapRegion;
 use vmm_sys_util::signal::register_signal_handler;
 
-/// Most regions of one bus: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
-pub const REGIONS_MAX: usize = 509;
-
-/// Regions that can be watched at a time, over all buses of the process: eight times what one bus takes.
-const SLOTS: usize = 8 * REGIONS_MAX;
+/// The most regions that can be watched at a time in a process: eight times what vhost in the Linux kernel takes for one
+/// machine.
+pub const WATCHES_MAX: usize = 8 * 509;
 
 /// A region, as the handler sees it.
 struct Slot {
@@ -27,51 +29,63 @@ struct Slot {
     lost: AtomicBool,
 }
 
-static REGIONS: [Slot; SLOTS] = [const {
+static REGIONS: [Slot; WATCHES_MAX] = [const {
     Slot {
         taken: AtomicBool::new(false),
         start: AtomicUsize::new(0),
         length: AtomicUsize::new(0),
         lost: AtomicBool::new(false),
     }
-}; SLOTS];
+}; WATCHES_MAX];
 
 /// Regions lost since the process started.
 static LOSSES: AtomicUsize = AtomicUsize::new(0);
 
-/// A region that is watched until this is dropped. Drop it before the region is unmapped.
+/// A mapped region that is watched, and stays mapped, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Watch(usize);
+pub struct Watch {
+    slot: usize,
+    region: Arc<MmapRegion>,
+}
 
 impl Watch {
-    /// Watches `length` bytes at `start`, which are a mapping of their own. `None` when all slots are taken.
-    pub(super) fn new(start: *const u8, length: usize) -> Option<Self> {
+    /// Watches a region. `None` when [`WATCHES_MAX`] are watched already.
+    #[must_use]
+    pub fn new(region: Arc<MmapRegion>) -> Option<Self> {
         install();
         let free = |slot: &Slot| slot.taken.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         let index = REGIONS.iter().position(free)?;
         let slot = &REGIONS[index];
         slot.lost.store(false, Ordering::Relaxed);
-        slot.length.store(length, Ordering::Relaxed);
-        slot.start.store(start.addr(), Ordering::Release);
-        Some(Self(index))
+        slot.length.store(region.size(), Ordering::Relaxed);
+        slot.start.store(region.as_ptr().addr(), Ordering::Release);
+        Some(Self { slot: index, region })
+    }
+
+    /// Returns the region.
+    #[must_use]
+    pub const fn region(&self) -> &Arc<MmapRegion> {
+        &self.region
     }
 
     /// Returns whether the region has been replaced by zeroed memory.
-    pub(super) fn is_lost(&self) -> bool {
-        REGIONS[self.0].lost.load(Ordering::Acquire)
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        REGIONS[self.slot].lost.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let slot = &REGIONS[self.0];
+        let slot = &REGIONS[self.slot];
         slot.start.store(0, Ordering::Release);
         slot.taken.store(false, Ordering::Release);
     }
 }
 
 /// Returns how many regions have been lost since the process started: when it changes, it is time to look.
-pub(super) fn losses() -> usize {
+#[must_use]
+pub fn losses() -> usize {
     LOSSES.load(Ordering::Acquire)
 }
 
@@ -79,7 +93,7 @@ fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         if let Err(error) = register_signal_handler(libc::SIGBUS, on_bus_error) {
-            log::warn!("SIGBUS cannot be caught: {error}; guest memory that is cut short will end the card");
+            log::warn!("SIGBUS cannot be caught: {error}; guest memory that is cut short will end the process");
         }
     });
 }
@@ -97,8 +111,9 @@ extern "C" fn on_bus_error(_signal: libc::c_int, info: *mut libc::siginfo_t, _co
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
         let at = ptr::with_exposed_provenance_mut(start);
-        // SAFETY: the range is a mapping of guest memory that is in use while its slot is, and is only ever accessed as
-        // volatile memory that others change; fresh pages in its place are one more such change.
+        // SAFETY: the range is a whole mapping, which the watch keeps while its slot is in use. `MmapRegion` gives safe code
+        // no references into it, only accesses as volatile memory that others change; fresh pages in its place are
+        // one more such change.
         let mapped = unsafe { libc::mmap(at, length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if mapped != libc::MAP_FAILED {
             slot.lost.store(true, Ordering::Release);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::dma::MemoryRegion;
+
 /// A card behind a PCI function.
 ///
 /// Every call comes with the card's lock held, one at a time. Configuration space, interrupts, the MSI-X table, memory
@@ -18,6 +20,24 @@ pub trait Card: Send {
 
     /// Returns to the state after power-on. Interrupts, configuration space and the MSI-X table are reset already.
     fn reset(&mut self, reset: Reset);
+
+    /// Learns that the driver has turned bus mastering on or off. A reset turns it off without this call.
+    fn bus_master(&mut self, on: bool) {
+        let _ = on;
+    }
+
+    /// Learns that the machine has mapped guest memory. [`Handle::read_memory`](crate::Handle::read_memory) and
+    /// [`write_memory`](crate::Handle::write_memory) need nothing of this; it is for a card that maps memory itself, such as
+    /// for virtqueues.
+    fn memory_mapped(&mut self, region: &MemoryRegion<'_>) {
+        let _ = region;
+    }
+
+    /// Learns that the machine takes guest memory back, `bytes` bytes at `address`. The card drops what it has mapped of it
+    /// before it returns: the machine goes on then.
+    fn memory_unmapped(&mut self, address: u64, bytes: u64) {
+        let _ = (address, bytes);
+    }
 
     /// Does what is due at `now`, a time since the start of the process, and returns when it is due again; `None` waits
     /// for the next [`Handle::wake`](crate::Handle::wake). It is called once at the start.

@@ -71,6 +71,23 @@ struct Region {
     file: Option<(File, u64)>,
 }
 
+/// A region of guest memory, as the client has mapped it: for cards that map memory themselves.
+///
+/// A file may become shorter at any time; what is mapped of it is to be [watched](crate::sigbus::Watch).
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryRegion<'a> {
+    /// The guest-physical address of its first byte.
+    pub address: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The card may read it.
+    pub readable: bool,
+    /// The card may write it.
+    pub writable: bool,
+    /// The file that holds it, and where it begins there; `None` when the machine does not share it.
+    pub file: Option<(&'a File, u64)>,
+}
+
 /// Why a region cannot be mapped or unmapped.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapError {
@@ -150,9 +167,19 @@ impl Memory {
         }
     }
 
-    /// Unmaps everything.
-    pub(crate) fn clear(&self) {
-        self.regions.write().clear();
+    /// Unmaps everything, and returns the address and the length of each region.
+    pub(crate) fn clear(&self) -> Vec<(u64, u64)> {
+        let regions = std::mem::take(&mut *self.regions.write());
+        regions.into_iter().map(|(address, region)| (address, region.bytes)).collect()
+    }
+
+    /// Shows the region that begins at an address, if one does.
+    pub(crate) fn with_region(&self, address: u64, see: impl FnOnce(MemoryRegion<'_>)) {
+        if let Some(region) = self.regions.read().get(&address) {
+            let Region { bytes, readable, writable, file } = region;
+            let file = file.as_ref().map(|(file, offset)| (file, *offset));
+            see(MemoryRegion { address, bytes: *bytes, readable: *readable, writable: *writable, file });
+        }
     }
 
     /// Copies from guest memory.

@@ -5,6 +5,7 @@ mod interrupts;
 mod irq_sets;
 mod pci;
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +16,10 @@ pub(crate) use interrupts::drain;
 pub(crate) use irq_sets::{IrqSet, IrqSetError};
 
 use crate::card::{Access, Card, Reset};
-use crate::description::{Bar, Description};
-use crate::dma::Memory;
+use crate::description::{BARS, Bar, Description};
+use crate::dma::{MapError, Mapping, Memory};
 use crate::journal::Journal;
+use crate::mapped::Mapped;
 use crate::waker::Waker;
 use pci::Pci;
 
@@ -27,19 +29,29 @@ pub(crate) struct Shared {
     pub(crate) description: Description,
     pub(crate) pci: Mutex<Pci>,
     pub(crate) memory: Memory,
+    pub(crate) mapped: [Option<Mapped>; BARS],
     pub(crate) journal: Journal,
     pub(crate) waker: Waker,
     pub(crate) reads: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) connections: AtomicU64,
+    /// Accesses beyond the BARs.
+    outside: AtomicU64,
 }
+
+/// Accesses beyond the BARs that are logged; a hostile machine must not fill the log.
+const LOGGED_ACCESSES_MAX: u64 = 100;
 
 impl Shared {
     /// Makes the function of a description that was [checked](Description::check).
-    pub(crate) fn new(description: Description, waker: Waker) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The host's error, when it has no memory for pages that the guest maps.
+    pub(crate) fn new(description: Description, waker: Waker) -> io::Result<Self> {
+        Ok(Self {
             pci: Mutex::new(Pci::new(&description)),
+            mapped: Mapped::of(&description)?,
             description,
             memory: Memory::default(),
             journal: Journal::default(),
@@ -48,22 +60,16 @@ impl Shared {
             writes: AtomicU64::new(0),
             resets: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-        }
+            outside: AtomicU64::new(0),
+        })
     }
-}
-
-/// An access that no PCI function has: outside of its regions.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes at {offset:#x} of region {region} do not exist")]
-pub(crate) struct OutsideError {
-    pub(crate) region: usize,
-    pub(crate) offset: u64,
-    pub(crate) bytes: usize,
 }
 
 /// Where an access to a BAR goes.
 enum Target {
     Card,
+    /// Pages that the guest maps, while it does not: QEMU unmaps them while the interrupt line is asserted.
+    Pages(Mapped),
     Table(usize),
     Pending(usize),
     /// Nowhere: it is not allowed, or not now.
@@ -86,41 +92,37 @@ impl Function {
         self.shared.description.bars.get(index).and_then(Option::as_ref)
     }
 
-    /// Reads from a BAR. What is not allowed reads as all ones.
-    ///
-    /// # Errors
-    /// [`OutsideError`], when the BAR does not have all these bytes.
-    pub(crate) fn read_bar(&self, index: usize, offset: u64, data: &mut [u8]) -> Result<(), OutsideError> {
+    /// Reads from a BAR. What is not there, or not allowed, reads as all ones.
+    pub(crate) fn read_bar(&self, index: usize, offset: u64, data: &mut [u8]) {
         let access = Access { bar: index, offset, width: data.len() };
         let mut card = self.card.lock();
         data.fill(0xff);
-        match self.target(access, "read")? {
+        match self.target(access, "read") {
             Target::Card => {
                 self.shared.reads.fetch_add(1, Ordering::Relaxed);
                 let value = card.read(access).to_le_bytes();
                 data.copy_from_slice(&value[..access.width]);
             }
+            // The target has these bytes.
+            Target::Pages(pages) => drop(pages.read(offset, data)),
             Target::Table(offset) => self.shared.pci.lock().interrupts.read_table(offset, data),
             Target::Pending(offset) => self.shared.pci.lock().interrupts.read_pending(offset, data),
             Target::Nothing => {}
         }
-        Ok(())
     }
 
-    /// Writes to a BAR. What is not allowed changes nothing.
-    ///
-    /// # Errors
-    /// [`OutsideError`], when the BAR does not have all these bytes.
-    pub(crate) fn write_bar(&self, index: usize, offset: u64, data: &[u8]) -> Result<(), OutsideError> {
+    /// Writes to a BAR. What is not there, or not allowed, changes nothing.
+    pub(crate) fn write_bar(&self, index: usize, offset: u64, data: &[u8]) {
         let access = Access { bar: index, offset, width: data.len() };
         let mut card = self.card.lock();
-        match self.target(access, "write")? {
+        match self.target(access, "write") {
             Target::Card => {
                 self.shared.writes.fetch_add(1, Ordering::Relaxed);
                 let mut value = [0; 8];
                 value[..access.width].copy_from_slice(data);
                 card.write(access, u64::from_le_bytes(value));
             }
+            Target::Pages(pages) => drop(pages.write(offset, data)),
             Target::Table(offset) => {
                 let mut pci = self.shared.pci.lock();
                 pci.interrupts.write_table(offset, data);
@@ -129,19 +131,26 @@ impl Function {
             // Pending bits are read only.
             Target::Pending(_) | Target::Nothing => {}
         }
-        Ok(())
     }
 
-    fn target(&self, access: Access, verb: &str) -> Result<Target, OutsideError> {
+    fn target(&self, access: Access, verb: &str) -> Target {
         let Access { bar: index, offset, width } = access;
-        let outside = || OutsideError { region: index, offset, bytes: width };
-        let bar = self.bar(index).ok_or_else(outside)?;
-        let end = offset.checked_add(width as u64).filter(|end| *end <= bar.bytes && width > 0).ok_or_else(outside)?;
         let journal = &self.shared.journal;
         let what = || format!("{width}-byte {verb} at BAR{index}+{offset:#x}");
+        let there = self.bar(index).and_then(|bar| {
+            let end = offset.checked_add(width as u64).filter(|end| *end <= bar.bytes)?;
+            Some((bar, end))
+        });
+        let Some((bar, end)) = there else {
+            // The machine decodes the BARs: its driver cannot have done this.
+            if self.shared.outside.fetch_add(1, Ordering::Relaxed) < LOGGED_ACCESSES_MAX {
+                journal.log(&format!("the machine makes a {}, which the function does not have", what()));
+            }
+            return Target::Nothing;
+        };
         if let Err(why) = self.shared.pci.lock().decodes(bar.space) {
             journal.driver_error("access-while-off", &format!("{}: {why}", what()));
-            return Ok(Target::Nothing);
+            return Target::Nothing;
         }
         let touches = |range: &Range<u64>| offset < range.end && range.start < end;
         if let Some(msix) = self.shared.description.msix.filter(|msix| msix.bar == index) {
@@ -151,18 +160,23 @@ impl Function {
                     if touches(&table) { (table, Target::Table) } else { (pending, Target::Pending) };
                 let allowed = matches!(width, 4 | 8) && offset.is_multiple_of(width as u64);
                 if allowed && range.start <= offset && end <= range.end {
-                    return Ok(target((offset - range.start) as usize));
+                    return target((offset - range.start) as usize);
                 }
                 let detail = format!("{}: the MSI-X structures take aligned accesses of 4 or 8 bytes", what());
                 journal.driver_error("access", &detail);
-                return Ok(Target::Nothing);
+                return Target::Nothing;
             }
         }
+        if let Some(pages) = self.shared.mapped.get(index).and_then(Option::as_ref)
+            && pages.ranges().iter().any(|range| range.start <= offset && end <= range.end)
+        {
+            return Target::Pages(pages.clone());
+        }
         if bar.allows(offset, width) {
-            return Ok(Target::Card);
+            return Target::Card;
         }
         journal.driver_error("access", &format!("{}: no register takes it", what()));
-        Ok(Target::Nothing)
+        Target::Nothing
     }
 
     /// Reads from configuration space; what is beyond its end reads as all ones.
@@ -176,12 +190,16 @@ impl Function {
     pub(crate) fn write_config(&self, offset: u64, data: &[u8]) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut card = self.card.lock();
-        let effects = {
+        let (effects, was_master, is_master) = {
             let mut pci = self.shared.pci.lock();
+            let was_master = pci.bus_master();
             let effects = pci.write_config(offset, data);
             self.shared.memory.set_bus_master(pci.bus_master());
-            effects
+            (effects, was_master, pci.bus_master())
         };
+        if was_master != is_master {
+            card.bus_master(is_master);
+        }
         for index in effects.vendor {
             let bytes = self.shared.pci.lock().config.vendor(index).to_vec();
             card.capability_written(index, &bytes);
@@ -205,10 +223,53 @@ impl Function {
         card.reset(reset);
     }
 
+    /// Reads from the expansion ROM; what is beyond the image is all ones.
+    pub(crate) fn read_rom(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0xff);
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.shared.description.rom.get(offset..).unwrap_or_default();
+        let there = rest.len().min(data.len());
+        data[..there].copy_from_slice(&rest[..there]);
+    }
+
+    /// Maps guest memory.
+    ///
+    /// # Errors
+    /// [`MapError`], when the region overlaps another, or cannot be.
+    pub(crate) fn map_memory(&self, mapping: Mapping) -> Result<(), MapError> {
+        let mut card = self.card.lock();
+        let address = mapping.address;
+        self.shared.memory.map(mapping)?;
+        self.shared.memory.with_region(address, |region| card.memory_mapped(&region));
+        Ok(())
+    }
+
+    /// Unmaps guest memory. The card has dropped it when this returns.
+    ///
+    /// # Errors
+    /// [`MapError::NoRegion`], when no region begins there and has this size.
+    pub(crate) fn unmap_memory(&self, address: u64, bytes: u64) -> Result<(), MapError> {
+        let mut card = self.card.lock();
+        self.shared.memory.unmap(address, bytes)?;
+        card.memory_unmapped(address, bytes);
+        Ok(())
+    }
+
+    /// Unmaps all guest memory.
+    pub(crate) fn unmap_all_memory(&self) {
+        self.unmap_all_locked(&mut **self.card.lock());
+    }
+
+    fn unmap_all_locked(&self, card: &mut dyn Card) {
+        for (address, bytes) in self.shared.memory.clear() {
+            card.memory_unmapped(address, bytes);
+        }
+    }
+
     /// Forgets a client that has disconnected: its memory, its eventfds; the function is as after power-on.
     pub(crate) fn disconnect(&self) {
         let mut card = self.card.lock();
-        self.shared.memory.clear();
+        self.unmap_all_locked(&mut **card);
         self.shared.pci.lock().interrupts.disconnect();
         self.reset_locked(&mut **card, Reset::Disconnected);
         self.shared.waker.wake();

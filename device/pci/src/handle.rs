@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::description::Description;
 use crate::dma::DmaError;
 use crate::function::Shared;
+use crate::mapped::Mapped;
 
 /// A card's access to its PCI function. Clones share the function.
 #[derive(Clone, Debug)]
@@ -34,8 +35,8 @@ impl Handle {
         }
     }
 
-    /// Sends the message of an MSI-X vector, now or as soon as it is enabled and not masked. A message that waits is
-    /// sent once, however often it was triggered.
+    /// Sends the message of a vector, by MSI or MSI-X as the driver has enabled, now or as soon as it is enabled and not
+    /// masked. A message that waits is sent once, however often it was triggered.
     ///
     /// A vector that the [description](Description::msix) does not have is noted in the log.
     pub fn trigger(&self, vector: u16) {
@@ -44,10 +45,22 @@ impl Handle {
         }
     }
 
-    /// Returns whether the driver uses MSI-X, and not the interrupt line.
+    /// Returns whether the driver uses MSI or MSI-X, and not the interrupt line.
     #[must_use]
     pub fn uses_messages(&self) -> bool {
         self.shared.pci.lock().messages_enabled()
+    }
+
+    /// Returns the pages of a BAR that the guest [maps](crate::Bar::map); `None` when it maps none.
+    #[must_use]
+    pub fn mapped(&self, bar: usize) -> Option<Mapped> {
+        self.shared.mapped.get(bar)?.clone()
+    }
+
+    /// Returns whether the driver has turned bus mastering on, without which there is no access to guest memory.
+    #[must_use]
+    pub fn is_bus_master(&self) -> bool {
+        self.shared.pci.lock().bus_master()
     }
 
     /// Copies from guest memory. What the driver did wrong, such as an address without memory, is noted as its error.

@@ -11,6 +11,7 @@ mod handle;
 mod journal;
 mod layout;
 mod listener;
+mod mapped;
 mod server;
 pub mod sigbus;
 mod stop;
@@ -18,9 +19,13 @@ mod waker;
 
 pub use card::{Access, Card, Fault, Offers, Refusal, Reset};
 pub use cli::{RunError, run};
-pub use description::{Bar, Description, DescriptionError, IO_BYTES_MAX, Msix, VECTORS_MAX, Widths};
-pub use dma::DmaError;
+pub use description::{
+    Bar, Description, DescriptionError, IO_BYTES_MAX, MSI_VECTORS_MAX, Msi, Msix, PAGE_BYTES, ROM_BYTES_MAX,
+    VECTORS_MAX, Widths,
+};
+pub use dma::{DmaError, MemoryRegion};
 pub use handle::Handle;
 pub use listener::{SocketError, Sockets};
+pub use mapped::{Mapped, NotMapped};
 pub use server::{ServeError, Server};
 pub use stop::Stop;

@@ -30,7 +30,7 @@ use crate::stop::{Stop, wait};
 use crate::waker::Waker;
 use connection::{Connection, ConnectionError};
 use messages::{Header, flags};
-use requests::Client;
+use requests::{Client, Reply};
 
 /// Errors of a client that are logged; a hostile one must not fill the log.
 const LOGGED_ERRORS_MAX: u32 = 100;
@@ -70,7 +70,7 @@ impl Server {
         description.check()?;
         let listener = Listener::bind(&sockets.socket)?;
         let control = sockets.control.as_deref().map(Listener::bind).transpose()?;
-        let shared = Arc::new(Shared::new(description, Waker::new()?));
+        let shared = Arc::new(Shared::new(description, Waker::new()?)?);
         Ok(Self { shared, listener, control, stop: Stop::new()? })
     }
 
@@ -158,7 +158,7 @@ fn serve_messages(function: &Function, connection: &mut Connection<'_>) -> Resul
         let reply = Header { id, command, flags: flags::REPLY, ..Header::default() };
         match client.carry_out(function, message) {
             Ok(_) if silent => {}
-            Ok(payload) => connection.send(reply, &payload)?,
+            Ok(Reply { payload, file }) => connection.send(reply, &payload, file.as_ref().map(AsFd::as_fd))?,
             Err(error) => {
                 errors += 1;
                 if errors <= LOGGED_ERRORS_MAX {
@@ -166,7 +166,7 @@ fn serve_messages(function: &Function, connection: &mut Connection<'_>) -> Resul
                 }
                 if !silent {
                     let error = error.errno().raw_os_error() as u32;
-                    connection.send(Header { flags: reply.flags | flags::ERROR, error, ..reply }, &[])?;
+                    connection.send(Header { flags: reply.flags | flags::ERROR, error, ..reply }, &[], None)?;
                 }
             }
         }

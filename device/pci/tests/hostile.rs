@@ -122,6 +122,12 @@ fn a_request_that_makes_no_sense_is_refused_and_the_next_one_answered() {
         assert_eq!(client.ask(command, &payload), Err(errno), "command {command}, {} bytes", payload.len());
         assert_eq!(client.config(0, 2), 0x4242, "after command {command}");
     }
+    // What no region has reads as ones, and takes nothing.
+    for (region, offset) in [(0, 16), (1, 0xfff), (3, 0), (4, u64::MAX), (6, 0), (7, 0x1000), (8, 0)] {
+        assert_eq!(client.read(region, offset, 4).unwrap()[1..], [0xff; 3], "{offset:#x} of region {region}");
+        client.write(region, offset, &[0; 4]).unwrap();
+    }
+    assert_eq!(client.read(9, 0, 4), Err(Errno::INVAL));
     // The longest transfer of all, from the only region that has its bytes.
     client.write(4, 0x10, &vec![7; (1 << 20) - 0x10]).unwrap();
     assert_eq!(client.read(4, 0, 1 << 20).unwrap(), vec![0xff; 1 << 20], "no register has this width");

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use common::control::Control;
 use common::qemu::Qemu;
-use common::{Bench, Call, PENDING, READ_VALUE, TABLE, until};
+use common::{Bench, Call, PAGE, PENDING, READ_VALUE, TABLE, until};
 use serde_json::json;
 use vfio_user_card::{Access, Reset};
 
@@ -218,6 +218,87 @@ fn the_machine_outlives_its_card() {
     bench.stop.request();
     until("the card is gone", || (qemu.read(MEMORY, 4) == 0xffff_ffff).then_some(()));
     qemu.write(MEMORY, 4, 7);
+    assert_eq!(qemu.read(RAM, 4), 0, "QEMU is alive");
+}
+
+/// Starts a machine with an endpoint of PCI Express, and gives its BARs addresses.
+fn express_machine(bench: &Bench) -> Qemu {
+    let mut qemu = Qemu::start(bench.folder.path(), &bench.socket());
+    qemu.set_config(0x10, 4, MEMORY as u32);
+    qemu.set_config(0x18, 4, (MEMORY + 0x1_0000) as u32);
+    qemu.set_config(4, 2, 7);
+    bench.calls();
+    qemu
+}
+
+#[test]
+fn a_guest_reads_a_mapped_page_without_asking_the_card() {
+    let bench = Bench::with(common::express(), None);
+    let mut qemu = express_machine(&bench);
+    let pages = bench.handle.mapped(0).unwrap();
+    for round in 1..=3u32 {
+        pages.store(PAGE.start + 8, 0x1234_0000 + round).unwrap();
+        assert_eq!(qemu.read(MEMORY + PAGE.start + 8, 4), u64::from(0x1234_0000 + round));
+    }
+    qemu.write(MEMORY + PAGE.start + 0x10, 4, 0x55);
+    assert_eq!(pages.load(PAGE.start + 0x10), Ok(0x55));
+    assert_eq!(bench.calls(), []);
+    // Beside the page are the card's registers.
+    assert_eq!(qemu.read(MEMORY + 8, 4), READ_VALUE & 0xffff_ffff);
+    assert_eq!(bench.calls().len(), 1);
+    // While the line is asserted, QEMU sends messages for the page.
+    qemu.write(MEMORY + 0x1_0004, 4, 1);
+    qemu.wait_line(LINE, true);
+    assert_eq!(qemu.read(MEMORY + PAGE.start + 8, 4), 0x1234_0003);
+    // The pages outlive a stopped card: QEMU keeps its mapping.
+    qemu.write(MEMORY + 0x1_0004, 4, 0);
+    qemu.wait_line(LINE, false);
+    assert_eq!(qemu.read(MEMORY + PAGE.start + 8, 4), 0x1234_0003);
+}
+
+#[test]
+fn a_guest_resets_an_endpoint_and_uses_its_msi() {
+    let bench = Bench::with(common::express(), None);
+    let mut qemu = express_machine(&bench);
+    let (express, msi) = (qemu.capability(0x10), qemu.capability(5));
+    assert_eq!(qemu.config(express + 2, 2) & 0xf, 2);
+    assert_eq!(qemu.config(express + 4, 4) >> 28 & 1, 1, "function-level reset");
+    // Eight messages that write 0x40 to 0x47.
+    qemu.set_config(msi + 4, 4, RAM as u32);
+    qemu.set_config(msi + 12, 2, 0x40);
+    qemu.set_config(msi + 2, 2, 1 | 3 << 4);
+    for vector in [0, 5, 7] {
+        qemu.write(MEMORY + 0x1_0000, 4, vector);
+        wait_word(&mut qemu, RAM, 0x40 + vector);
+    }
+    bench.calls();
+    let control = qemu.config(express + 8, 2);
+    qemu.set_config(express + 8, 2, control | 0x8000);
+    assert_eq!(bench.calls(), [Call::Reset(Reset::Function)]);
+}
+
+#[test]
+fn a_guest_reads_the_expansion_rom() {
+    let bench = Bench::with(common::express(), None);
+    let mut qemu = express_machine(&bench);
+    qemu.set_config(0x30, 4, (MEMORY + 0x2_0000) as u32 | 1);
+    assert_eq!(qemu.read(MEMORY + 0x2_0000, 2), 0xaa55);
+    assert_eq!(qemu.read(MEMORY + 0x2_0000 + common::ROM.len() as u64, 1), 0xff);
+}
+
+#[test]
+fn a_card_that_is_killed_is_a_card_that_was_pulled_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut example = Example::start(folder.path());
+    let mut qemu = Qemu::start(folder.path(), &folder.path().join("vfio"));
+    qemu.set_config(0x10, 4, PORTS.into());
+    qemu.set_config(4, 2, 1);
+    assert_eq!(qemu.input(PORTS + 1, 1), 0xbf);
+    example.0.kill().unwrap();
+    example.0.wait().unwrap();
+    until("the card is gone", || (qemu.input(PORTS + 1, 1) == 0xff).then_some(()));
+    qemu.output(PORTS, 1, 0x90);
+    assert_eq!(qemu.config(4, 2), 0xffff, "configuration space too, as far as QEMU asks the card for it");
     assert_eq!(qemu.read(RAM, 4), 0, "QEMU is alive");
 }
 

@@ -1,7 +1,7 @@
 //! Configuration space: what a driver reads and can change, and what follows from a change.
 
 use crate::description::{Bar, Description, Space};
-use crate::layout::{self, CONFIG_BYTES, Kind, Placed, command, features, msix, power, status, vendor};
+use crate::layout::{self, Kind, Placed, command, express, extended, features, msi, msix, power, status, vendor};
 
 /// What a write to configuration space starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,24 +15,44 @@ pub(super) struct Effects {
 /// A function's configuration space.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigSpace {
-    bytes: [u8; CONFIG_BYTES],
+    bytes: Vec<u8>,
     /// The bits that a write changes.
-    writable: [u8; CONFIG_BYTES],
+    writable: Vec<u8>,
     /// The bits that a write of 1 clears.
-    cleared: [u8; CONFIG_BYTES],
+    cleared: Vec<u8>,
     /// The bytes after a reset.
-    initial: [u8; CONFIG_BYTES],
+    initial: Vec<u8>,
     capabilities: Vec<Placed>,
+}
+
+/// Bits of configuration space that show what goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Live {
+    /// The state of the interrupt line.
+    pub(super) line: bool,
+    /// The MSI vectors whose message waits.
+    pub(super) pending: u32,
+}
+
+/// What a driver has set up of MSI.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MsiState {
+    pub(super) enabled: bool,
+    /// How many messages the driver has allocated: a power of two.
+    pub(super) allocated: u16,
+    /// The vectors that are masked.
+    pub(super) masked: u32,
 }
 
 impl ConfigSpace {
     /// Lays out a description that was [checked](Description::check).
     pub(super) fn new(description: &Description) -> Self {
+        let zeroes = vec![0; description.config_bytes()];
         let mut space = Self {
-            bytes: [0; CONFIG_BYTES],
-            writable: [0; CONFIG_BYTES],
-            cleared: [0; CONFIG_BYTES],
-            initial: [0; CONFIG_BYTES],
+            bytes: zeroes.clone(),
+            writable: zeroes.clone(),
+            cleared: zeroes.clone(),
+            initial: zeroes,
             capabilities: description.capabilities(),
         };
         space.header(description);
@@ -44,7 +64,9 @@ impl ConfigSpace {
         for index in 0..space.capabilities.len() {
             space.capability(index, description);
         }
-        space.initial = space.bytes;
+        space.rom(description);
+        space.extended(description);
+        space.initial = space.bytes.clone();
         space
     }
 
@@ -102,6 +124,58 @@ impl ConfigSpace {
         }
     }
 
+    fn rom(&mut self, description: &Description) {
+        if let Some(below) = description.rom_bytes().checked_sub(1) {
+            // Bit 0 enables it; the address begins at bit 11.
+            self.allow(layout::ROM, &(!(below as u32) | 1).to_le_bytes());
+        }
+    }
+
+    fn extended(&mut self, description: &Description) {
+        let placed = description.extended();
+        for (index, Placed { offset, .. }) in placed.iter().enumerate() {
+            let capability = &description.extended_capabilities[index];
+            let next = placed.get(index + 1).map_or(0, |next| next.offset as u32);
+            let version = u32::from(capability.version) << extended::VERSION_SHIFT;
+            let header = u32::from(capability.id) | version | next << extended::NEXT_SHIFT;
+            self.put(*offset, &header.to_le_bytes());
+            self.put(offset + extended::HEADER, &capability.bytes);
+            let writable = capability.writable.len().min(capability.bytes.len());
+            self.allow(offset + extended::HEADER, &capability.writable[..writable]);
+        }
+    }
+
+    fn express(&mut self, offset: usize, function_reset: bool) {
+        let reset = if function_reset { express::FUNCTION_RESET } else { 0 };
+        self.put(offset + 2, &express::FLAGS.to_le_bytes());
+        self.put(offset + express::DEVICE_CAPABILITIES, &(express::ROLE_BASED_ERRORS | reset).to_le_bytes());
+        self.put(offset + express::DEVICE_CONTROL, &express::DEVICE_CONTROL_INITIAL.to_le_bytes());
+        self.allow(offset + express::DEVICE_CONTROL, &express::DEVICE_CONTROL_WRITABLE.to_le_bytes());
+        let errors = express::DEVICE_STATUS_CLEARED_BY_ONE.to_le_bytes();
+        self.cleared[offset + express::DEVICE_STATUS..][..2].copy_from_slice(&errors);
+        self.put(offset + express::LINK_CAPABILITIES, &express::LINK.to_le_bytes());
+        self.allow(offset + express::LINK_CONTROL, &express::LINK_CONTROL_WRITABLE.to_le_bytes());
+        self.put(offset + express::LINK_STATUS, &express::LINK.to_le_bytes());
+        self.put(offset + express::DEVICE_CAPABILITIES_2, &[express::TIMEOUT_DISABLE]);
+        self.allow(offset + express::DEVICE_CONTROL_2, &[express::TIMEOUT_DISABLE]);
+        self.put(offset + express::LINK_CAPABILITIES_2, &[express::LINK_SPEEDS]);
+        self.put(offset + express::LINK_CONTROL_2, &[1]);
+    }
+
+    fn msi_capability(&mut self, offset: usize, vectors: u16, maskable: bool) {
+        let mut control = (vectors.trailing_zeros() as u16) << msi::CAPABLE_SHIFT | msi::WIDE;
+        if maskable {
+            control |= msi::MASKABLE;
+            let masks = u32::MAX >> (u32::BITS - u32::from(vectors));
+            self.allow(offset + msi::MASK, &masks.to_le_bytes());
+        }
+        self.put(offset + msi::CONTROL, &control.to_le_bytes());
+        let writable = msi::ENABLE | msi::LOGARITHM << msi::ALLOCATED_SHIFT;
+        self.allow(offset + msi::CONTROL, &writable.to_le_bytes());
+        self.allow(offset + msi::ADDRESS, &[0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        self.allow(offset + msi::DATA, &[0xff; 2]);
+    }
+
     fn capability(&mut self, index: usize, description: &Description) {
         let Placed { kind, offset, bytes } = self.capabilities[index];
         let next = self.capabilities.get(index + 1).map_or(0, |next| next.offset as u8);
@@ -110,6 +184,15 @@ impl ConfigSpace {
                 self.put(offset, &[power::ID, next]);
                 self.put(offset + 2, &power::CAPABILITIES.to_le_bytes());
                 self.allow(offset + power::CONTROL, &[power::STATE]);
+            }
+            Kind::Express => {
+                self.put(offset, &[express::ID, next]);
+                self.express(offset, description.function_reset);
+            }
+            Kind::Msi => {
+                let Some(msi) = &description.msi else { return };
+                self.put(offset, &[msi::ID, next]);
+                self.msi_capability(offset, msi.vectors, msi.maskable);
             }
             Kind::Msix => {
                 let Some(msix) = &description.msix else { return };
@@ -131,21 +214,29 @@ impl ConfigSpace {
                 let writable = capability.writable.len().min(capability.bytes.len());
                 self.allow(offset + vendor::HEADER, &capability.writable[..writable]);
             }
+            // Laid out apart, behind the first 256 bytes.
+            Kind::Extended(_) => {}
         }
     }
 
     /// Returns to the state after power-on.
     pub(super) fn reset(&mut self) {
-        self.bytes = self.initial;
+        self.bytes.clone_from(&self.initial);
     }
 
-    /// Reads bytes; those beyond the end are all ones. `interrupt` is the state of the interrupt line.
-    pub(super) fn read(&self, offset: usize, data: &mut [u8], interrupt: bool) {
+    /// Reads bytes; those beyond the end are all ones.
+    pub(super) fn read(&self, offset: usize, data: &mut [u8], live: Live) {
+        let pending = self.msi_pending();
+
         for (index, byte) in data.iter_mut().enumerate() {
             let at = offset.checked_add(index);
             *byte = at.and_then(|at| self.bytes.get(at)).copied().unwrap_or(0xff);
-            if at == Some(layout::STATUS) && interrupt {
+            if at == Some(layout::STATUS) && live.line {
                 *byte |= status::INTERRUPT as u8;
+            }
+            let word = at.zip(pending).and_then(|(at, pending)| at.checked_sub(pending));
+            if let Some(bits) = word.and_then(|byte| live.pending.to_le_bytes().get(byte).copied()) {
+                *byte |= bits;
             }
         }
     }
@@ -154,7 +245,7 @@ impl ConfigSpace {
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) -> Effects {
         let mut effects = Effects::default();
         let state = self.power_state();
-        for (offset, value) in (offset..CONFIG_BYTES).zip(data) {
+        for (offset, value) in (offset..self.bytes.len()).zip(data) {
             let (writable, cleared) = (self.writable[offset], self.cleared[offset]);
             let old = self.bytes[offset];
             self.bytes[offset] = (old & !writable | value & writable) & !(cleared & value);
@@ -171,17 +262,23 @@ impl ConfigSpace {
                     }
                     effects.power_reset |= state == power::D3_HOT && self.power_state() == power::D0;
                 }
-                Kind::FunctionReset => {
-                    let control = offset + features::CONTROL;
+                Kind::FunctionReset | Kind::Express => {
+                    let (control, bit, there) = if kind == Kind::Express {
+                        let capabilities = self.word(offset + express::DEVICE_CAPABILITIES + 2);
+                        let there = u32::from(capabilities) << 16 & express::FUNCTION_RESET != 0;
+                        (offset + express::DEVICE_CONTROL + 1, express::INITIATE_RESET, there)
+                    } else {
+                        (offset + features::CONTROL, features::INITIATE_RESET, true)
+                    };
                     let value = control.checked_sub(written.start).and_then(|at| data.get(at));
-                    effects.function_reset |= value.is_some_and(|value| value & features::INITIATE_RESET != 0);
+                    effects.function_reset |= there && value.is_some_and(|value| value & bit != 0);
                 }
                 Kind::Vendor(index) => {
                     if written.start < offset + bytes && offset + vendor::HEADER < written.end {
                         effects.vendor.push(index);
                     }
                 }
-                Kind::Msix => {}
+                Kind::Msi | Kind::Msix | Kind::Extended(_) => {}
             }
         }
         effects
@@ -219,5 +316,27 @@ impl ConfigSpace {
     pub(super) fn msix(&self) -> (bool, bool) {
         let control = self.find(Kind::Msix).map_or(0, |offset| self.word(offset + msix::CONTROL));
         (control & msix::ENABLE != 0, control & msix::FUNCTION_MASK != 0)
+    }
+
+    /// Returns where the pending bits of MSI are, when its vectors have some.
+    fn msi_pending(&self) -> Option<usize> {
+        let offset = self.find(Kind::Msi)?;
+        (self.word(offset + msi::CONTROL) & msi::MASKABLE != 0).then_some(offset + msi::PENDING)
+    }
+
+    /// Returns what the driver has set up of MSI.
+    pub(super) fn msi(&self) -> MsiState {
+        let Some(offset) = self.find(Kind::Msi) else { return MsiState::default() };
+        let control = self.word(offset + msi::CONTROL);
+        let logarithm = |shift: u32| control >> shift & msi::LOGARITHM;
+        // A driver may not allocate more than there are.
+        let allocated = logarithm(msi::ALLOCATED_SHIFT).min(logarithm(msi::CAPABLE_SHIFT));
+        let mask = if control & msi::MASKABLE == 0 {
+            0
+        } else {
+            let word = |at: usize| u32::from(self.word(offset + msi::MASK + at));
+            word(0) | word(2) << 16
+        };
+        MsiState { enabled: control & msi::ENABLE != 0, allocated: 1 << allocated, masked: mask }
     }
 }

@@ -1,4 +1,4 @@
-//! The interrupt line and the MSI-X vectors of a function, and how they reach the machine: by eventfds.
+//! The interrupt line, the MSI and the MSI-X vectors of a function, and how they reach the machine: by eventfds.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,10 +15,19 @@ const ENTRY_MASKED: u8 = 1;
 /// What configuration space lets a function do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Permit {
-    /// The line may be driven: it is not disabled, and MSI-X is not enabled in its place.
+    /// The line may be driven: it is not disabled, and no messages are enabled in its place.
     pub(super) line: bool,
-    /// Messages may be sent: MSI-X is enabled, the function not masked, and bus mastering on.
-    pub(super) messages: bool,
+    /// MSI-X messages may be sent: they are enabled, the function not masked, and bus mastering on.
+    pub(super) msix: bool,
+    /// The MSI vectors whose messages may be sent, a bit each: they are enabled and not masked, and bus mastering is on.
+    pub(super) msi: u32,
+}
+
+/// The two kinds of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Messages {
+    Msi,
+    Msix,
 }
 
 /// The interrupt line. The client masks it with each interrupt, and unmasks it when the guest has handled it.
@@ -31,7 +40,7 @@ struct Line {
     unmask: Option<Arc<OwnedFd>>,
 }
 
-/// An MSI-X vector.
+/// A vector. One of MSI has no table entry.
 #[derive(Debug)]
 struct Vector {
     trigger: Option<OwnedFd>,
@@ -73,21 +82,30 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 pub(super) struct Interrupts {
     line: Line,
-    vectors: Vec<Vector>,
+    msi: Vec<Vector>,
+    msix: Vec<Vector>,
     counts: Counts,
 }
 
 impl Interrupts {
-    /// Makes a line and this many vectors, as after power-on.
-    pub(super) fn new(vectors: u16) -> Self {
-        let vectors = std::iter::repeat_with(Vector::default).take(usize::from(vectors)).collect();
-        Self { line: Line::default(), vectors, counts: Counts::default() }
+    /// Makes a line and this many vectors of each kind, as after power-on.
+    pub(super) fn new(msi: u16, msix: u16) -> Self {
+        let vectors = |count: u16| std::iter::repeat_with(Vector::default).take(count.into()).collect();
+        Self { line: Line::default(), msi: vectors(msi), msix: vectors(msix), counts: Counts::default() }
+    }
+
+    /// Returns the vectors of a kind.
+    fn of(&mut self, kind: Messages) -> &mut Vec<Vector> {
+        match kind {
+            Messages::Msi => &mut self.msi,
+            Messages::Msix => &mut self.msix,
+        }
     }
 
     /// Returns to the state after power-on. The client's eventfds stay: they belong to the machine.
     pub(super) fn reset(&mut self) {
         (self.line.level, self.line.masked) = (false, false);
-        for vector in &mut self.vectors {
+        for vector in self.msi.iter_mut().chain(&mut self.msix) {
             *vector = Vector { trigger: vector.trigger.take(), ..Vector::default() };
         }
     }
@@ -95,7 +113,7 @@ impl Interrupts {
     /// Forgets the client's eventfds and masks.
     pub(super) fn disconnect(&mut self) {
         self.line = Line { level: self.line.level, ..Line::default() };
-        for vector in &mut self.vectors {
+        for vector in self.msi.iter_mut().chain(&mut self.msix) {
             (vector.trigger, vector.masked) = (None, false);
         }
     }
@@ -117,10 +135,10 @@ impl Interrupts {
     }
 
     /// Makes a vector pending. False when there is no such vector.
-    pub(super) fn set_pending(&mut self, vector: u16) -> bool {
-        let found = self.vectors.get_mut(usize::from(vector));
-        self.counts.raised += u64::from(found.is_some());
-        found.map(|vector| vector.pending = true).is_some()
+    pub(super) fn set_pending(&mut self, kind: Messages, vector: u16) -> bool {
+        let found = self.of(kind).get_mut(usize::from(vector)).map(|vector| vector.pending = true).is_some();
+        self.counts.raised += u64::from(found);
+        found
     }
 
     /// Sends what is due and allowed.
@@ -130,15 +148,19 @@ impl Interrupts {
             line.masked = true;
             self.counts.signal(line.trigger.as_ref());
         }
-        if !permit.messages {
-            return;
+        let msi =
+            self.msi.iter_mut().enumerate().filter(|(index, _)| permit.msi >> index & 1 != 0).map(|(_, vector)| vector);
+        let msix = self.msix.iter_mut().filter(|_| permit.msix);
+        for vector in msi.chain(msix).filter(|vector| vector.pending && vector.trigger.is_some() && vector.open()) {
+            vector.pending = false;
+            self.counts.signal(vector.trigger.as_ref());
         }
-        for vector in self.vectors.iter_mut().filter(|vector| vector.pending && vector.trigger.is_some()) {
-            if vector.open() {
-                vector.pending = false;
-                self.counts.signal(vector.trigger.as_ref());
-            }
-        }
+    }
+
+    /// Returns the MSI vectors that are pending, a bit each.
+    pub(super) fn msi_pending(&self) -> u32 {
+        let bits = self.msi.iter().enumerate();
+        bits.fold(0, |word, (index, vector)| word | u32::from(vector.pending) << index)
     }
 
     /// Takes over the line's eventfd, or gives it back.
@@ -167,28 +189,35 @@ impl Interrupts {
         self.counts.signal(self.line.trigger.as_ref());
     }
 
-    /// Returns how many vectors there are.
-    pub(super) fn vectors(&self) -> usize {
-        self.vectors.len()
+    /// Returns how many vectors of a kind there are.
+    pub(super) fn vectors(&self, kind: Messages) -> usize {
+        match kind {
+            Messages::Msi => self.msi.len(),
+            Messages::Msix => self.msix.len(),
+        }
     }
 
     /// Takes over a vector's eventfd, or gives it back.
-    pub(super) fn set_trigger(&mut self, vector: usize, trigger: Option<OwnedFd>) {
-        if let Some(vector) = self.vectors.get_mut(vector) {
+    pub(super) fn set_trigger(&mut self, kind: Messages, vector: usize, trigger: Option<OwnedFd>) {
+        if let Some(vector) = self.of(kind).get_mut(vector) {
             vector.trigger = trigger;
         }
     }
 
     /// Masks a vector for the client, or unmasks it.
-    pub(super) fn mask(&mut self, vector: usize, masked: bool) {
-        if let Some(vector) = self.vectors.get_mut(vector) {
+    pub(super) fn mask(&mut self, kind: Messages, vector: usize, masked: bool) {
+        if let Some(vector) = self.of(kind).get_mut(vector) {
             vector.masked = masked;
         }
     }
 
     /// Signals a vector's eventfd as if the card had sent its message.
-    pub(super) fn test(&mut self, vector: usize) {
-        if let Some(vector) = self.vectors.get(vector) {
+    pub(super) fn test(&mut self, kind: Messages, vector: usize) {
+        let vectors = match kind {
+            Messages::Msi => &self.msi,
+            Messages::Msix => &self.msix,
+        };
+        if let Some(vector) = vectors.get(vector) {
             self.counts.signal(vector.trigger.as_ref());
         }
     }
@@ -196,7 +225,7 @@ impl Interrupts {
     /// Reads from the MSI-X table.
     pub(super) fn read_table(&self, offset: usize, data: &mut [u8]) {
         for (offset, byte) in (offset..).zip(data) {
-            let vector = self.vectors.get(offset / ENTRY_BYTES);
+            let vector = self.msix.get(offset / ENTRY_BYTES);
             *byte = vector.map_or(0xff, |vector| vector.entry[offset % ENTRY_BYTES]);
         }
     }
@@ -204,7 +233,7 @@ impl Interrupts {
     /// Writes to the MSI-X table.
     pub(super) fn write_table(&mut self, offset: usize, data: &[u8]) {
         for (offset, byte) in (offset..).zip(data) {
-            let Some(vector) = self.vectors.get_mut(offset / ENTRY_BYTES) else { return };
+            let Some(vector) = self.msix.get_mut(offset / ENTRY_BYTES) else { return };
             vector.entry_counts = true;
             // Of the control word, only the mask bit is there.
             let writable = match offset % ENTRY_BYTES {
@@ -219,7 +248,7 @@ impl Interrupts {
     /// Reads pending bits.
     pub(super) fn read_pending(&self, offset: usize, data: &mut [u8]) {
         for (offset, byte) in (offset..).zip(data) {
-            let bits = self.vectors.iter().skip(8 * offset).take(8).enumerate();
+            let bits = self.msix.iter().skip(8 * offset).take(8).enumerate();
             *byte = bits.fold(0, |byte, (bit, vector)| byte | u8::from(vector.pending) << bit);
         }
     }

@@ -7,10 +7,10 @@ use std::os::fd::OwnedFd;
 use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_DATA_BOOL,
     VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE, VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX,
-    VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS,
+    VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS,
 };
 
-use super::interrupts::never_blocking;
+use super::interrupts::{Messages, never_blocking};
 use super::pci::Pci;
 use crate::description::Description;
 
@@ -55,7 +55,7 @@ impl Pci {
         let fds: Vec<OwnedFd> = fds.into_iter().map(never_blocking).collect();
         let there = match index {
             VFIO_PCI_INTX_IRQ_INDEX => u32::from(description.pin),
-            VFIO_PCI_MSIX_IRQ_INDEX => self.interrupts.vectors() as u32,
+            VFIO_PCI_MSI_IRQ_INDEX | VFIO_PCI_MSIX_IRQ_INDEX => self.interrupts.vectors(messages(index)) as u32,
             VFIO_PCI_ERR_IRQ_INDEX => 1,
             _ => 0,
         };
@@ -110,7 +110,7 @@ impl Pci {
             if index == VFIO_PCI_INTX_IRQ_INDEX {
                 self.interrupts.set_line_trigger(fds.next());
             } else {
-                self.interrupts.set_trigger(at, fds.next());
+                self.interrupts.set_trigger(messages(index), at, fds.next());
             }
         }
     }
@@ -120,8 +120,13 @@ impl Pci {
         match (index, action) {
             (VFIO_PCI_INTX_IRQ_INDEX, Action::Trigger) => interrupts.test_line(),
             (VFIO_PCI_INTX_IRQ_INDEX, _) => interrupts.mask_line(action == Action::Mask),
-            (_, Action::Trigger) => interrupts.test(at),
-            (_, _) => interrupts.mask(at, action == Action::Mask),
+            (_, Action::Trigger) => interrupts.test(messages(index), at),
+            (_, _) => interrupts.mask(messages(index), at, action == Action::Mask),
         }
     }
+}
+
+/// Returns which messages an index means that is neither the line's nor that of errors.
+const fn messages(index: u32) -> Messages {
+    if index == VFIO_PCI_MSI_IRQ_INDEX { Messages::Msi } else { Messages::Msix }
 }

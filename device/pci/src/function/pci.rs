@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::config::{ConfigSpace, Effects};
-use super::interrupts::{Counts, Interrupts, Permit};
+use super::config::{ConfigSpace, Effects, Live};
+use super::interrupts::{Counts, Interrupts, Messages, Permit};
 use crate::description::{Description, Space};
 use crate::layout::command;
 
@@ -18,16 +18,20 @@ pub(crate) struct Pci {
 impl Pci {
     /// Makes the function of a description that was [checked](Description::check), as after power-on.
     pub(super) fn new(description: &Description) -> Self {
-        let vectors = description.msix.map_or(0, |msix| msix.vectors);
-        Self { config: ConfigSpace::new(description), interrupts: Interrupts::new(vectors) }
+        let msi = description.msi.map_or(0, |msi| msi.vectors);
+        let msix = description.msix.map_or(0, |msix| msix.vectors);
+        Self { config: ConfigSpace::new(description), interrupts: Interrupts::new(msi, msix) }
     }
 
     /// Sends what is due, after anything has changed.
     pub(super) fn deliver(&mut self) {
         let (enabled, masked) = self.config.msix();
+        let msi = self.config.msi();
+        let master = self.config.command(command::BUS_MASTER);
         let permit = Permit {
-            line: !enabled && !self.config.command(command::INTX_DISABLE),
-            messages: enabled && !masked && self.config.command(command::BUS_MASTER),
+            line: !enabled && !msi.enabled && !self.config.command(command::INTX_DISABLE),
+            msix: enabled && !masked && master,
+            msi: if msi.enabled && !enabled && master { !msi.masked } else { 0 },
         };
         self.interrupts.deliver(permit);
     }
@@ -38,16 +42,24 @@ impl Pci {
         self.deliver();
     }
 
-    /// Triggers a vector. False when there is no such vector.
+    /// Triggers a vector, of MSI if the driver uses that, and else of MSI-X if the function has it. False when there is no
+    /// such vector.
     pub(crate) fn trigger(&mut self, vector: u16) -> bool {
-        let found = self.interrupts.set_pending(vector);
+        let (msi, vectors) = (self.config.msi(), self.interrupts.vectors(Messages::Msi));
+        let found = if self.interrupts.vectors(Messages::Msix) == 0 || msi.enabled && !self.config.msix().0 {
+            // With fewer messages than vectors, vectors share one (PCI Local Bus 3.0, 6.8.3.4).
+            let message = if msi.enabled { vector & (msi.allocated - 1) } else { vector };
+            usize::from(vector) < vectors && self.interrupts.set_pending(Messages::Msi, message)
+        } else {
+            self.interrupts.set_pending(Messages::Msix, vector)
+        };
         self.deliver();
         found
     }
 
-    /// Returns whether the driver has enabled MSI-X.
+    /// Returns whether the driver has enabled MSI or MSI-X.
     pub(crate) fn messages_enabled(&self) -> bool {
-        self.config.msix().0
+        self.config.msix().0 || self.config.msi().enabled
     }
 
     /// Returns the eventfd by which the client unmasks the line.
@@ -67,7 +79,8 @@ impl Pci {
 
     /// Reads configuration space.
     pub(super) fn read_config(&self, offset: usize, data: &mut [u8]) {
-        self.config.read(offset, data, self.interrupts.level());
+        let live = Live { line: self.interrupts.level(), pending: self.interrupts.msi_pending() };
+        self.config.read(offset, data, live);
     }
 
     /// Writes configuration space, and sends what that allows.
@@ -96,7 +109,7 @@ impl Pci {
     }
 
     /// Returns whether the function may access memory.
-    pub(super) fn bus_master(&self) -> bool {
+    pub(crate) fn bus_master(&self) -> bool {
         self.config.command(command::BUS_MASTER)
     }
 

@@ -1,15 +1,18 @@
 //! Reads and writes whole messages, over a connection whose client may stop anywhere.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
+    recvmsg, sendmsg,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::messages::{FDS_MAX, Header, MESSAGE_BYTES_MAX};
@@ -159,11 +162,16 @@ impl Connection<'_> {
         Ok(done)
     }
 
-    /// Sends a message.
+    /// Sends a message, with a descriptor or without.
     ///
     /// # Errors
     /// [`ConnectionError`], when the client does not read, or has disconnected.
-    pub(super) fn send(&self, mut header: Header, payload: &[u8]) -> Result<(), ConnectionError> {
+    pub(super) fn send(
+        &self,
+        mut header: Header,
+        payload: &[u8],
+        fd: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ConnectionError> {
         let bytes = size_of::<Header>() + payload.len();
         header.bytes = u32::try_from(bytes).map_err(|_| ConnectionError::Size(u32::MAX))?;
         let mut message = header.as_bytes().to_vec();
@@ -171,7 +179,14 @@ impl Connection<'_> {
         let deadline = Instant::now() + MESSAGE_TIME_MAX;
         let mut rest = &message[..];
         while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL) {
+            // The descriptor goes with the first bytes.
+            let fds = fd.as_slice().get(..usize::from(rest.len() == bytes)).unwrap_or_default();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !fds.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(fds));
+            }
+            match sendmsg(&self.stream, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {

@@ -45,6 +45,10 @@ wire! {
     DeviceInfo { argsz: u32, flags: u32, regions: u32, irqs: u32 }
     /// `DEVICE_GET_REGION_INFO`.
     RegionInfo { argsz: u32, flags: u32, index: u32, capabilities: u32, bytes: u64, offset: u64 }
+    /// The sparse-mmap capability of a region (`linux/vfio.h`); its areas follow.
+    SparseMmap { id: u16, version: u16, next: u32, areas: u32, reserved: u32 }
+    /// An area of a region that a client can map.
+    SparseArea { offset: u64, bytes: u64 }
     /// `DEVICE_GET_IRQ_INFO`.
     IrqInfo { argsz: u32, flags: u32, index: u32, count: u32 }
     /// `DEVICE_SET_IRQS`; one byte an interrupt may follow.

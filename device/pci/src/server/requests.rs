@@ -6,20 +6,22 @@ use rustix::io::Errno;
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET, VFIO_IRQ_INFO_AUTOMASKED, VFIO_IRQ_INFO_EVENTFD,
     VFIO_IRQ_INFO_MASKABLE, VFIO_IRQ_INFO_NORESIZE, VFIO_PCI_BAR5_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX,
-    VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS, VFIO_PCI_NUM_REGIONS,
-    VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
+    VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX,
+    VFIO_PCI_NUM_IRQS, VFIO_PCI_NUM_REGIONS, VFIO_PCI_ROM_REGION_INDEX, VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+    VFIO_REGION_INFO_FLAG_CAPS, VFIO_REGION_INFO_FLAG_MMAP, VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
 };
 use vfio_user::{Command, DmaMapFlags, DmaUnmapFlags};
 use zerocopy::IntoBytes;
 
 use super::connection::{Message, parse};
 use super::messages::{
-    DeviceInfo, DmaMap, DmaUnmap, FDS_MAX, IrqInfo, RegionAccess, RegionInfo, SetIrqs, TRANSFER_BYTES_MAX, Version,
+    DeviceInfo, DmaMap, DmaUnmap, FDS_MAX, IrqInfo, RegionAccess, RegionInfo, SetIrqs, SparseArea, SparseMmap,
+    TRANSFER_BYTES_MAX, Version,
 };
 use crate::card::Reset;
 use crate::dma::{MapError, Mapping, REGIONS_MAX};
-use crate::function::{Function, IrqSet, IrqSetError, OutsideError};
-use crate::layout::CONFIG_BYTES;
+use crate::function::{Function, IrqSet, IrqSetError};
+use crate::mapped::Mapped;
 
 /// Where the region of an index is in a client's address space of regions: the kernel's convention.
 const REGION_SHIFT: u32 = 40;
@@ -48,8 +50,6 @@ pub(super) enum RequestError {
     #[error("dirty pages are not tracked")]
     DirtyPages,
     #[error("{0}")]
-    Outside(#[from] OutsideError),
-    #[error("{0}")]
     Map(#[from] MapError),
     #[error("{0}")]
     IrqSet(#[from] IrqSetError),
@@ -65,6 +65,20 @@ impl RequestError {
             Self::Map(MapError::NoRegion { .. }) => Errno::NOENT,
             _ => Errno::INVAL,
         }
+    }
+}
+
+/// What a reply holds after its header.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) payload: Vec<u8>,
+    /// A file that the client is to map.
+    pub(super) file: Option<File>,
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(payload: Vec<u8>) -> Self {
+        Self { payload, file: None }
     }
 }
 
@@ -84,7 +98,7 @@ impl Client {
     ///
     /// # Errors
     /// [`RequestError`]: the reply is an error, and the connection goes on.
-    pub(super) fn carry_out(&mut self, function: &Function, message: Message) -> Result<Vec<u8>, RequestError> {
+    pub(super) fn carry_out(&mut self, function: &Function, message: Message) -> Result<Reply, RequestError> {
         let number = message.header.command;
         let command = Command::n(number).ok_or(RequestError::Unknown(number))?;
         if self.greeted == matches!(command, Command::Version) {
@@ -95,31 +109,31 @@ impl Client {
             Command::Version => {
                 let reply = version(payload)?;
                 self.greeted = true;
-                Ok(reply)
+                Ok(reply.into())
             }
-            Command::DmaMap => dma_map(function, message),
-            Command::DmaUnmap => dma_unmap(function, payload),
+            Command::DmaMap => dma_map(function, message).map(Reply::from),
+            Command::DmaUnmap => dma_unmap(function, payload).map(Reply::from),
             Command::DeviceGetInfo => {
                 take::<DeviceInfo>(payload)?;
                 let flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
                 let argsz = size_of::<DeviceInfo>() as u32;
                 let info = DeviceInfo { argsz, flags, regions: VFIO_PCI_NUM_REGIONS, irqs: VFIO_PCI_NUM_IRQS };
-                Ok(info.as_bytes().to_vec())
+                Ok(info.as_bytes().to_vec().into())
             }
             Command::DeviceGetRegionInfo => region_info(function, payload),
-            Command::GetIrqInfo => irq_info(function, payload),
+            Command::GetIrqInfo => irq_info(function, payload).map(Reply::from),
             Command::SetIrqs => {
                 let (set, rest) = take::<SetIrqs>(payload)?;
                 let SetIrqs { flags, index, start, count, .. } = set;
                 let set = IrqSet { index, flags, start, count, flagged: rest.to_vec(), fds: message.fds };
                 function.set_irqs(set)?;
-                Ok(Vec::new())
+                Ok(Reply::default())
             }
-            Command::RegionRead => read(function, payload),
-            Command::RegionWrite => write(function, payload),
+            Command::RegionRead => read(function, payload).map(Reply::from),
+            Command::RegionWrite => write(function, payload).map(Reply::from),
             Command::DeviceReset => {
                 function.reset(Reset::Machine);
-                Ok(Vec::new())
+                Ok(Reply::default())
             }
             Command::Unknown
             | Command::GetRegionIoFds
@@ -159,7 +173,7 @@ fn dma_map(function: &Function, message: Message) -> Result<Vec<u8>, RequestErro
     }
     let flags = DmaMapFlags::from_bits_truncate(map.flags);
     let file = message.fds.into_iter().next().map(|fd| (File::from(fd), map.offset));
-    function.shared.memory.map(Mapping {
+    function.map_memory(Mapping {
         address: map.address,
         bytes: map.bytes,
         readable: flags.contains(DmaMapFlags::READ),
@@ -176,26 +190,57 @@ fn dma_unmap(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestErro
         return Err(RequestError::DirtyPages);
     }
     if flags.contains(DmaUnmapFlags::UNMAP_ALL) {
-        function.shared.memory.clear();
+        function.unmap_all_memory();
     } else {
-        function.shared.memory.unmap(unmap.address, unmap.bytes)?;
+        function.unmap_memory(unmap.address, unmap.bytes)?;
     }
     Ok(unmap.as_bytes().to_vec())
 }
 
-fn region_info(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
-    let (RegionInfo { index, .. }, _) = take::<RegionInfo>(payload)?;
-    let bytes = match index {
-        0..=VFIO_PCI_BAR5_REGION_INDEX => function.bar_bytes(index as usize),
-        VFIO_PCI_CONFIG_REGION_INDEX => CONFIG_BYTES as u64,
-        // No expansion ROM and no VGA.
-        index if index < VFIO_PCI_NUM_REGIONS => 0,
+fn region_info(function: &Function, payload: &[u8]) -> Result<Reply, RequestError> {
+    let (RegionInfo { argsz: room, index, .. }, _) = take::<RegionInfo>(payload)?;
+    let description = &function.shared.description;
+    let (bytes, access) = match index {
+        0..=VFIO_PCI_BAR5_REGION_INDEX => (function.bar_bytes(index as usize), VFIO_REGION_INFO_FLAG_WRITE),
+        VFIO_PCI_CONFIG_REGION_INDEX => (description.config_bytes() as u64, VFIO_REGION_INFO_FLAG_WRITE),
+        VFIO_PCI_ROM_REGION_INDEX => (description.rom_bytes() as u64, 0),
+        // No VGA.
+        index if index < VFIO_PCI_NUM_REGIONS => (0, 0),
         _ => return Err(RequestError::Index(index)),
     };
-    let flags = if bytes > 0 { VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE } else { 0 };
+    let flags = if bytes > 0 { VFIO_REGION_INFO_FLAG_READ | access } else { 0 };
     let offset = u64::from(index) << REGION_SHIFT;
-    let info = RegionInfo { argsz: size_of::<RegionInfo>() as u32, flags, index, capabilities: 0, bytes, offset };
-    Ok(info.as_bytes().to_vec())
+    let short = size_of::<RegionInfo>() as u32;
+    let mut info = RegionInfo { argsz: short, flags, index, capabilities: 0, bytes, offset };
+    let Some(pages) = function.shared.mapped.get(index as usize).and_then(Option::as_ref) else {
+        return Ok(info.as_bytes().to_vec().into());
+    };
+    let areas = sparse_areas(pages);
+    info.flags |= VFIO_REGION_INFO_FLAG_MMAP;
+    info.argsz += areas.len() as u32;
+    // The offset is that in the file, which is given with the reply.
+    info.offset = 0;
+    if room < info.argsz {
+        // The client asks again, with room for everything.
+        return Ok(info.as_bytes().to_vec().into());
+    }
+    info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+    info.capabilities = short;
+    let payload = [info.as_bytes(), &areas].concat();
+    // A host without a descriptor left: the guest's accesses then come as messages, which works as well.
+    let file = pages.file().and_then(|file| file.try_clone().ok());
+    Ok(Reply { payload, file })
+}
+
+/// Returns the sparse-mmap capability for pages that a client can map.
+fn sparse_areas(pages: &Mapped) -> Vec<u8> {
+    let ranges = pages.ranges();
+    let id = VFIO_REGION_INFO_CAP_SPARSE_MMAP as u16;
+    let head = SparseMmap { id, version: 1, next: 0, areas: ranges.len() as u32, reserved: 0 };
+    let areas = ranges.iter().map(|range| SparseArea { offset: range.start, bytes: range.end - range.start });
+    let mut bytes = head.as_bytes().to_vec();
+    areas.for_each(|area| bytes.extend_from_slice(area.as_bytes()));
+    bytes
 }
 
 fn irq_info(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
@@ -205,8 +250,11 @@ fn irq_info(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestError
         VFIO_PCI_INTX_IRQ_INDEX => {
             (VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED, u32::from(description.pin))
         }
-        VFIO_PCI_MSIX_IRQ_INDEX => {
-            let vectors = description.msix.map_or(0, |msix| u32::from(msix.vectors));
+        VFIO_PCI_MSI_IRQ_INDEX | VFIO_PCI_MSIX_IRQ_INDEX => {
+            let msi = index == VFIO_PCI_MSI_IRQ_INDEX;
+            let vectors =
+                if msi { description.msi.map(|msi| msi.vectors) } else { description.msix.map(|msix| msix.vectors) };
+            let vectors = u32::from(vectors.unwrap_or(0));
             (VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_NORESIZE, vectors)
         }
         // QEMU warns where a device cannot tell it of bus errors. This one can, and never has any.
@@ -228,8 +276,10 @@ fn read(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
     let (access, _) = take::<RegionAccess>(payload)?;
     let mut data = vec![0; transfer(&access)?];
     match access.region {
-        0..=VFIO_PCI_BAR5_REGION_INDEX => function.read_bar(access.region as usize, access.offset, &mut data)?,
+        0..=VFIO_PCI_BAR5_REGION_INDEX => function.read_bar(access.region as usize, access.offset, &mut data),
         VFIO_PCI_CONFIG_REGION_INDEX => function.read_config(access.offset, &mut data),
+        VFIO_PCI_ROM_REGION_INDEX => function.read_rom(access.offset, &mut data),
+        region if region < VFIO_PCI_NUM_REGIONS => data.fill(0xff),
         region => return Err(RequestError::Index(region)),
     }
     let mut reply = access.as_bytes().to_vec();
@@ -241,8 +291,10 @@ fn write(function: &Function, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
     let (access, data) = take::<RegionAccess>(payload)?;
     let data = data.get(..transfer(&access)?).ok_or(RequestError::Short)?;
     match access.region {
-        0..=VFIO_PCI_BAR5_REGION_INDEX => function.write_bar(access.region as usize, access.offset, data)?,
+        0..=VFIO_PCI_BAR5_REGION_INDEX => function.write_bar(access.region as usize, access.offset, data),
         VFIO_PCI_CONFIG_REGION_INDEX => function.write_config(access.offset, data),
+        // A ROM is read only, and there is no VGA.
+        region if region < VFIO_PCI_NUM_REGIONS => {}
         region => return Err(RequestError::Index(region)),
     }
     Ok(access.as_bytes().to_vec())

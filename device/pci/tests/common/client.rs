@@ -1,13 +1,16 @@
 //! A vfio-user client that sends what a test says, and shows each reply.
 
-use std::io::{IoSlice, Read, Write};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
 
 use super::SOON;
 
@@ -26,6 +29,7 @@ pub(crate) const RESET: u16 = 13;
 pub(crate) const CONFIG: u32 = 7;
 /// The interrupt indices.
 pub(crate) const INTX: u32 = 0;
+pub(crate) const MSI: u32 = 1;
 pub(crate) const MSIX: u32 = 2;
 /// Data and actions of `SET_IRQS`.
 pub(crate) const NONE: u32 = 1;
@@ -83,6 +87,23 @@ impl Raw {
         }
         let sent = sendmsg(&self.stream, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL).unwrap();
         (&self.stream).write_all(&message[sent..]).unwrap();
+    }
+
+    /// Reads a reply and the descriptors that come with it.
+    pub(crate) fn reply_with_fds(&mut self) -> (Vec<u8>, Vec<OwnedFd>) {
+        let mut bytes = vec![0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let got = recvmsg(&self.stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+        let got = got.unwrap().bytes;
+        let mut fds = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                fds.extend(rights);
+            }
+        }
+        assert_eq!(u32::from_ne_bytes(bytes[4..8].try_into().unwrap()) as usize, got, "a whole reply");
+        (bytes[16..got].to_vec(), fds)
     }
 
     /// Reads a reply; `None` when the server has disconnected.

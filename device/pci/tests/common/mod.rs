@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use vfio_user_card::{
-    Access, Bar, Card, Description, Fault, Handle, Msix, Offers, Refusal, Reset, ServeError, Server, Sockets, Stop,
-    Widths,
+    Access, Bar, Card, Description, Fault, Handle, MemoryRegion, Msi, Msix, Offers, Refusal, Reset, ServeError, Server,
+    Sockets, Stop, Widths,
 };
 
 /// How long something may take that takes microseconds: a machine with many busy processes a processor makes it wait.
@@ -29,6 +29,9 @@ pub(crate) enum Call {
     Write(Access, u64),
     Reset(Reset),
     Capability(usize, Vec<u8>),
+    BusMaster(bool),
+    Mapped(u64, u64),
+    Unmapped(u64, u64),
     Tick,
     MidiIn(Vec<u8>),
     Fault(Fault),
@@ -87,6 +90,18 @@ impl Card for Recorder {
         self.record(Call::Capability(index, bytes.to_vec()));
     }
 
+    fn bus_master(&mut self, on: bool) {
+        self.record(Call::BusMaster(on));
+    }
+
+    fn memory_mapped(&mut self, region: &MemoryRegion<'_>) {
+        self.record(Call::Mapped(region.address, region.bytes));
+    }
+
+    fn memory_unmapped(&mut self, address: u64, bytes: u64) {
+        self.record(Call::Unmapped(address, bytes));
+    }
+
     fn offers(&self) -> Offers {
         Offers { bytes: true, midi_in: true, faults: &["none", "late"] }
     }
@@ -139,6 +154,28 @@ pub(crate) fn description() -> Description {
         .vendor_capability(b"fixed", &[])
 }
 
+/// The image of the expansion ROM of [`express`].
+pub(crate) const ROM: &[u8] = b"\x55\xaa an expansion ROM";
+/// The page of BAR 0 that the guest of [`express`] maps.
+pub(crate) const PAGE: std::ops::Range<u64> = 0x1000..0x2000;
+
+/// An endpoint of PCI Express: BAR 0 registers and a mapped page, BAR 2 registers that act (see [`Recorder`]), MSI with
+/// eight vectors that can be masked, an expansion ROM, a serial number.
+pub(crate) fn express() -> Description {
+    Description::new("express", 0x4242, 0x1003)
+        .class(4, 3, 0)
+        .bar(0, Bar::memory(0x4000).allow(0..0x100, Widths::DWORD).map(PAGE))
+        .bar(2, Bar::memory(16).allow(0..16, Widths::DWORD))
+        .interrupt_pin()
+        .msi(Msi { vectors: 8, maskable: true })
+        .power_management()
+        .express()
+        .function_reset()
+        .extended_capability(3, 1, &[1, 2, 3, 4, 5, 6, 7, 8], &[])
+        .extended_capability(0xb, 1, &[0xaa; 12], &[0, 0, 0, 0, 0xff])
+        .rom(ROM)
+}
+
 /// A server with a [`Recorder`], in this process.
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
@@ -188,8 +225,15 @@ impl Bench {
         control::Control::connect(&self.control_path())
     }
 
-    /// Takes the calls since the last time, without the ticks.
+    /// Takes the calls since the last time, without the ticks and those that only tell of memory.
     pub(crate) fn calls(&self) -> Vec<Call> {
+        let mut calls = self.all_calls();
+        calls.retain(|call| !matches!(call, Call::Mapped(..) | Call::Unmapped(..) | Call::BusMaster(_)));
+        calls
+    }
+
+    /// Takes the calls since the last time, without the ticks.
+    pub(crate) fn all_calls(&self) -> Vec<Call> {
         let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls.retain(|call| *call != Call::Tick);
         calls

@@ -1,5 +1,6 @@
 //! What a user of this crate fills in: the behaviour of a card behind its registers.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -46,9 +47,16 @@ pub trait Card: Send {
         None
     }
 
-    /// Learns that the driver has written to the `index`th vendor-specific capability, which now holds `bytes`.
-    fn capability_written(&mut self, index: usize, bytes: &[u8]) {
-        let _ = (index, bytes);
+    /// Learns that the driver has written to the `index`th vendor-specific capability, which now holds `bytes`; `written`
+    /// are those that the write reached, changed or not.
+    fn capability_written(&mut self, index: usize, bytes: &[u8], written: Range<usize>) {
+        let _ = (index, bytes, written);
+    }
+
+    /// Lets the card change the bytes of the `index`th vendor-specific capability before the driver reads the ones in
+    /// `read`.
+    fn capability_read(&mut self, index: usize, bytes: &mut [u8], read: Range<usize>) {
+        let _ = (index, bytes, read);
     }
 
     /// Says which parts of the device control contract this card carries out besides those that every card does.

@@ -182,7 +182,13 @@ impl Function {
     /// Reads from configuration space; what is beyond its end reads as all ones.
     pub(crate) fn read_config(&self, offset: u64, data: &mut [u8]) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let _card = self.card.lock();
+        let mut card = self.card.lock();
+        let reached = self.shared.pci.lock().config.vendor_read(offset, data.len());
+        for (index, read) in reached {
+            let mut bytes = self.shared.pci.lock().config.vendor(index).to_vec();
+            card.capability_read(index, &mut bytes, read);
+            self.shared.pci.lock().config.set_vendor(index, &bytes);
+        }
         self.shared.pci.lock().read_config(offset, data);
     }
 
@@ -200,9 +206,9 @@ impl Function {
         if was_master != is_master {
             card.bus_master(is_master);
         }
-        for index in effects.vendor {
+        for (index, written) in effects.vendor {
             let bytes = self.shared.pci.lock().config.vendor(index).to_vec();
-            card.capability_written(index, &bytes);
+            card.capability_written(index, &bytes, written);
         }
         if effects.function_reset {
             self.reset_locked(&mut **card, Reset::Function);
@@ -269,9 +275,10 @@ impl Function {
     /// Forgets a client that has disconnected: its memory, its eventfds; the function is as after power-on.
     pub(crate) fn disconnect(&self) {
         let mut card = self.card.lock();
-        self.unmap_all_locked(&mut **card);
         self.shared.pci.lock().interrupts.disconnect();
+        // The card lets go of memory before it goes.
         self.reset_locked(&mut **card, Reset::Disconnected);
+        self.unmap_all_locked(&mut **card);
         self.shared.waker.wake();
     }
 

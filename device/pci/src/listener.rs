@@ -87,6 +87,15 @@ impl Listener {
         Ok(Self { listener, path: path.to_path_buf(), identity: identity(path) })
     }
 
+    /// Takes over a socket that listens already. Its path, if it has one, is not removed.
+    ///
+    /// # Errors
+    /// The host's error, when it is no socket.
+    pub(crate) fn adopt(listener: UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: PathBuf::new(), identity: None })
+    }
+
     /// Accepts a connection that waits, if one does.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ mod requests;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -70,6 +70,20 @@ impl Server {
         description.check()?;
         let listener = Listener::bind(&sockets.socket)?;
         let control = sockets.control.as_deref().map(Listener::bind).transpose()?;
+        Self::new(description, listener, control)
+    }
+
+    /// Serves clients of a socket that listens already, such as one that a parent process has passed, without a control
+    /// socket.
+    ///
+    /// # Errors
+    /// [`ServeError`], when the description cannot be a PCI function or the host refuses.
+    pub fn listening(description: Description, listener: UnixListener) -> Result<Self, ServeError> {
+        description.check()?;
+        Self::new(description, Listener::adopt(listener)?, None)
+    }
+
+    fn new(description: Description, listener: Listener, control: Option<Listener>) -> Result<Self, ServeError> {
         let shared = Arc::new(Shared::new(description, Waker::new()?)?);
         Ok(Self { shared, listener, control, stop: Stop::new()? })
     }

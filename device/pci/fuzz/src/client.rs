@@ -1,7 +1,7 @@
 //! A client that sends what an input says.
 
 use std::fs::File;
-use std::io::{IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// How long an answer may take: the server's own limits are 5 s, and machines are busy.
@@ -115,8 +116,12 @@ impl Client {
         if !fds.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(fds));
         }
-        if let Ok(sent) = sendmsg(&self.stream, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL) {
-            self.raw(&message[sent..]);
+        loop {
+            match sendmsg(&self.stream, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL) {
+                Ok(sent) => return self.raw(&message[sent..]),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
         }
     }
 
@@ -126,6 +131,7 @@ impl Client {
         while !rest.is_empty() {
             match rustix::net::send(&self.stream, rest, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = &rest[sent..],
+                Err(Errno::INTR) => {}
                 Err(_) => return,
             }
         }
@@ -137,7 +143,7 @@ impl Client {
     /// When nothing comes, or no reply.
     pub(super) fn reply(&mut self) -> Option<Vec<u8>> {
         let mut header = [0; 16];
-        match self.stream.read(&mut header[..1]) {
+        match retried(|| self.stream.read(&mut header[..1])) {
             Ok(1) => self.stream.read_exact(&mut header[1..]).expect("a whole header"),
             Ok(_) => return None,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
@@ -166,12 +172,22 @@ impl Client {
         let _ = self.stream.shutdown(Shutdown::Write);
         let mut bytes = [0; 0x1_0000];
         loop {
-            match self.stream.read(&mut bytes) {
+            match retried(|| self.stream.read(&mut bytes)) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
                 Err(error) => panic!("the server keeps a connection that has ended: {error}"),
             }
+        }
+    }
+}
+
+/// Repeats a call that a signal has interrupted: the fuzzer has a timer.
+fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Running {
 struct Acting {
     handle: Handle,
     mapped: Vec<(u64, u64)>,
+    /// The client is gone, and its memory goes next.
+    ended: bool,
 }
 
 impl Card for Acting {
@@ -42,10 +44,12 @@ impl Card for Acting {
 
     fn reset(&mut self, reset: Reset) {
         assert!(!self.handle.is_bus_master());
-        assert!(reset != Reset::Disconnected || self.mapped.is_empty(), "memory outlives its client");
+        assert!(!self.ended, "a client is gone, and its memory is not");
+        self.ended = reset == Reset::Disconnected && !self.mapped.is_empty();
     }
 
     fn memory_mapped(&mut self, region: &MemoryRegion<'_>) {
+        assert!(!self.ended, "a client is gone, and its memory is not");
         let end = region.address.checked_add(region.bytes).expect("a region ends within the address space");
         assert!(self.mapped.iter().all(|(address, bytes)| end <= *address || address + bytes <= region.address));
         self.mapped.push((region.address, region.bytes));
@@ -54,6 +58,7 @@ impl Card for Acting {
     fn memory_unmapped(&mut self, address: u64, bytes: u64) {
         let index = self.mapped.iter().position(|known| *known == (address, bytes));
         self.mapped.swap_remove(index.expect("what is unmapped was mapped"));
+        self.ended &= !self.mapped.is_empty();
     }
 }
 
@@ -90,7 +95,7 @@ pub(super) fn running() -> &'static Running {
         std::thread::spawn(move || {
             let served = server.run(|handle| {
                 sender.send(handle.clone()).expect("the first input waits");
-                Acting { handle, mapped: Vec::new() }
+                Acting { handle, mapped: Vec::new(), ended: false }
             });
             // It never ends by itself, and a panic of the card ends it.
             eprintln!("the server has ended: {served:?}");

@@ -1,5 +1,7 @@
 //! Configuration space: what a driver reads and can change, and what follows from a change.
 
+use std::ops::Range;
+
 use crate::description::{Bar, Description, Space};
 use crate::layout::{self, Kind, Placed, command, express, extended, features, msi, msix, power, status, vendor};
 
@@ -8,8 +10,8 @@ use crate::layout::{self, Kind, Placed, command, express, extended, features, ms
 pub(super) struct Effects {
     pub(super) function_reset: bool,
     pub(super) power_reset: bool,
-    /// The vendor-specific capabilities that were written, by index.
-    pub(super) vendor: Vec<usize>,
+    /// The vendor-specific capabilities that were written, by index, and their bytes that the write reached.
+    pub(super) vendor: Vec<(usize, Range<usize>)>,
 }
 
 /// A function's configuration space.
@@ -274,14 +276,34 @@ impl ConfigSpace {
                     effects.function_reset |= there && value.is_some_and(|value| value & bit != 0);
                 }
                 Kind::Vendor(index) => {
-                    if written.start < offset + bytes && offset + vendor::HEADER < written.end {
-                        effects.vendor.push(index);
-                    }
+                    let body = offset + vendor::HEADER..offset + bytes;
+                    effects.vendor.extend(common(&body, &written).map(|part| (index, part)));
                 }
                 Kind::Msi | Kind::Msix | Kind::Extended(_) => {}
             }
         }
         effects
+    }
+
+    /// Returns the vendor-specific capabilities that a read reaches, by index, and which of their bytes.
+    pub(super) fn vendor_read(&self, offset: usize, bytes: usize) -> Vec<(usize, Range<usize>)> {
+        let read = offset..offset.saturating_add(bytes);
+        let reached = |placed: &Placed| match placed.kind {
+            Kind::Vendor(index) => {
+                let body = placed.offset + vendor::HEADER..placed.offset + placed.bytes;
+                common(&body, &read).map(|part| (index, part))
+            }
+            _ => None,
+        };
+        self.capabilities.iter().filter_map(reached).collect()
+    }
+
+    /// Replaces the bytes of a vendor-specific capability.
+    pub(super) fn set_vendor(&mut self, index: usize, bytes: &[u8]) {
+        let found = self.capabilities.iter().find(|placed| placed.kind == Kind::Vendor(index));
+        if let Some(offset) = found.map(|placed| placed.offset + vendor::HEADER) {
+            self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     /// Returns the bytes of a vendor-specific capability.
@@ -339,4 +361,10 @@ impl ConfigSpace {
         };
         MsiState { enabled: control & msi::ENABLE != 0, allocated: 1 << allocated, masked: mask }
     }
+}
+
+/// Returns what two ranges have in common, from the start of the first; `None` when that is nothing.
+fn common(body: &Range<usize>, access: &Range<usize>) -> Option<Range<usize>> {
+    let (start, end) = (body.start.max(access.start), body.end.min(access.end));
+    (start < end).then(|| start - body.start..end - body.start)
 }

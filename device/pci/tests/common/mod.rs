@@ -86,7 +86,7 @@ impl Card for Recorder {
         self.next_tick.lock().unwrap().take().map(|after| now + after)
     }
 
-    fn capability_written(&mut self, index: usize, bytes: &[u8]) {
+    fn capability_written(&mut self, index: usize, bytes: &[u8], _: std::ops::Range<usize>) {
         self.record(Call::Capability(index, bytes.to_vec()));
     }
 

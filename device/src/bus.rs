@@ -38,6 +38,12 @@ pub const FEATURES: u64 = feature::VERSION_1 | feature::EVENT_IDX | feature::IND
 /// The bus, as transport and card share it.
 pub type SharedBus = Arc<Mutex<Bus>>;
 
+/// What a transport has of its own for the card's status, such as registers.
+pub trait StatusSink: Send + Sync {
+    /// Takes the status over, at every slice of work. It must not wait.
+    fn publish(&self, page: &StatusPage);
+}
+
 /// Guest memory, rings and interrupts.
 pub struct Bus {
     // Runtime glue.
@@ -49,6 +55,8 @@ pub struct Bus {
     rings: [Ring; QUEUE_COUNT],
     /// The first loss of memory since the memory was last announced.
     lost_memory: Option<DriverError>,
+    /// What the status is published to besides the page that the driver lends.
+    status: Option<Arc<dyn StatusSink>>,
 
     // How often the device was reset, and how many of these resets the card has acknowledged.
     resets: u64,
@@ -65,6 +73,7 @@ impl Bus {
             features: 0,
             rings: Queue::ALL.map(Ring::new),
             lost_memory: None,
+            status: None,
             resets: 0,
             acknowledged_resets: 0,
         }
@@ -82,6 +91,22 @@ impl Bus {
     pub fn memory_mut(&mut self) -> &mut Memory {
         self.lost_memory = None;
         &mut self.memory
+    }
+
+    /// Sets what the status is published to besides the page that the driver lends.
+    pub fn set_status_sink(&mut self, sink: Option<Arc<dyn StatusSink>>) {
+        self.status = sink;
+    }
+
+    /// Returns whether the ring of a queue is in use, or for which error it is parked.
+    ///
+    /// # Errors
+    /// The error for which it is parked.
+    pub fn ring_state(&self, queue: Queue) -> Result<bool, DriverError> {
+        match self.rings.get(queue.index()) {
+            Some(ring) => ring.error().map_or_else(|| Ok(ring.is_live()), Err),
+            None => Ok(false),
+        }
     }
 
     /// Sets the virtio features that the driver accepted, for the rings that start from now on.
@@ -369,6 +394,19 @@ impl Bus {
     #[must_use]
     pub fn is_writable(&self, address: u64, length: usize) -> bool {
         self.memory.map().check_range(GuestAddress(address), length, Permissions::Write)
+    }
+
+    /// Returns whether the transport has something of its own for the status.
+    #[must_use]
+    pub fn has_status_sink(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Publishes the status to what the transport has of its own for it.
+    pub fn publish_status(&self, page: &StatusPage) {
+        if let Some(sink) = self.status.as_ref().filter(|_| self.resets == self.acknowledged_resets) {
+            sink.publish(page);
+        }
     }
 
     /// Writes the status page under its sequence lock, if the guest runs. `page.sequence` is the even number that it

@@ -126,6 +126,29 @@ impl fmt::Display for DriverError {
                 "the file behind the memory region at guest page {got:#x} has become shorter than the region; the card \
                  goes on with zeroed memory in its place, and rings in it are parked until the device is reset"
             ),
+            Diagnosis::REGISTER_ACCESS if expected == 0 => {
+                write!(f, "the driver made a {got}-byte access at BAR 0+{at:#x}, where there is no register")
+            }
+            Diagnosis::REGISTER_ACCESS => write!(
+                f,
+                "the driver made a {got}-byte access at BAR 0+{at:#x}; the register takes aligned accesses of {expected}"
+            ),
+            Diagnosis::REGISTER_VALUE => write!(
+                f,
+                "the register at BAR 0+{at:#x} does not take the value {got:#x} (what it takes: {expected:#x})"
+            ),
+            Diagnosis::REGISTER_READ_ONLY => {
+                write!(f, "the driver wrote {got:#x} to the read-only register at BAR 0+{at:#x}")
+            }
+            Diagnosis::BUS_MASTER_OFF => write!(
+                f,
+                "the driver started the card with bus mastering off; set bit 2 of the command register, until then no \
+                 ring is used"
+            ),
+            Diagnosis::QUEUE_NOT_READY => write!(
+                f,
+                "the driver notified a queue that is not enabled, or before DRIVER_OK (device status {got:#04x})"
+            ),
             Diagnosis::CHAIN_MALFORMED => write!(
                 f,
                 "the chain at descriptor {at} is cut short, loops, or is too long; {got} descriptors of it were read"
@@ -304,6 +327,11 @@ impl Registers {
             *seen = seen.saturating_add(1);
         }
         self.logged[usize::from(error.code.0).min(CODES - 1)].log(module_path!(), log::Level::Warn, error);
+    }
+
+    /// Lets go of the first error, so that the next one is the first. The number of errors stays.
+    pub fn release_first(&self) {
+        self.errors.lock().first = None;
     }
 
     /// Adds to a counter.

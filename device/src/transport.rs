@@ -1,4 +1,4 @@
-//! Connects front-ends to the card: sockets, and the vhost-user protocol on them.
+//! Connects front-ends to the card: sockets, and the vhost-user and vfio-user protocols on them.
 
 pub mod bound_path;
 pub mod doorbell;
@@ -7,6 +7,7 @@ pub mod event_counter;
 pub mod interrupts;
 pub mod listener;
 pub mod message;
+pub mod vfio_user;
 pub mod vhost_user;
 
 pub use bound_path::BoundPath;

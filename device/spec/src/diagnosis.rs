@@ -36,6 +36,20 @@ open_enum! {
         /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed
         /// memory in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
         MEMORY_LOST = 0x0a,
+        /// A register was accessed in another width than its own, or where there is none (transport vfio-user).
+        /// Descriptor: the offset in BAR 0. Expected: the width in bytes, 0 where no register is. Got: the width.
+        REGISTER_ACCESS = 0x0b,
+        /// A register was given a value that it does not take, such as a vector that does not exist or features that are
+        /// not offered (transport vfio-user). Descriptor: the offset in BAR 0. Expected: the bound, or the bits that
+        /// it takes. Got: the value.
+        REGISTER_VALUE = 0x0c,
+        /// A read-only register was written (transport vfio-user). Descriptor: the offset in BAR 0. Got: the value.
+        REGISTER_READ_ONLY = 0x0d,
+        /// The driver started the card with bus mastering off in the command register: no ring is used until it is on
+        /// (transport vfio-user).
+        BUS_MASTER_OFF = 0x0e,
+        /// A queue was notified that is not enabled, or before `DRIVER_OK` (transport vfio-user). Got: the device status.
+        QUEUE_NOT_READY = 0x0f,
 
         /// A chain is cut short, loops, or has more than
         /// [`CHAIN_DESCRIPTORS_MAX`](crate::limits::CHAIN_DESCRIPTORS_MAX) descriptors. Got: descriptors seen.

@@ -6,7 +6,8 @@
 //! byte, a read-only device configuration block, and DMA by guest-physical address. It is found by vendor
 //! [`PCI_VENDOR_ID`] and device [`PCI_DEVICE_ID`], and recognised by [`identity::MAGIC`] at offset 0 of its device
 //! configuration: the virtio id is one that the virtio specification reserves for audio without defining a device for
-//! it, so check the magic before anything else.
+//! it, so check the magic before anything else. On transport vfio-user the function has an id and registers of its own
+//! ([`registers`]), and the same structures and queues.
 //!
 //! 1. Find the common, notify, ISR and device structures through the vendor capabilities of PCI configuration space.
 //! 2. Read the [identity block](identity::IdentityBlock). Check magic, ABI major version and queue count.
@@ -53,6 +54,7 @@ pub mod limits;
 pub mod midi;
 pub mod notice;
 pub mod queue;
+pub mod registers;
 pub mod status_page;
 pub mod wave;
 

@@ -386,18 +386,29 @@ impl Card {
         }
     }
 
-    /// Writes the status page that the driver has lent, while the wave stream runs.
+    /// Writes the status: to the page that the driver has lent, while the wave stream runs, and to what the transport has
+    /// of its own.
     fn write_status_page(&mut self) {
-        let Some(session) = &mut self.state.session else { return };
-        if session.streams.wave_state() != Some(StreamState::RUN) {
+        let published = self.bus.lock().has_status_sink();
+        let Some(session) = &mut self.state.session else {
+            if published {
+                self.bus.lock().publish_status(&StatusPage::default());
+            }
+            return;
+        };
+        let runs = session.streams.wave_state() == Some(StreamState::RUN);
+        let loan = session.status_page.as_mut().filter(|_| runs);
+        if loan.is_none() && !published {
             return;
         }
-        let Some(loan) = &mut session.status_page else { return };
-        loan.sequence = loan.sequence.wrapping_add(2);
+        let loan = loan.map(|loan| {
+            loan.sequence = loan.sequence.wrapping_add(2);
+            (loan.address, loan.sequence)
+        });
         let position = session.timeline.position();
         let master_time = session.timeline.master_time(position);
         let page = StatusPage {
-            sequence: loan.sequence.into(),
+            sequence: loan.map_or(0, |(_, sequence)| sequence).into(),
             voices: session.synth.active_voices().into(),
             frame: (position as u64).into(),
             master_time: master_time.into(),
@@ -407,7 +418,11 @@ impl Card {
             underruns: self.registers.get(Counter::Underruns).into(),
             pending_events: (session.timeline.pending() as u64).into(),
         };
-        self.bus.lock().write_status_page(loan.address, &page);
+        let bus = self.bus.lock();
+        if let Some((address, _)) = loan {
+            bus.write_status_page(address, &page);
+        }
+        bus.publish_status(&page);
     }
 }
 

@@ -22,6 +22,10 @@ use crate::transport::Place;
 ///     -object memory-backend-memfd,id=mem,size=128M,share=on
 ///     -chardev socket,id=card,path=card.sock
 ///     -device vhost-user-test-device-pci,chardev=card,virtio-id=39,num_vqs=5,vq_size=128,config_size=160
+///
+/// With --transport vfio-user, in place of the last two lines:
+///
+///     -device {"driver":"vfio-user-pci","socket":{"type":"unix","path":"card.sock"}}
 #[derive(Debug, Parser)]
 #[command(name = "vhost-device-dmus", version, after_help = super::exit::HELP, verbatim_doc_comment)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -226,8 +230,10 @@ pub struct Render {
 /// How the card is attached to QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
-    /// `vhost-user-test-device-pci`.
+    /// `vhost-user-test-device-pci`: QEMU owns the PCI function, and does not outlive the card.
     VhostUser,
+    /// `vfio-user-pci`: the card is a PCI function of its own, with registers, and QEMU outlives it.
+    VfioUser,
 }
 
 impl Serve {

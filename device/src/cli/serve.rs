@@ -11,7 +11,7 @@ use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::signal_name;
 
-use super::args::Serve;
+use super::args::{Serve, Transport};
 use super::bank;
 use super::commands::print;
 use super::exit::Failure;
@@ -23,7 +23,7 @@ use crate::log_limited;
 use crate::options::Options;
 use crate::stop::Stop;
 use crate::transport::vhost_user::{Ended, VhostUser, serve_guard};
-use crate::transport::{self, Endpoint};
+use crate::transport::{self, Endpoint, vfio_user};
 
 /// The features of this back-end, by the convention for vhost-user programs (QEMU, "Backend program conventions"). It has
 /// none of those that the convention defines.
@@ -84,6 +84,9 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     };
 
     let served = match (&mut endpoint, &arguments.guard) {
+        (Some(endpoint), _) if arguments.transport == Transport::VfioUser => {
+            serve_vfio_user(endpoint, engine.link(), &stop, arguments.persistent)
+        }
         (Some(endpoint), _) => serve_front_ends(endpoint, engine.link(), &stop, arguments.persistent),
         (None, Some(path)) => {
             let served = serve_guard(engine.link(), path, &stop).map_err(Failure::Connection);
@@ -128,6 +131,15 @@ fn log_end(ended: Ended) {
     if ended == Ended::Disconnected {
         log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}");
     }
+}
+
+/// Serves one QEMU, or one after the other, as a PCI function of its own.
+fn serve_vfio_user(endpoint: &Endpoint, link: &Link, stop: &Stop, persistent: bool) -> Result<(), Failure> {
+    let listener = endpoint.listener().map_err(Failure::out_of_resources)?;
+    let listener = listener.ok_or_else(|| {
+        Failure::Arguments("--transport vfio-user takes a listening socket: pass one by --fd, or name a path".into())
+    })?;
+    vfio_user::serve(link, listener, persistent, stop).map_err(|error| Failure::Connection(io::Error::other(error)))
 }
 
 /// Returns the file that `--line-out` names.

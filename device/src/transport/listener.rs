@@ -111,6 +111,17 @@ impl Endpoint {
         self.path.as_ref()
     }
 
+    /// Returns a second descriptor of the listening socket; `None` for a connection that was passed.
+    ///
+    /// # Errors
+    /// The host's error, when it has no more descriptors.
+    pub fn listener(&self) -> io::Result<Option<UnixListener>> {
+        match &self.source {
+            Source::Listener(listener) => listener.try_clone().map(Some),
+            Source::Connected(_) => Ok(None),
+        }
+    }
+
     /// Waits for the next connection. `None` when there will be no more, or when `stop` is requested. While the host
     /// has no descriptor or no memory for it, the connection waits.
     ///

@@ -163,10 +163,7 @@ impl Memory {
             let kept =
                 self.entries.iter_mut().find(|entry| entry.place == Some(place)).and_then(|entry| entry.watch.take());
             let watched = kept.map_or_else(
-                || {
-                    check_mapped(mapped)
-                        .and_then(|()| Watch::new(mapped.as_ptr(), mapped.size()).ok_or(MemoryError::TooMany))
-                },
+                || check_mapped(mapped).and_then(|()| Watch::new(mapped.get_mmap()).ok_or(MemoryError::TooMany)),
                 Ok,
             );
             match watched {

@@ -80,6 +80,9 @@ impl From<PciError> for Reason {
 /// versions.
 const COMMON_BYTES: u32 = 56;
 
+/// The device ids that the card has: that of its virtio id, and its own where it is a PCI function of its own.
+const DEVICE_IDS: [u16; 2] = [card_spec::PCI_DEVICE_ID, card_spec::registers::DEVICE_ID];
+
 /// `PCI_CAP_ID_VNDR`.
 const VENDOR_CAPABILITY: u8 = 0x09;
 
@@ -101,7 +104,7 @@ pub fn find(config: &mut impl ConfigSpace) -> Result<Structures, PciError> {
     if vendor == 0xffff {
         return Err(PciError::Absent);
     }
-    if (vendor, device) != (card_spec::PCI_VENDOR_ID, card_spec::PCI_DEVICE_ID) {
+    if vendor != card_spec::PCI_VENDOR_ID || !DEVICE_IDS.contains(&device) {
         return Err(PciError::OtherFunction { vendor, device });
     }
     let has_list = config.read32(0x04) & 0x0010_0000 != 0;

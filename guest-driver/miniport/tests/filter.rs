@@ -247,15 +247,19 @@ fn the_inf_registers_the_categories_of_the_filter_under_the_subdevices_name() {
 }
 
 #[test]
-fn the_inf_matches_the_cards_full_identity() {
-    let id = format!(
-        "PCI\\VEN_{:04X}&DEV_{:04X}&SUBSYS_{:04X}{:04X}&REV_01",
-        card_spec::PCI_VENDOR_ID,
-        card_spec::PCI_DEVICE_ID,
-        card_spec::PCI_SUBSYSTEM_ID,
-        card_spec::PCI_VENDOR_ID
-    );
-    assert_eq!(INF.matches(&id).count(), 2, "{id}, for each width");
+fn the_inf_matches_the_cards_full_identities() {
+    use card_spec::registers;
+    let id = |device: u16, subsystem: u16, vendor: u16, revision: u8| {
+        let function = card_spec::PCI_VENDOR_ID;
+        format!("PCI\\VEN_{function:04X}&DEV_{device:04X}&SUBSYS_{subsystem:04X}{vendor:04X}&REV_{revision:02X}\r\n")
+    };
+    let ids = [
+        id(card_spec::PCI_DEVICE_ID, card_spec::PCI_SUBSYSTEM_ID, card_spec::PCI_VENDOR_ID, 1),
+        id(registers::DEVICE_ID, registers::SUBSYSTEM_ID, registers::SUBSYSTEM_VENDOR_ID, registers::REVISION),
+    ];
+    for id in ids {
+        assert_eq!(INF.matches(&id).count(), 2, "{id}, for each width");
+    }
     assert!(INF.is_ascii());
     assert!(INF.lines().count() > 50 && INF.matches("\r\n").count() == INF.lines().count(), "lines end as Windows' do");
 }

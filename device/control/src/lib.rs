@@ -9,7 +9,7 @@
 //! | [`render`] | the JSON that the offline render prints |
 //! | [`exit`] | the exit codes of the card's process |
 //! | [`log`] | the log lines that a supervisor recognises |
-//! | [`qemu`] | QEMU's options for the card |
+//! | [`qemu`], [`transport`] | QEMU's options for the card, and how it is attached |
 //!
 //! # The control socket
 //!
@@ -51,12 +51,14 @@ pub mod log;
 pub mod qemu;
 pub mod render;
 pub mod status;
+pub mod transport;
 
 pub use answer::AnswerError;
 pub use command::Command;
 pub use exit::ExitCode;
 pub use fault::{InjectedFault, UsedRingCorruption};
 pub use status::{Clock, Status};
+pub use transport::Transport;
 
 /// The name of the card's program. Every message of a failure on its standard error begins with it and a colon.
 pub const PROGRAM: &str = "vhost-device-dmus";

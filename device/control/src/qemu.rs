@@ -28,6 +28,9 @@ pub fn device_option(chardev: &str) -> String {
     )
 }
 
+/// The device model of QEMU that attaches the card as a function of its own. It wants QEMU 10.1 or later.
+pub const VFIO_USER_DEVICE: &str = "vfio-user-pci";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
-//! Prints the table: `cargo run -p card-qtest --example table -- CARD QEMU FOLDER [FILTER]`. A folder for each machine is
+//! Prints the table: `cargo run -p card-qtest --example table -- CARD QEMU FOLDER [FILTER [TRANSPORT]]`. A folder for each machine is
 //! made in `FOLDER`.
 
 use std::process::ExitCode;
 
+use card_control::Transport;
 use card_qtest::failure::Failure;
 use card_qtest::faults;
 use card_qtest::machine::Programs;
@@ -14,13 +15,19 @@ const MACHINES: usize = 2;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [card, qemu, folder, filter @ ..] = words.as_slice() else {
-        eprintln!("usage: table CARD QEMU FOLDER [FILTER]");
+        eprintln!("usage: table CARD QEMU FOLDER [FILTER [vfio-user]]");
         return ExitCode::from(2);
     };
     let absolute =
         |path: &String| std::path::absolute(path).map_err(|source| Failure::Host { what: path.clone(), source });
     let run = || {
-        let programs = Programs { card: absolute(card)?, qemu: absolute(qemu)?, folder: absolute(folder)? };
+        let vfio_user = filter.get(1).is_some_and(|name| name == Transport::VfioUser.name());
+        let programs = Programs {
+            card: absolute(card)?,
+            transport: if vfio_user { Transport::VfioUser } else { Transport::VhostUser },
+            qemu: absolute(qemu)?,
+            folder: absolute(folder)?,
+        };
         Suite {
             programs: &programs,
             machines: MACHINES,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use card_control::{AnswerError, Clock, Command, Status, answer};
+use card_control::{AnswerError, Clock, Command, Status, Transport, answer};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Result};
@@ -45,7 +45,7 @@ impl Card {
     /// # Errors
     /// [`Failure::Host`] when the host gives no file or process, [`Failure::Ended`] or [`Failure::Silent`] when the card
     /// does not start.
-    pub fn start(program: &Path, folder: &Path, clock: Clock) -> Result<Self> {
+    pub fn start(program: &Path, transport: Transport, folder: &Path, clock: Clock) -> Result<Self> {
         for name in [MACHINE_SOCKET, CONTROL_SOCKET] {
             let _ = std::fs::remove_file(folder.join(name));
         }
@@ -55,6 +55,7 @@ impl Card {
         let mut command = std::process::Command::new(program);
         command.current_dir(folder).stdout(Stdio::from(log)).stderr(Stdio::from(also));
         command.args(["--socket-path", MACHINE_SOCKET, "--control", CONTROL_SOCKET, "--clock", clock.name()]);
+        command.args(["--transport", transport.name()]);
         // As the harness starts it: the log is measured at this level.
         command.env("RUST_LOG", "info");
         let mut process = Process::start("the card", command)?;

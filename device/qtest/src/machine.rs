@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::{FirstError, IdentityBlock};
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use card_spec::{PCI_DEVICE_ID, PCI_VENDOR_ID, feature};
+use card_spec::{PCI_DEVICE_ID, PCI_VENDOR_ID, feature, registers};
 use zerocopy::FromBytes;
 
 use crate::card::{Card, MACHINE_SOCKET};
@@ -95,6 +95,8 @@ impl Kind {
 pub struct Programs {
     /// The card's program.
     pub card: PathBuf,
+    /// How the card is attached to QEMU.
+    pub transport: Transport,
     /// QEMU.
     pub qemu: PathBuf,
     /// A folder. Each machine makes one of its own in it.
@@ -147,6 +149,8 @@ pub struct Machine {
     pub ram: Ram,
     /// The driver's side of the rings.
     pub rings: [DriverRing; QUEUE_COUNT],
+    /// The function's device id.
+    device: u16,
     /// Where the function's structures are.
     pub structures: Structures,
     notify: [u64; QUEUE_COUNT],
@@ -160,14 +164,19 @@ impl Machine {
     /// or QEMU do not start, [`Failure::Unexpected`] when the function has not all structures.
     pub fn start(programs: &Programs, folder: &Path, kind: Kind) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Failure::host(format!("cannot create {}", folder.display())))?;
-        let card = Card::start(&programs.card, folder, kind.clock())?;
+        let card = Card::start(&programs.card, programs.transport, folder, kind.clock())?;
         let ram = Ram::new(kind != Kind::Unsealed)?;
-        let qemu = Qemu::start(&programs.qemu, folder, &ram, kind != Kind::Unshared, MACHINE_SOCKET)?;
+        let qemu =
+            Qemu::start(&programs.qemu, programs.transport, folder, &ram, kind != Kind::Unshared, MACHINE_SOCKET)?;
         let mut machine = Self {
             qemu,
             card,
             rings: fresh_rings(&ram)?,
             ram,
+            device: match programs.transport {
+                Transport::VhostUser => PCI_DEVICE_ID,
+                Transport::VfioUser => registers::DEVICE_ID,
+            },
             structures: Structures::default(),
             notify: [0; QUEUE_COUNT],
         };
@@ -187,7 +196,7 @@ impl Machine {
         /// Memory accesses and bus mastering.
         const ENABLED: u32 = 6;
         let ids = self.qemu.config_read(0)?;
-        expect("PCI ids", &(u32::from(PCI_DEVICE_ID) << 16 | u32::from(PCI_VENDOR_ID)), &ids)?;
+        expect("PCI ids", &(u32::from(self.device) << 16 | u32::from(PCI_VENDOR_ID)), &ids)?;
         let mut bases = [0_u64; 6];
         let mut index = 0;
         while index < 6 {

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use card_control::qemu::device_option;
+use card_control::Transport;
+use card_control::qemu::{VFIO_USER_DEVICE, device_option};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -45,7 +46,14 @@ impl Qemu {
     /// # Errors
     /// [`Failure::Host`] when the host gives no socket or process, [`Failure::Ended`] or [`Failure::Silent`] when QEMU does
     /// not start.
-    pub fn start(program: &Path, folder: &Path, ram: &Ram, shared: bool, card: &str) -> Result<Self> {
+    pub fn start(
+        program: &Path,
+        transport: Transport,
+        folder: &Path,
+        ram: &Ram,
+        shared: bool,
+        card: &str,
+    ) -> Result<Self> {
         // A folder's descriptor stands for its path, which may be longer than the address of a socket can be.
         let place = File::open(folder).map_err(Failure::host(format!("cannot open {}", folder.display())))?;
         let listen = |name: &str| -> Result<UnixListener> {
@@ -71,9 +79,17 @@ impl Qemu {
         } else {
             command.args(["-machine", "q35"]);
         }
-        command
-            .args(["-chardev", &format!("socket,id=card,path={card}")])
-            .args(["-device", &format!("{},addr={DEVICE},id=card0", device_option("card"))]);
+        match transport {
+            Transport::VhostUser => command
+                .args(["-chardev", &format!("socket,id=card,path={card}")])
+                .args(["-device", &format!("{},addr={DEVICE},id=card0", device_option("card"))]),
+            Transport::VfioUser => {
+                let socket = json!({ "type": "unix", "path": card });
+                let (driver, addr) = (VFIO_USER_DEVICE, DEVICE.to_string());
+                let option = json!({ "driver": driver, "addr": addr, "id": "card0", "socket": socket });
+                command.args(["-device", &option.to_string()])
+            }
+        };
         command.args(["-qtest", "unix:qtest", "-qtest-log", "none"]);
         command.args(["-chardev", "socket,id=qmp,path=qmp", "-mon", "chardev=qmp,mode=control"]);
         let mut process = Process::start("QEMU", command)?;

@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use dls_synth::Kernel;
 
 use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
@@ -225,15 +225,6 @@ pub struct Render {
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,
-}
-
-/// How the card is attached to QEMU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Transport {
-    /// `vhost-user-test-device-pci`: QEMU owns the PCI function, and does not outlive the card.
-    VhostUser,
-    /// `vfio-user-pci`: the card is a PCI function of its own, with registers, and QEMU outlives it.
-    VfioUser,
 }
 
 impl Serve {

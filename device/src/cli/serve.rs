@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use card_control::Transport;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::signal_name;
 
-use super::args::{Serve, Transport};
+use super::args::Serve;
 use super::bank;
 use super::commands::print;
 use super::exit::Failure;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dmus::jobs::default_jobs;
 use dmus::machine::Accelerator;
@@ -130,6 +130,24 @@ impl From<ClockChoice> for Clock {
     }
 }
 
+/// How the card is attached to QEMU.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TransportChoice {
+    /// QEMU owns the PCI function, and does not outlive the card
+    VhostUser,
+    /// The card is a PCI function of its own, with registers, and QEMU outlives it
+    VfioUser,
+}
+
+impl From<TransportChoice> for Transport {
+    fn from(choice: TransportChoice) -> Self {
+        match choice {
+            TransportChoice::VhostUser => Self::VhostUser,
+            TransportChoice::VfioUser => Self::VfioUser,
+        }
+    }
+}
+
 /// The accelerator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AcceleratorChoice {
@@ -251,6 +269,9 @@ pub(crate) struct DemoArguments {
     /// The clock that the card follows
     #[arg(long, value_enum, default_value = "lockstep")]
     pub(crate) clock: ClockChoice,
+    /// How the card is attached to QEMU
+    #[arg(long, value_enum, default_value = "vhost-user", conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) transport: TransportChoice,
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
@@ -329,6 +350,9 @@ pub(crate) struct RunArguments {
     /// Frames a second, instead of the scenario's; without either, the data ranges of the driver's pin decide
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(RATES))]
     pub(crate) rate: Option<u32>,
+    /// How the card is attached to QEMU, instead of the scenario's
+    #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) transport: Option<TransportChoice>,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]

@@ -30,6 +30,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
         card: CardOptions {
+            transport: arguments.transport.into(),
             clock: arguments.clock.into(),
             bank,
             render_block: arguments.render_block,

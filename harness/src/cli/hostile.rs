@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use card_control::Transport;
 use dmus::event::TestResult;
 use dmus::host::failure::Class;
 use dmus::host::lossy;
@@ -62,7 +63,8 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     drop(provisioner);
     let folder = RunFolder::create(&workspace, NAME, None)?;
     let filter = arguments.case.as_deref();
-    let hostile = Hostile { card: &card, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
+    let transport = arguments.transport.map(Transport::from).unwrap_or_default();
+    let hostile = Hostile { card: &card, transport, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
     let reproduce = super::setup::reproduce();
     let begun = Instant::now();
     let report = match arguments.soak {

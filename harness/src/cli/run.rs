@@ -116,6 +116,7 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         device,
         device_options: arguments.device.words(),
         policy: arguments.violations.policy(),
+        transport: arguments.transport.map(Into::into),
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
     }
@@ -221,6 +222,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         case: arguments.stack.map(|stack| format!("{stack:016x}")),
         processors: None,
         seed: None,
+        transport: None,
         rate: arguments.rate,
         judge: JudgeArguments::default(),
         violations: arguments.violations.clone(),

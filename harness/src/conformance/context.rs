@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use card_control::Transport;
+
 use crate::event::Observer;
 use crate::machine::conditions::Conditions;
 use crate::playback::judge::Judge;
@@ -22,6 +24,8 @@ pub struct Context<'a> {
     pub filter: Option<&'a str>,
     /// The conditions that the guests run under.
     pub conditions: Conditions,
+    /// How the project's card is attached to QEMU.
+    pub transport: Transport,
     /// Which violations do not stop the guests.
     pub policy: &'a ViolationPolicy,
     /// Frames a second; without, the pins' data ranges decide.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use card_control::Transport;
 use card_qtest::failure::Failure;
 use card_qtest::faults;
 use card_qtest::machine::Programs;
@@ -59,6 +60,8 @@ impl Diagnosed for HostileError {
 pub struct Hostile<'a> {
     /// The card's program.
     pub card: &'a Path,
+    /// How the card is attached to QEMU.
+    pub transport: Transport,
     /// QEMU.
     pub qemu: &'a Path,
     /// The folder of the machines' sockets and logs.
@@ -121,7 +124,12 @@ impl Hostile<'_> {
     }
 
     fn programs(&self) -> Programs {
-        Programs { card: self.card.into(), qemu: self.qemu.into(), folder: self.folder.into() }
+        Programs {
+            card: self.card.into(),
+            transport: self.transport,
+            qemu: self.qemu.into(),
+            folder: self.folder.into(),
+        }
     }
 
     fn check(&self, rows: usize) -> Result<(), HostileError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use card_control::{Clock, Status, log};
+use card_control::{Clock, Status, Transport, log};
 
 use super::card_exit::CARD_LEFT;
 use super::control::CardControl;
@@ -21,6 +21,8 @@ use crate::host::standstill::{OnPurpose, Watched, Who};
 /// Options that the card is started with.
 #[derive(Clone, Debug, Default)]
 pub struct CardOptions {
+    /// How the card is attached to QEMU.
+    pub transport: Transport,
     /// The source of the card's time.
     pub clock: Clock,
     /// The instrument bank, instead of the built-in one.
@@ -111,6 +113,7 @@ impl Start {
             None => _ = command.arg("--guard").arg(&self.sockets.guard),
         }
         command.args(["--clock", self.options.clock.name()]);
+        command.args(["--transport", self.options.transport.name()]);
         command.arg("--control").arg(&self.sockets.control);
         if talks() {
             // The log is a file that is read after a failure.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use card_control::qemu::device_option;
+use card_control::Transport;
+use card_control::qemu::{VFIO_USER_DEVICE, device_option};
 use guest_protocol::{DRIVER_FILE, INSTALLATION_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
@@ -108,8 +109,8 @@ pub enum MachineDevice {
     /// None.
     #[default]
     Absent,
-    /// The card, by the socket on which it listens.
-    Card(PathBuf),
+    /// The card, by how it is attached and the socket on which it listens.
+    Card(Transport, PathBuf),
     /// A vfio-user server.
     VfioUser {
         /// Its name, for messages.
@@ -130,7 +131,7 @@ pub enum MachineDevice {
 const REFUSED: Ended = Ended::Exit(1);
 
 /// The driver of a vfio-user server's function, in QEMU.
-pub const VFIO_USER: &str = "vfio-user-pci";
+pub const VFIO_USER: &str = VFIO_USER_DEVICE;
 
 impl MachineDevice {
     /// Returns its name, for messages.
@@ -138,7 +139,7 @@ impl MachineDevice {
     pub fn name(&self) -> &str {
         match self {
             Self::Absent => "no device",
-            Self::Card(_) => Part::Card.text(),
+            Self::Card(..) => Part::Card.text(),
             Self::VfioUser { name, .. } | Self::Qemu { name, .. } => name,
         }
     }
@@ -146,7 +147,7 @@ impl MachineDevice {
     /// Tells whether a QEMU that ended like this, with these last words, refused the device.
     pub(super) fn is_refused(&self, ended: Ended, words: &str) -> bool {
         match self {
-            Self::Absent | Self::Card(_) => false,
+            Self::Absent | Self::Card(..) => false,
             Self::VfioUser { .. } => ended == REFUSED && words.contains(VFIO_USER),
             Self::Qemu { .. } => ended == REFUSED,
         }
@@ -156,11 +157,11 @@ impl MachineDevice {
     fn add_to(&self, command: &mut Command) {
         match self {
             Self::Absent => {}
-            Self::Card(socket) => {
+            Self::Card(Transport::VhostUser, socket) => {
                 command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
                 command.args(["-device", &device_option("card")]);
             }
-            Self::VfioUser { socket, .. } => {
+            Self::Card(Transport::VfioUser, socket) | Self::VfioUser { socket, .. } => {
                 // A socket is only taken in this form.
                 let path = socket.to_string_lossy();
                 let option = serde_json::json!({ "driver": VFIO_USER, "socket": { "type": "unix", "path": path } });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
@@ -39,6 +39,8 @@ pub struct Case {
     pub driver: Option<BuiltDriver>,
     /// The song.
     pub song: SongSource,
+    /// How the card is attached to QEMU.
+    pub transport: Transport,
     /// The card's clock.
     pub clock: Clock,
     /// The card's render block.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -101,6 +101,8 @@ impl Default for MachineTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct CardTable {
     #[serde(default)]
+    pub(super) transport: Transport,
+    #[serde(default)]
     pub(super) clock: Clock,
     pub(super) render_block: Option<Spanned<u32>>,
     pub(super) bank: Option<PathBuf>,
@@ -145,6 +147,8 @@ impl Default for StreamTable {
 pub(super) struct Matrix {
     #[serde(default)]
     pub(super) song: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) transport: Vec<Transport>,
     #[serde(default)]
     pub(super) clock: Vec<Clock>,
     #[serde(default)]

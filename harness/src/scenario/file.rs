@@ -15,6 +15,8 @@ use super::malformed::{ScenarioError, Source};
 use super::matrix::cases;
 use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
 use super::waive_table;
+use card_control::Transport;
+
 use crate::event::Step;
 use crate::host::file_error::FileError;
 use crate::machine::Device;
@@ -59,6 +61,8 @@ pub struct Scenario {
     pub cases: Vec<Case>,
     /// Which violations do not stop the guest.
     pub policy: ViolationPolicy,
+    /// How the project's card is attached to QEMU in a test that is no playback test.
+    pub transport: Transport,
     /// Frames a second of a test that is no playback test; without, the pins' data ranges decide.
     pub sample_rate: Option<u32>,
     /// Whether songs are brought in at the device's MIDI input and captured, instead of played.
@@ -196,6 +200,7 @@ impl Scenario {
             machine: document.machine,
             cases,
             policy,
+            transport: document.card.transport,
             sample_rate: document.stream.sample_rate,
             capture: document.capture,
             judge,

@@ -84,6 +84,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                     timeout: context.timeout,
                     filter: part,
                     conditions,
+                    transport: context.overrides.transport.unwrap_or(scenario.transport),
                     policy: &policy,
                     sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
                     judge: context.overrides.judge(scenario),

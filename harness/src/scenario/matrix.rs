@@ -68,6 +68,9 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         song_values.push((source(song)?, song.get_ref().clone()));
     }
     let song_axis = dimension("song", &song_values, single_song, Clone::clone);
+    let transport_axis = dimension("transport", &matrix.transport, card.transport, |transport| {
+        (*transport, transport.name().to_owned())
+    });
     let clock_axis = dimension("clock", &matrix.clock, card.clock, |clock| (*clock, clock.name().to_owned()));
     let spanned = |value: &Spanned<u32>| (*value.get_ref(), value.get_ref().to_string());
     let block = card.render_block.as_ref().map(|block| *block.get_ref());
@@ -81,42 +84,52 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
     let repeats: Vec<u32> = (1..=matrix.repeat.as_ref().map_or(0, |repeat| *repeat.get_ref())).collect();
     let repeat_axis = dimension("repeat", &repeats, 0, |number| (*number, number.to_string()));
 
-    let count =
-        [song_axis.len(), clock_axis.len(), block_axis.len(), rate_axis.len(), quantum_axis.len(), repeat_axis.len()]
-            .iter()
-            .product::<usize>();
+    let lengths = [
+        song_axis.len(),
+        transport_axis.len(),
+        clock_axis.len(),
+        block_axis.len(),
+        rate_axis.len(),
+        quantum_axis.len(),
+        repeat_axis.len(),
+    ];
+    let count = lengths.iter().product::<usize>();
     if count > CASES_MAX {
         return Err(file.error_at_key("[matrix]", &format!("{count} cases; at most {CASES_MAX} are run")));
     }
-    let mut cases = Vec::with_capacity(count);
-    for (song, song_name) in &song_axis {
-        for (clock, clock_name) in &clock_axis {
-            for (render_block, block_name) in &block_axis {
-                for (sample_rate, rate_name) in &rate_axis {
-                    for (quantum, quantum_name) in &quantum_axis {
-                        for (repetition, repeat_name) in &repeat_axis {
-                            let names = [song_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
-                            let named: Vec<&str> =
-                                names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-                            cases.push(Case {
-                                name: named.join(" "),
-                                driver: None,
-                                song: song.clone(),
-                                clock: *clock,
-                                render_block: *render_block,
-                                guard: card.guard,
-                                bank: card.bank.as_ref().map(|bank| folder.join(bank)),
-                                sample_rate: *sample_rate,
-                                quantum: *quantum,
-                                tail_ms: stream.tail_ms,
-                                lead_ms: stream.lead_ms,
-                                repetition: *repetition,
-                            });
-                        }
-                    }
-                }
-            }
+    // The last dimension counts fastest.
+    let cases = (0..count).map(|number| {
+        let mut rest = number;
+        let mut places = lengths.map(|length| (length, 0));
+        for (length, place) in places.iter_mut().rev() {
+            *place = rest % *length;
+            rest /= *length;
         }
-    }
-    Ok(cases)
+        let [song, transport, clock, block, rate, quantum, repeat] = places.map(|(_, place)| place);
+        let (song, song_name) = &song_axis[song];
+        let (transport, transport_name) = &transport_axis[transport];
+        let (clock, clock_name) = &clock_axis[clock];
+        let (render_block, block_name) = &block_axis[block];
+        let (sample_rate, rate_name) = &rate_axis[rate];
+        let (quantum, quantum_name) = &quantum_axis[quantum];
+        let (repetition, repeat_name) = &repeat_axis[repeat];
+        let names = [song_name, transport_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
+        let named: Vec<&str> = names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        Case {
+            name: named.join(" "),
+            driver: None,
+            song: song.clone(),
+            transport: *transport,
+            clock: *clock,
+            render_block: *render_block,
+            guard: card.guard,
+            bank: card.bank.as_ref().map(|bank| folder.join(bank)),
+            sample_rate: *sample_rate,
+            quantum: *quantum,
+            tail_ms: stream.tail_ms,
+            lead_ms: stream.lead_ms,
+            repetition: *repetition,
+        }
+    });
+    Ok(cases.collect())
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use card_control::Transport;
+
 use super::document::MachineTable;
 use super::file::Scenario;
 use crate::machine::Device;
@@ -26,6 +28,8 @@ pub struct Overrides {
     pub device_options: String,
     /// Violations that do not stop the guest, beside the scenario's.
     pub policy: ViolationPolicy,
+    /// How the card is attached to QEMU, instead of the scenario's.
+    pub transport: Option<Transport>,
     /// Frames a second, instead of the scenario's.
     pub sample_rate: Option<u32>,
     /// What decides whether a song was played right, instead of the scenario's.
@@ -80,6 +84,7 @@ impl Overrides {
             if self.seeds.is_empty() && self.processors.is_none() { String::new() } else { conditions.arguments() };
         // Those of the scenario need no option either.
         let policy = self.policy.arguments();
+        let transport = self.transport.map_or_else(String::new, |found| format!(" --transport {}", found.name()));
         let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
         let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
             Judge::Reference { wav, tolerance } if tolerance.is_exact() && tolerance.offset == 0 => {
@@ -92,7 +97,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "cargo dmus run {}{case}{driver}{}{conditions}{policy}{rate}{judge}",
+            "cargo dmus run {}{case}{driver}{}{conditions}{policy}{transport}{rate}{judge}",
             scenario.path.display(),
             self.device_options
         )

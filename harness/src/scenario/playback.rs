@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use card_control::Clock;
+use card_control::{Clock, Transport};
 
 use super::case::Case;
 use super::context::Context;
@@ -237,8 +237,16 @@ fn play(
     for notice in &song.notices {
         context.observer.event(&Event::Warning { text: format!("{}: {notice}", song.name) });
     }
+    let transport = context.overrides.transport.unwrap_or(case.transport);
     let playback = PlaybackTest {
-        card: CardOptions { clock: case.clock, bank, render_block: case.render_block, guard: case.guard },
+        card: CardOptions {
+            transport,
+            clock: case.clock,
+            bank,
+            render_block: case.render_block,
+            // The guard stands before vhost-user's socket.
+            guard: case.guard && transport == Transport::VhostUser,
+        },
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
         capture: scenario.capture,
         judge: case

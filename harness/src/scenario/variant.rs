@@ -42,6 +42,7 @@ impl VariantProbe<'_> {
             timeout: context.timeout,
             filter: Some(probe),
             conditions,
+            transport: context.overrides.transport.unwrap_or(case.transport),
             policy,
             sample_rate: None,
             judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),

@@ -346,7 +346,7 @@ impl<'o> TestBedBuilder<'o> {
             driver: Some(provisioned.artefacts.driver.clone()),
             installation: installation.transpose()?,
             device: match &device.source {
-                DeviceSource::Card => MachineDevice::Card(socket.to_path_buf()),
+                DeviceSource::Card => MachineDevice::Card(self.card.transport, socket.to_path_buf()),
                 DeviceSource::Command(_) | DeviceSource::Example(_) => {
                     MachineDevice::VfioUser { name, socket: socket.to_path_buf() }
                 }

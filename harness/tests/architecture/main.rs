@@ -1,5 +1,5 @@
-//! Checks that what may import what is as `ARCHITECTURE.md` says: which crates know which, and that no files import each
-//! other in a circle.
+//! Checks that what may import what is as `ARCHITECTURE.md` says: which crates know which, that no files import each
+//! other in a circle, and that the card's core knows no transport.
 
 mod circles;
 mod crates;

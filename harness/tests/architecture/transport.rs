@@ -11,18 +11,22 @@ use super::checkout;
 const CORE: [&str; 5] = ["bus", "queues", "session", "card", "diagnosis"];
 
 /// Crates of the transports, and modules of the standard library and of others that have sockets.
-const FORBIDDEN: [&str; 10] = [
+const FORBIDDEN: [&str; 11] = [
     "transport",
     "vhost",
     "vhost_user_backend",
     "vhost_user_guard",
     "vfio_user",
+    "vfio_user_card",
     "vfio_bindings",
     "VringT",
     "UnixStream",
     "UnixListener",
     "net",
 ];
+
+/// The one module of crate `vfio-user-card` that is of memory, and of no socket: a watch on mapped files that are cut short.
+const OF_MEMORY: &str = "sigbus";
 
 /// Names of [`FORBIDDEN`] in the paths of a file, those of `use` declarations and macros included.
 #[derive(Default)]
@@ -43,6 +47,10 @@ impl<'ast> Visit<'ast> for Found {
     }
 
     fn visit_use_path(&mut self, path: &'ast syn::UsePath) {
+        if path.ident == "vfio_user_card" && matches!(&*path.tree, syn::UseTree::Path(next) if next.ident == OF_MEMORY)
+        {
+            return;
+        }
         self.look_at(&path.ident.to_string());
         syn::visit::visit_use_path(self, path);
     }
@@ -99,5 +107,7 @@ fn finds_a_transport_in_an_import_a_path_and_a_type() {
     assert_eq!(found("use std::os::unix::net::{UnixStream as Socket};"), ["net", "UnixStream"]);
     assert_eq!(found("fn f(v: &dyn vhost_user_backend::VringT<M>) {}"), ["vhost_user_backend", "VringT"]);
     assert_eq!(found("use crate::{bus::Bus, transport::Place};"), ["transport"]);
+    assert_eq!(found("use vfio_user_card::{Handle, sigbus};"), ["vfio_user_card"]);
+    assert!(found("use vfio_user_card::sigbus::{self, Watch};").is_empty());
     assert!(found("use crate::bus::Virtqueue; fn f() { let transport = 1; }").is_empty());
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
                 }
             },
         }
-        .run(faults::all())
+        .run(faults::over(programs.transport))
     };
     match run() {
         Ok(table) => {

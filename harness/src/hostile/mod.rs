@@ -91,7 +91,7 @@ impl Hostile<'_> {
                 }
             },
         };
-        let faults = suite.chosen(faults::all());
+        let faults = suite.chosen(faults::over(self.transport));
         let rows = faults.len();
         self.check(rows)?;
         let table = suite.run(faults).map_err(HostileError::from)?;
@@ -109,7 +109,7 @@ impl Hostile<'_> {
         let (filter, ignore) = (self.filter, |_: &_| {});
         let suite =
             Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::requested, observer: &ignore };
-        let faults = suite.chosen(faults::all());
+        let faults = suite.chosen(faults::over(self.transport));
         self.check(faults.len())?;
         let soak = Soak {
             programs: &programs,

@@ -96,6 +96,11 @@ fn while_playing(rows: &mut Rows, name: &str, act: fn(&mut Driver) -> Result) {
 }
 
 fn bars(rows: &mut Rows) {
+    rows.add("starts with bus mastering off", DriverState::Reset, Expected::NOTHING, |d| {
+        d.machine.qemu.config_write(COMMAND, MEMORY)?;
+        d.start()?;
+        d.machine.qemu.config_write(COMMAND, MEMORY | BUS_MASTER)
+    });
     while_playing(rows, "bus mastering is turned off", |d| d.machine.qemu.config_write(COMMAND, MEMORY));
     while_playing(rows, "bus mastering is turned off and on", |d| {
         d.machine.qemu.config_write(COMMAND, MEMORY)?;

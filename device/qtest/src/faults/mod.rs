@@ -12,6 +12,7 @@ mod function;
 mod indirect;
 mod lost_memory;
 mod order;
+mod over_vfio_user;
 mod parameters;
 mod races;
 mod realtime;
@@ -20,9 +21,21 @@ mod rings;
 mod wave;
 mod withheld;
 
+use card_control::Transport;
+
 use crate::fault::Fault;
 
-/// Returns every row.
+/// Returns every row, with what is expected of it over a transport.
+#[must_use]
+pub fn over(transport: Transport) -> Vec<Fault> {
+    let mut rows = all();
+    if transport == Transport::VfioUser {
+        over_vfio_user::adapt(&mut rows);
+    }
+    rows
+}
+
+/// Returns every row, with what is expected of it over vhost-user.
 #[must_use]
 pub fn all() -> Vec<Fault> {
     [
@@ -72,6 +85,7 @@ mod tests {
     fn every_diagnosis_of_the_datasheet_is_certain_to_be_expected_by_a_row() {
         let certain: HashSet<u16> = all()
             .iter()
+            .chain(&over(Transport::VfioUser))
             .filter_map(|fault| match fault.expected {
                 Expected::First(code, _) => Some(code.0),
                 Expected::FirstOrKept(..) | Expected::Anything => None,

@@ -37,6 +37,8 @@ pub(super) struct Rings {
     up: bool,
     /// The card may use guest memory.
     bus_master: bool,
+    /// The driver was up before bus mastering was on.
+    late: bool,
     features: u64,
 }
 
@@ -44,7 +46,7 @@ impl Rings {
     /// Returns rings that are not set up.
     pub(super) const fn new(link: Link, interrupts: Arc<Interrupts>) -> Self {
         let queues = [const { Described::new() }; QUEUE_COUNT];
-        Self { link, interrupts, queues, up: false, bus_master: false, features: 0 }
+        Self { link, interrupts, queues, up: false, bus_master: false, late: false, features: 0 }
     }
 
     /// Returns whether the driver is up.
@@ -60,7 +62,7 @@ impl Rings {
     /// Takes all rings out of use, and forgets what the driver has described.
     pub(super) fn reset(&mut self) {
         self.queues = [const { Described::new() }; QUEUE_COUNT];
-        (self.up, self.bus_master, self.features) = (false, false, 0);
+        (self.up, self.bus_master, self.late, self.features) = (false, false, false, 0);
         self.link.bus.lock().reset_device();
         self.link.wake();
     }
@@ -71,6 +73,7 @@ impl Rings {
         if self.bus_master {
             self.start_enabled();
         } else {
+            self.late = true;
             self.link.registers.report(DriverError::new(Diagnosis::BUS_MASTER_OFF));
         }
     }
@@ -94,6 +97,10 @@ impl Rings {
         }
         if on {
             self.start_enabled();
+            if std::mem::take(&mut self.late) {
+                // The start of the first ring has cleared it.
+                self.link.registers.report(DriverError::new(Diagnosis::BUS_MASTER_OFF));
+            }
             return;
         }
         let mut bus = self.link.bus.lock();

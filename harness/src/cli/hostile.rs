@@ -111,7 +111,7 @@ fn table(hostile: &Hostile<'_>) -> Result<Findings, Error> {
     let table = hostile.table()?;
     let passed = table.summary.as_expected;
     let failed = table.rows.len() - passed;
-    let records = table.rows.iter().map(|row| TestRecord::of_fault(row, hostile.folder)).collect();
+    let records = table.rows.iter().map(|row| TestRecord::of_fault(row, hostile.transport, hostile.folder)).collect();
     Ok(Findings { passed, failed, text: table.text(), json: json!(table), records })
 }
 

@@ -1,7 +1,7 @@
 //! The probes of the contract, one after another.
 
-use card_control::Clock;
 use card_control::qemu::RING_SIZE;
+use card_control::{Clock, Transport};
 use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Request, StreamFormat};
 
 use super::context::Context;
@@ -258,6 +258,10 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
             return Err(ProbeError::Inapplicable(reason.into()));
         }
         // QEMU gives up a vfio-user device that does not answer for seconds.
+        if context.transport == Transport::VfioUser {
+            let reason = "over vfio-user QEMU gives up a card that takes nothing for seconds, as it was pulled out";
+            return Err(ProbeError::Inapplicable(reason.into()));
+        }
         probe.bed.the_card()?;
         probe.bed.freeze_card(true);
         let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use card_control::Transport;
 use card_qtest::table::Row;
 use serde::Serialize;
 
@@ -44,9 +45,13 @@ pub struct TestRecord {
 impl TestRecord {
     /// Returns the record of a fault of the hostile driver. Its run folder holds the table.
     #[must_use]
-    pub fn of_fault(row: &Row, folder: &Path) -> Self {
+    pub fn of_fault(row: &Row, transport: Transport, folder: &Path) -> Self {
+        let over = match transport {
+            Transport::VhostUser => "",
+            Transport::VfioUser => " --transport vfio-user",
+        };
         Self {
-            name: format!("{HOSTILE_DRIVER} [{}: {}]", row.area, row.fault),
+            name: format!("{} [{}: {}]", hostile_driver(transport), row.area, row.fault),
             result: if row.as_expected { TestResult::Passed } else { TestResult::Failed },
             class: (!row.as_expected).then_some(Class::TestFailed),
             violations: row.problem.clone().into_iter().collect(),
@@ -55,13 +60,22 @@ impl TestRecord {
             seed: None,
             findings: FindingsReport::default(),
             run_folder: Some(folder.into()),
-            reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
+            reproduce: format!("cargo dmus run hostile{over} --filter '{}'", row.fault.replace('\'', r"'\''")),
         }
     }
 }
 
 /// The suite of the hostile driver's faults.
 pub const HOSTILE_DRIVER: &str = "hostile driver";
+
+/// Returns the suite of the hostile driver's faults over a transport.
+#[must_use]
+pub const fn hostile_driver(transport: Transport) -> &'static str {
+    match transport {
+        Transport::VhostUser => HOSTILE_DRIVER,
+        Transport::VfioUser => "hostile driver over vfio-user",
+    }
+}
 
 /// The results of all tests.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use card_control::Transport;
+
 use super::batch::run_each;
 use super::context::Context;
 use super::error::RunError;
@@ -17,7 +19,7 @@ use crate::host::file_error::FileError;
 use crate::hostile::Hostile;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
-use crate::report::{CountedTest, HOSTILE_DRIVER, Report, TestRecord};
+use crate::report::{CountedTest, Report, TestRecord, hostile_driver};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{Provisioned, TestBedError};
@@ -27,6 +29,9 @@ pub const SCENARIOS: &str = "harness/scenarios";
 
 /// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
 const CRATES_LIMIT: Duration = Duration::from_secs(7200);
+
+/// The transports that the hostile driver reaches the card over.
+const TRANSPORTS: [Transport; 2] = [Transport::VhostUser, Transport::VfioUser];
 
 /// The tests of the crate for cards that need QEMU.
 const CARDS_IN_QEMU: &str = "cards in QEMU";
@@ -78,7 +83,9 @@ impl Suite<'_> {
         self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
         self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
         self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
-        self.hostile(&provisioned, &mut report)?;
+        for transport in TRANSPORTS {
+            self.hostile(&provisioned, transport, &mut report)?;
+        }
         self.cards_in_qemu(&provisioned, &mut report)?;
         let mut scenarios = Vec::new();
         for path in self.scenario_files()? {
@@ -125,7 +132,9 @@ impl Suite<'_> {
             )
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
-        let mut names = vec!["images".to_owned(), HOSTILE_DRIVER.to_owned(), CARDS_IN_QEMU.to_owned()];
+        let mut names = vec!["images".to_owned()];
+        names.extend(TRANSPORTS.map(|transport| hostile_driver(transport).to_owned()));
+        names.push(CARDS_IN_QEMU.to_owned());
         for path in self.scenario_files()? {
             let scenario = Scenario::load(&path)?;
             names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
@@ -203,13 +212,13 @@ impl Suite<'_> {
     }
 
     /// Runs every fault of the hostile driver's table. Rows as expected are counted, but not listed.
-    fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
-        let name = HOSTILE_DRIVER;
+    fn hostile(&self, provisioned: &Provisioned, transport: Transport, report: &mut Report) -> Result<(), RunError> {
+        let name = hostile_driver(transport);
         let begun = Instant::now();
         self.observer.event(&Event::TestBegun { name: name.into() });
         let folder = RunFolder::create(self.workspace, name, None)?;
         let (card, qemu) = (&provisioned.artefacts.card, &provisioned.artefacts.qemu);
-        let hostile = Hostile { card, qemu, folder: folder.path(), filter: None, observer: self.observer };
+        let hostile = Hostile { card, transport, qemu, folder: folder.path(), filter: None, observer: self.observer };
         let table = match hostile.table() {
             Ok(table) => table,
             Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
@@ -221,10 +230,10 @@ impl Suite<'_> {
         folder.write("table.txt", table.text())?;
         report.passed += table.summary.as_expected;
         for row in &table.rows {
-            let record = TestRecord::of_fault(row, folder.path());
+            let record = TestRecord::of_fault(row, transport, folder.path());
             if row.as_expected {
-                let name = format!("{}: {}", row.area, row.fault);
-                report.counted_tests.push(CountedTest { suite: HOSTILE_DRIVER.into(), name, result: record.result });
+                let test = format!("{}: {}", row.area, row.fault);
+                report.counted_tests.push(CountedTest { suite: name.into(), name: test, result: record.result });
             } else {
                 report.add(record);
             }

@@ -33,16 +33,20 @@ struct Pending {
     pieces: VecDeque<(i64, bool, Vec<u8>)>,
 }
 
+/// A render stream's state, and what it holds in it.
+struct Held {
+    state: KsState,
+    /// Events that came after STOP and before RUN.
+    events: Vec<usize>,
+}
+
 /// A stream of events.
 pub(super) struct Stream {
     miniport: Com<Uart<Dmus>>,
     up: Arc<Up>,
     opened: Opened,
     allocator: Foreign,
-    /// The stream is in RUN: what it gets is sent.
-    runs: AtomicBool,
-    /// What it got before.
-    held: Lock<Vec<usize>>,
+    held: Lock<Held>,
     sink: Lock<Option<Foreign>>,
     pending: Lock<Pending>,
     /// One service at a time hands on; what comes meanwhile it hands on too.
@@ -113,8 +117,7 @@ pub(super) unsafe extern "win64" fn new_stream(
                     up,
                     opened,
                     allocator: Foreign::from_borrowed(allocator),
-                    runs: AtomicBool::new(false),
-                    held: Lock::new(Vec::new()),
+                    held: Lock::new(Held { state: KsState::Stop, events: Vec::new() }),
                     sink: Lock::new(None),
                     pending: Lock::new(Pending::default()),
                     serving: AtomicBool::new(false),
@@ -132,11 +135,16 @@ type This = *mut Object<Stream>;
 /// Gives everything back that the stream has.
 fn give_back_all(stream: &Object<Stream>) {
     stream.up.device.withdraw(stream.address());
-    let raised = Raised::to_dispatch();
-    for event in stream.held.with(core::mem::take) {
-        // SAFETY: the stream holds its allocator, and the event is the stream's.
-        unsafe { slots::allocator_mxf::put_message(stream.allocator.as_raw(), event as *mut KernelEvent) };
+    for event in stream.held.with(|held| core::mem::take(&mut held.events)) {
+        give_back(stream, event as *mut KernelEvent);
     }
+}
+
+/// Gives an event of the stream's back to its allocator.
+fn give_back(stream: &Object<Stream>, event: *mut KernelEvent) {
+    let raised = Raised::to_dispatch();
+    // SAFETY: the stream holds its allocator, and the event is the stream's.
+    unsafe { slots::allocator_mxf::put_message(stream.allocator.as_raw(), event) };
     drop(raised);
 }
 
@@ -152,10 +160,10 @@ unsafe extern "win64" fn set_state(this: This, state: KsState) -> NTSTATUS {
         stream.up.device.set_captures(flows, stream.up.polled_group());
         return STATUS_SUCCESS;
     }
-    stream.runs.store(state == KsState::Run, Ordering::Release);
+    stream.held.with(|held| held.state = state);
     match state {
         KsState::Run => {
-            for event in stream.held.with(core::mem::take) {
+            for event in stream.held.with(|held| core::mem::take(&mut held.events)) {
                 send(stream, event as *mut KernelEvent);
             }
         }
@@ -205,12 +213,32 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     let stream = unsafe { object(this) };
     match (&stream.opened, event.is_null()) {
         (Opened::Render(_), true) => {}
-        (Opened::Render(_), false) if stream.runs.load(Ordering::Acquire) => send(stream, event),
-        (Opened::Render(_), false) => stream.held.with(|held| held.push(event as usize)),
+        (Opened::Render(_), false) => render(stream, event),
         (Opened::Capture, true) => hand_on(stream),
         (Opened::Capture, false) => return STATUS_INVALID_DEVICE_REQUEST,
     }
     STATUS_SUCCESS
+}
+
+/// Sends what comes in RUN, gives back what comes in STOP, and holds what comes between.
+fn render(stream: &Object<Stream>, event: *mut KernelEvent) {
+    let state = stream.held.with(|held| {
+        if matches!(held.state, KsState::Acquire | KsState::Pause) {
+            held.events.push(event as usize);
+        }
+        held.state
+    });
+    match state {
+        KsState::Run => {
+            send(stream, event);
+            // Another processor may have stopped the stream, and given back what was queued by then.
+            if stream.held.with(|held| held.state == KsState::Stop) {
+                stream.up.device.withdraw(stream.address());
+            }
+        }
+        KsState::Stop => give_back(stream, event),
+        KsState::Acquire | KsState::Pause => {}
+    }
 }
 
 unsafe extern "win64" fn connect_output(this: This, sink: PVOID) -> NTSTATUS {

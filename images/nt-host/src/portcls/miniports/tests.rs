@@ -24,7 +24,8 @@ use crate::portcls::com::slots::Foreign;
 use crate::portcls::kernel;
 use crate::portcls::ks::formats;
 use crate::portcls::pin::Pin;
-use crate::portcls::pin::unpack::Message;
+use crate::portcls::pin::delivery::Batch;
+use crate::portcls::pin::unpack::{Fragment, Message};
 use crate::portcls::port::Port;
 use crate::portcls::services::resources::ResourceList;
 
@@ -158,6 +159,26 @@ fn a_busy_device_keeps_events_until_it_takes_them_or_the_stream_stops() {
     assert_eq!(pin.allocator().events_out(), 0);
     pin.close();
     port.shut_down();
+}
+
+#[test]
+fn what_comes_when_a_stream_has_stopped_goes_back_at_once() {
+    let device = device_at(0x350);
+    let port = bound(&guids::CLSID_MINIPORTDRIVERDMUSUART, 0x350);
+    let mut pin = running(&port, TO_DIRECTMUSIC, guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+    let put = |pin: &Pin| {
+        let fragment = Fragment { flags: 0, data: &[0x90, 60, 100] };
+        let event = pin.allocator().fill(&fragment, 1, 1).unwrap();
+        pin.put(Batch { first: event, count: 1 });
+    };
+    pin.set_state(KsState::Pause).unwrap();
+    put(&pin);
+    assert_eq!((pin.allocator().events_out(), device.borrow().sent.len()), (1, 0), "PAUSE holds it");
+    pin.set_state(KsState::Stop).unwrap();
+    assert_eq!(pin.allocator().events_out(), 0);
+    put(&pin);
+    assert_eq!((pin.allocator().events_out(), device.borrow().sent.len()), (0, 0), "STOP gives it back");
+    pin.close();
 }
 
 #[test]

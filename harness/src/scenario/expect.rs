@@ -118,6 +118,8 @@ pub struct Expectations {
     /// The rules whose violations do not stop the guest and are noted, because they are waived or the guest keeps going:
     /// exactly these.
     pub noted: Option<Vec<u16>>,
+    /// The rules about which the guest must have a note of what no page forbids; it may have others.
+    pub notes: Vec<u16>,
 }
 
 impl Default for Expectations {
@@ -140,6 +142,7 @@ impl Default for Expectations {
             diagnoses: Range { min: None, max: Some(0) },
             bug_check: None,
             noted: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -208,8 +211,15 @@ impl Expectations {
         found
     }
 
-    /// Lists what was noted and is not expected: without an expectation, every violation after which the guest went on.
+    /// Lists what was noted and is not expected, or the reverse: without an expectation of violations, every one after which the
+    /// guest went on.
     fn unexpected_findings(&self, findings: &FindingsReport) -> Vec<String> {
+        let is_absent = |rule: &&u16| !findings.notes.iter().any(|row| row.rule == Some(**rule));
+        let absent = self.notes.iter().filter(is_absent).map(|rule| format!("notes: no note about rule {rule}"));
+        absent.chain(self.unexpected_violations(findings)).collect()
+    }
+
+    fn unexpected_violations(&self, findings: &FindingsReport) -> Vec<String> {
         let Some(expected) = &self.noted else {
             return findings.violations.iter().map(|row| format!("violated, and went on: {}", row.text())).collect();
         };
@@ -299,12 +309,19 @@ mod tests {
             stack: Vec::new(),
             reason: None,
         };
-        let findings =
-            FindingsReport { violations: vec![row(Some(5))], waived: vec![row(Some(40))], ..FindingsReport::default() };
+        let findings = FindingsReport {
+            violations: vec![row(Some(5))],
+            waived: vec![row(Some(40))],
+            notes: vec![row(Some(83)), row(Some(30))],
+            ..FindingsReport::default()
+        };
         let noted = |rules: &[u16]| Expectations { noted: Some(rules.to_vec()), ..Expectations::default() };
         assert_eq!(noted(&[40, 5]).unexpected_findings(&findings), Vec::<String>::new());
         assert!(noted(&[5]).unexpected_findings(&findings)[0].starts_with("noted and not expected: rule 40"));
         assert_eq!(noted(&[5, 40, 7]).unexpected_findings(&findings), ["noted: no violation of rule 7"]);
+        let about = |rules: &[u16]| Expectations { notes: rules.to_vec(), ..noted(&[40, 5]) };
+        assert_eq!(about(&[83]).unexpected_findings(&findings), Vec::<String>::new());
+        assert_eq!(about(&[83, 5]).unexpected_findings(&findings), ["notes: no note about rule 5"]);
         let unnamed = FindingsReport { violations: vec![row(None)], ..FindingsReport::default() };
         assert_eq!(noted(&[]).unexpected_findings(&unnamed).len(), 1);
         let without = Expectations::default().unexpected_findings(&findings);

@@ -20,6 +20,7 @@ use super::libraries::LIBRARIES;
 use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use crate::arch::frames;
+use crate::conformance::cycles::Cycles;
 use crate::conformance::{self, Figures};
 use crate::contract::{lacks, midi, ports, rules};
 use crate::harness::{failure, link};
@@ -182,13 +183,16 @@ impl Session {
             Probe::Filter { filter } => conformance::filters::run(self.filter(filter)?)?,
             Probe::Power { filter } => conformance::power::run(no_pins(filter)?),
             Probe::Burst { pin, events } => conformance::cycles::burst(self.pin(pin)?, events),
-            Probe::Cycles { filter, pin, format, cycles, events } => {
+            Probe::Cycles { filter, pin, format, wave, cycles, events } => {
                 let on_cycle = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
                         link::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
                     }
                 };
-                conformance::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, on_cycle)
+                let (format, wave) = (data_format(format), wave.map(|(pin, format)| (pin, data_format(format))));
+                let wave = wave.as_ref().map(|(pin, format)| (*pin, &format[..]));
+                let count = Cycles { cycles, events };
+                conformance::cycles::run(no_pins(filter)?, (pin, &format), wave, count, on_cycle)
                     .map_err(|error| failure::request(error.to_string()))?
             }
             Probe::Put { pin, events, each, wrapping, begun } => {

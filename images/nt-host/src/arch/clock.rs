@@ -157,12 +157,6 @@ pub fn ran() -> u64 {
     CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::ran))
 }
 
-/// Returns whether time is that of the host, with what the machine did not run.
-#[must_use]
-pub fn shows_standstills() -> bool {
-    CLOCK.with(|clock| clock.as_ref().is_some_and(|clock| !clock.runs_only))
-}
-
 /// Sets whether the system's time leaves out what the machine's clocks show but did not run. Before anything is timed.
 pub fn leave_out_standstills(leave_out: bool) {
     CLOCK.with(|clock| {

@@ -1,7 +1,12 @@
 //! The probe of cycles: streams opened, run, stopped and closed, over and over, with events in each.
+//!
+//! A synthesizer that renders itself may keep events until frames up to their time are rendered. A filter that declares a
+//! wave pin therefore has frames pulled from it once its stream keeps every event.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::Figures;
 use crate::contract::rules;
@@ -11,8 +16,8 @@ use crate::portcls::com::abi::KsState;
 use crate::portcls::com::object::Com;
 use crate::portcls::kernel;
 use crate::portcls::kernel::deadline::Deadline;
-use crate::portcls::pin::Pin;
 use crate::portcls::pin::unpack::Message;
+use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 use crate::portcls::port::Port;
 
 /// How long a stream may keep every event that there is. 100 ns units.
@@ -38,6 +43,19 @@ pub(crate) enum CycleError {
 /// How long an allocator may stay empty before a burst is over. 100 ns units.
 const BURST_LIMIT: i64 = 2_000_000;
 
+/// How long a stream may keep every event before frames are pulled from the filter's wave pin: longer than a device stalls
+/// in a stress test, so that a stream that does not wait for frames has none pulled. 100 ns units.
+const WITHOUT_FRAMES: i64 = 3_000_000;
+
+/// Frames that are pulled at a time.
+const FRAMES: u32 = 480;
+
+/// Lets what the port's sequencer holds and is due reach the stream, and time pass.
+fn deliver(stream: &Pin) {
+    stream.deliver_until(clock::now());
+    kernel::pause();
+}
+
 /// Sends events to an open stream until they are sent or the allocator stays empty.
 pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
     let mut sent = 0_u64;
@@ -46,7 +64,7 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
             Message { delta: 0, channel_group: 1, data: MESSAGES[number as usize % MESSAGES.len()], raw: false };
         let deadline = Deadline::after(BURST_LIMIT);
         let wait = || {
-            kernel::pause();
+            deliver(stream);
             !deadline.has_passed()
         };
         if rules::must_survive(rules::BACK_PRESSURE, || stream.send(&message, 1, wait)).is_err() {
@@ -55,25 +73,84 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
         }
         sent += 1;
     }
-    stream.flush();
+    deliver(stream);
     vec![("events sent", sent), ("longest PutMessage in microseconds", stream.longest_put() / 10)]
 }
 
-/// Opens, runs, sends, stops and closes, again and again. Returns what was counted.
+/// The wave pin of a filter, from which frames are pulled once a stream keeps every event.
+struct Frames<'a> {
+    port: &'a Com<Port>,
+    pin: u32,
+    format: &'a [u8],
+    /// A stream has needed it.
+    needed: bool,
+    running: Option<(Box<Pin>, Vec<u8>)>,
+    pulled: u64,
+}
+
+impl<'a> Frames<'a> {
+    fn of(port: &'a Com<Port>, pin: u32, format: &'a [u8]) -> Self {
+        Self { port, pin, format, needed: false, running: None, pulled: 0 }
+    }
+
+    /// Pulls some frames. A wave pin that cannot be opened or run gives none.
+    fn pull(&mut self) {
+        if self.running.is_none() {
+            self.running = self.run();
+        }
+        self.needed = true;
+        if let Some((pin, buffer)) = &mut self.running {
+            pin.render(buffer, FRAMES);
+            self.pulled += u64::from(FRAMES);
+        }
+    }
+
+    fn run(&self) -> Option<(Box<Pin>, Vec<u8>)> {
+        let mut pin = Pin::open(self.port, self.pin, self.format).ok()?;
+        let runs = pin.set_state(KsState::Run).and_then(|()| pin.sync_to_master(clock::now()));
+        let bytes = pin.wave_format().map(|(_, block_align)| FRAMES as usize * block_align as usize);
+        if let (Ok(()), Some(bytes)) = (runs, bytes) {
+            return Some((pin, vec![0; bytes + RENDER_GUARD_BYTES]));
+        }
+        let _ = pin.set_state(KsState::Stop);
+        pin.close();
+        None
+    }
+
+    /// Stops and closes the pin, if it is open.
+    fn stop(&mut self) {
+        if let Some((mut pin, _)) = self.running.take() {
+            let _ = pin.set_state(KsState::Stop);
+            pin.close();
+        }
+    }
+}
+
+/// How many cycles to run, and how many events to send in each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cycles {
+    /// Cycles.
+    pub(crate) cycles: u32,
+    /// Events of a cycle.
+    pub(crate) events: u32,
+}
+
+/// Opens, runs, sends, stops and closes a music pin, again and again; `wave` is the wave pin of its filter, if it has one.
+/// Returns what was counted.
 ///
 /// # Errors
 /// [`CycleError::Open`] and [`CycleError::Run`] when the driver refuses with a status that it may return,
 /// [`CycleError::Stuck`] when the stream keeps every event.
 pub(crate) fn run(
     port: &Com<Port>,
-    pin: u32,
-    format: &[u8],
-    cycles: u32,
-    events: u32,
+    (pin, format): (u32, &[u8]),
+    wave: Option<(u32, &[u8])>,
+    Cycles { cycles, events }: Cycles,
     mut on_cycle: impl FnMut(u32, u64),
 ) -> Result<Figures, CycleError> {
     let before = kernel::pool();
     let mut sent = 0_u64;
+    let mut frames = wave.map(|(pin, format)| Frames::of(port, pin, format));
     for cycle in 0..cycles {
         let mut stream = Pin::open(port, pin, format).map_err(|status| CycleError::Open { cycle, pin, status })?;
         let ran = stream.set_state(KsState::Run);
@@ -81,19 +158,25 @@ pub(crate) fn run(
             for number in 0..events {
                 let data = MESSAGES[number as usize % MESSAGES.len()];
                 let message = Message { delta: 0, channel_group: 1, data, raw: false };
-                let deadline = Deadline::after(LIMIT);
+                let (patience, deadline) = (Deadline::after(WITHOUT_FRAMES), Deadline::after(LIMIT));
                 let wait = || {
-                    kernel::pause();
+                    deliver(&stream);
+                    if let Some(frames) = frames.as_mut().filter(|frames| frames.needed || patience.has_passed()) {
+                        frames.pull();
+                    }
                     !deadline.has_passed()
                 };
                 stream.send(&message, 1, wait).map_err(|out| CycleError::Stuck { cycle, out })?;
                 sent += 1;
             }
-            stream.flush();
+            deliver(&stream);
             Ok(())
         });
         let _ = stream.set_state(KsState::Stop);
         stream.expect_returned(rules::CONSERVATION, LIMIT, kernel::pause);
+        if let Some(frames) = &mut frames {
+            frames.stop();
+        }
         stream.close();
         outcome?;
         on_cycle(cycle + 1, sent);
@@ -115,6 +198,7 @@ pub(crate) fn run(
     Ok(vec![
         ("cycles", cycles.into()),
         ("events sent", sent),
+        ("frames pulled for streams that keep events", frames.map_or(0, |frames| frames.pulled)),
         ("pool allocations before", before.0),
         ("pool allocations after", after.0),
     ])

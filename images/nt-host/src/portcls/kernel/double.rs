@@ -140,11 +140,6 @@ pub(crate) fn nanoseconds() -> u64 {
     interrupt_time() * 100
 }
 
-/// Returns that time is the test's own.
-pub(crate) fn in_real_time() -> bool {
-    false
-}
-
 /// Returns no clock ticks.
 pub(crate) fn ticks() -> u64 {
     0

@@ -76,11 +76,6 @@ pub(crate) fn ran() -> i64 {
     (crate::arch::clock::ran() / 100).cast_signed()
 }
 
-/// Returns whether time is the host's, as for a device that follows the host's clock.
-pub(crate) fn in_real_time() -> bool {
-    crate::arch::clock::shows_standstills()
-}
-
 /// Waits until no DPC is queued or runs on any processor. At `PASSIVE_LEVEL`.
 pub(crate) fn flush_dpcs() {
     // SAFETY: it has no other condition.

@@ -130,6 +130,11 @@ pub(crate) fn sample_rate(format: &[u8]) -> Option<u32> {
     block_align(format).map(|_| word(format, 68))
 }
 
+/// Returns the bits of a sample of a wave format, if it is one.
+pub(crate) fn bits(format: &[u8]) -> Option<u32> {
+    block_align(format).map(|_| u32::from(half(format, 78)))
+}
+
 /// Returns the format that a client's range and a pin's range have in common: the port's own handler, for miniports
 /// that leave it to the port.
 pub(crate) fn intersect(client: &[u8], own: &DataRange) -> Option<Vec<u8>> {

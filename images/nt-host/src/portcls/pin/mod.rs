@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "streams are called by slot number")]
 
 pub(crate) mod allocator;
+mod background;
 mod bytes;
 pub(crate) mod capture;
 pub(crate) mod clock;
@@ -135,7 +136,8 @@ impl Pin {
             render: (kind == StreamType::MidiRender).then(|| Render::new(prefetch, room)),
             wave: synth_sink.map(|sink| {
                 let block_align = formats::block_align(format).unwrap_or(1);
-                Wave::new(sink, block_align, formats::sample_rate(format).unwrap_or(1))
+                let rate = formats::sample_rate(format).unwrap_or(1);
+                Wave::new(sink, block_align, rate, formats::bits(format).unwrap_or(0))
             }),
             capture: (kind == StreamType::MidiCapture).then(|| CaptureSink::create(allocator.clone())),
             bytes: None,
@@ -149,7 +151,6 @@ impl Pin {
         pin.start_render();
         pin.connect_capture(true);
         probe(&mut pin);
-        pin.try_wave_out();
         Ok(pin)
     }
 

@@ -1,34 +1,23 @@
 //! A wave pin: the sample clock is anchored, and frames are rendered.
 //!
-//! A synthesizer may write over the buffer or mix into it (the page "MIDI to wave"), so it gets silence. What it leaves
-//! out is found by how it is tried out before its client gets it, and by how its sound ends.
+//! A synthesizer may write over the buffer or mix into it (the page "MIDI to wave"). Until it is known what a filter's
+//! streams do, their buffers have a [background](super::background), which shows it, and which no client gets to see: a
+//! stream is called for its client's frames only, and one after another. From then on they get silence, and what is left
+//! out is found by how the sound ends.
 
 #![allow(unsafe_code, reason = "synth sinks are called by slot number")]
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use super::{Pin, RENDER_GUARD_BYTES, clock};
+use super::background::{self, Layout, Written};
+use super::{Pin, RENDER_GUARD_BYTES};
 use crate::contract::note::note;
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{rules, watch};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, success};
-use crate::portcls::com::abi::KsState;
 use crate::portcls::com::slots::{self, Foreign};
-use crate::portcls::kernel;
-
-/// What the buffer holds when a wave stream is tried out, in turn: far apart, so that what a stream writes over is distinguished
-/// from what it mixes into. Two bytes, the low one first: 16-bit samples of about a quarter of full scale.
-const BACKGROUNDS: [[u8; 2]; 2] = [[0x55, 0x20], [0xAB, 0xDF]];
-
-/// Two 16-bit samples that are nearer than this were not both mixed into the [`BACKGROUNDS`], which are twice as far
-/// apart.
-const WRITTEN_OVER: u16 = 0x2055;
-
-/// Frames with which a wave stream is tried out: whole blocks of a synthesizer, in frames and in bytes, so that what it computes
-/// once a block is where it was before.
-const TRIAL_FRAMES: u32 = 1024;
+use crate::portcls::port::RenderUnit;
 
 /// Times in a row that a stream brings sound and then the same stretch of exact silence up to the end of the buffer:
 /// more than music does by chance.
@@ -43,9 +32,24 @@ pub(super) struct Wave {
     pub(super) block_align: u32,
     pub(super) sample_rate: u32,
     pub(super) position: i64,
-    /// The stream counts length and position in bytes.
-    in_bytes: bool,
+    /// How samples lie in a frame; `None` of a format without a background.
+    layout: Option<Layout>,
+    /// In what the stream counts length and position, once that is known.
+    unit: RenderUnit,
+    /// What the last buffers had left of their background.
+    left: Left,
     gap: Gap,
+}
+
+/// What was left alone in the last buffers of a stream that writes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Left {
+    /// Frames of the last buffer.
+    frames: u32,
+    /// Frames of it that were written.
+    written: u32,
+    /// Buffers in a row like it.
+    buffers: u32,
 }
 
 /// How the sound has ended in the last buffers.
@@ -91,53 +95,25 @@ impl Pin {
         Ok(())
     }
 
-    /// Renders the next frames to the beginning of a buffer, which is [`RENDER_GUARD_BYTES`] longer than they are. The
-    /// stream gets silence to write over or to mix into.
+    /// Renders the next frames to the beginning of a buffer, which is [`RENDER_GUARD_BYTES`] longer than they are. What
+    /// the stream neither writes nor mixes is silence.
     ///
     /// # Panics
     /// When it is not.
     pub(crate) fn render(&mut self, buffer: &mut [u8], frames: u32) {
         let Some(wave) = &mut self.wave else { return };
-        let pcm_bytes = frames as usize * wave.block_align as usize;
-        buffer[..pcm_bytes].fill(0);
-        wave.call(buffer, frames);
-        if watch::is_on() {
-            wave.gap = wave.gap.after(&buffer[..pcm_bytes], wave.block_align as usize);
+        if wave.unit == RenderUnit::Unknown {
+            wave.unit = self.port.render_unit();
         }
-        if wave.gap.buffers >= GAPS_MAX {
-            let Gap { frames, sounding, buffers } = core::mem::take(&mut wave.gap);
-            wave.short(
-                frames,
-                sounding,
-                &format!("{buffers} times in a row sound came in the first {sounding} frames only; "),
-            );
-        }
-        wave.position += i64::from(frames);
-    }
-
-    /// Tries a wave stream in STOP out: what it writes over is distinguished from what it mixes into. Leaves it in STOP.
-    ///
-    /// Nothing is said of a stream that mixes silence, or that does not run yet. In real time no stream is tried out: what
-    /// the device computes from its frames on, such as the phase of a chorus, would not be what its client expects.
-    pub(super) fn try_wave_out(&mut self) {
-        if self.wave.is_none() || !watch::is_on() || kernel::in_real_time() {
-            return;
-        }
-        if self.set_state(KsState::Run).is_ok()
-            && self.sync_to_master(clock::now()).is_ok()
-            && let Some(wave) = &mut self.wave
-        {
-            wave.try_out();
-        }
-        // STOP may not be refused, which set_state checks.
-        let _ = self.set_state(KsState::Stop);
+        wave.render(buffer, frames);
+        self.port.learn_render_unit(wave.unit);
     }
 }
 
 impl Gap {
     /// Returns how the sound has ended, after one more buffer of these bytes.
-    fn after(self, pcm: &[u8], frame_bytes: usize) -> Self {
-        let sounds = |frame: &[u8]| frame.iter().any(|byte| *byte != 0);
+    fn after(self, pcm: &[u8], frame_bytes: usize, silence: u8) -> Self {
+        let sounds = |frame: &[u8]| frame.iter().any(|byte| *byte != silence);
         let all = pcm.chunks_exact(frame_bytes.max(1));
         let frames = all.len() as u32;
         let Some(last) = all.clone().rposition(sounds) else { return self };
@@ -155,9 +131,107 @@ impl Gap {
 }
 
 impl Wave {
-    /// Makes what a wave pin renders with.
-    pub(super) fn new(sink: Foreign, block_align: u32, sample_rate: u32) -> Self {
-        Self { sink, block_align, sample_rate, position: 0, in_bytes: false, gap: Gap::default() }
+    /// Makes what a wave pin renders with, of frames of so many bytes and samples of so many bits.
+    pub(super) fn new(sink: Foreign, block_align: u32, sample_rate: u32, bits: u32) -> Self {
+        Self {
+            sink,
+            block_align,
+            sample_rate,
+            position: 0,
+            layout: Layout::of(block_align, bits),
+            unit: RenderUnit::Unknown,
+            left: Left::default(),
+            gap: Gap::default(),
+        }
+    }
+
+    /// Renders the next frames to the beginning of a buffer.
+    fn render(&mut self, buffer: &mut [u8], frames: u32) {
+        let pcm_bytes = frames as usize * self.block_align as usize;
+        let silence = self.layout.map_or(0, Layout::silence);
+        let judged =
+            self.layout.filter(|_| self.unit == RenderUnit::Unknown && frames >= GAP_FRAMES_MIN && watch::is_on());
+        match judged {
+            Some(layout) => {
+                background::fill(&mut buffer[..pcm_bytes], layout);
+                self.call(buffer, frames);
+                self.learn(buffer, frames, layout);
+            }
+            None => {
+                buffer[..pcm_bytes].fill(silence);
+                self.call(buffer, frames);
+            }
+        }
+        if watch::is_on() {
+            self.gap = self.gap.after(&buffer[..pcm_bytes], self.block_align as usize, silence);
+        }
+        if self.gap.buffers >= GAPS_MAX {
+            let Gap { frames, sounding, buffers } = core::mem::take(&mut self.gap);
+            if self.unit != RenderUnit::Bytes && self.is_counted_in_bytes(frames, sounding) {
+                self.count_in_bytes();
+            } else {
+                let before = format!("{buffers} times in a row sound came in the first {sounding} frames only; ");
+                self.short(frames, sounding, &before);
+            }
+        }
+        self.position += i64::from(frames);
+    }
+
+    /// Learns from what is left of a buffer's background what the stream does with buffers, and takes the background out.
+    fn learn(&mut self, buffer: &mut [u8], frames: u32, layout: Layout) {
+        let frame_bytes = self.block_align as usize;
+        let pcm = &mut buffer[..frames as usize * frame_bytes];
+        let written = match background::judge(pcm, layout) {
+            Written::Over { frames } => frames,
+            unknown => {
+                if unknown == Written::Mixed {
+                    // How many of its frames were mixed the sound says alone.
+                    self.unit = RenderUnit::Frames;
+                }
+                if unknown == Written::Unclear {
+                    background::clear(pcm, layout);
+                } else {
+                    background::subtract(pcm, layout);
+                }
+                return;
+            }
+        };
+        pcm[written as usize * frame_bytes..].fill(layout.silence());
+        if written == frames {
+            self.unit = RenderUnit::Frames;
+            return;
+        }
+        let alike = (self.left.frames, self.left.written) == (frames, written);
+        self.left = Left { frames, written, buffers: if alike { self.left.buffers + 1 } else { 1 } };
+        if !background::is_certain(frames - written, self.left.buffers, layout) {
+            return;
+        }
+        if self.is_counted_in_bytes(frames, written) {
+            self.count_in_bytes();
+            // The client gets the rest of its frames all the same.
+            let begun = self.position;
+            self.position += i64::from(written);
+            self.call(&mut buffer[written as usize * frame_bytes..], frames - written);
+            self.position = begun;
+        } else {
+            self.unit = RenderUnit::Frames;
+            self.short(frames, written, "");
+        }
+    }
+
+    /// Returns whether a stream that has rendered so many of the frames that it was asked for has counted bytes.
+    fn is_counted_in_bytes(&self, asked: u32, rendered: u32) -> bool {
+        self.block_align > 1 && rendered == asked / self.block_align
+    }
+
+    fn count_in_bytes(&mut self) {
+        self.unit = RenderUnit::Bytes;
+        note(
+            rules::RENDER,
+            "ISynthSinkDMus::Render",
+            "it counts length and position in bytes, as its own page does; the page of IDirectMusicSynth::Render, and \
+             the samples, count in samples. This host goes on in bytes",
+        );
     }
 
     /// Calls `Render`, and checks that nothing behind the frames is written to.
@@ -165,7 +239,7 @@ impl Wave {
         let bytes = frames as usize * self.block_align as usize;
         let mut guard = [0; RENDER_GUARD_BYTES];
         guard.copy_from_slice(&buffer[bytes..][..RENDER_GUARD_BYTES]);
-        let unit = if self.in_bytes { self.block_align } else { 1 };
+        let unit = if self.unit == RenderUnit::Bytes { self.block_align } else { 1 };
         // SAFETY: the pin holds the sink; the buffer is as long as the frames take.
         unsafe {
             slots::synth_sink::render(
@@ -189,33 +263,6 @@ impl Wave {
                     "write as many frames as are asked for, and no more",
                 ),
             );
-        }
-    }
-
-    /// Renders over two backgrounds, and judges by what is left of them.
-    fn try_out(&mut self) {
-        let frame_bytes = self.block_align as usize;
-        let bytes = TRIAL_FRAMES as usize * frame_bytes;
-        let [first, second] = BACKGROUNDS.map(|background| {
-            let mut buffer: Vec<u8> = background.iter().copied().cycle().take(bytes + RENDER_GUARD_BYTES).collect();
-            self.call(&mut buffer, TRIAL_FRAMES);
-            self.position += i64::from(TRIAL_FRAMES);
-            buffer.truncate(bytes);
-            buffer
-        });
-        self.gap = Gap::default();
-        match written(&first, &second, frame_bytes) {
-            Some(frames) if frames == TRIAL_FRAMES / self.block_align => {
-                self.in_bytes = true;
-                note(
-                    rules::RENDER,
-                    "ISynthSinkDMus::Render",
-                    "it counts length and position in bytes, as its own page does; the page of IDirectMusicSynth::Render, and \
-                     the samples, count in samples. This host goes on in bytes",
-                );
-            }
-            Some(frames) if frames < TRIAL_FRAMES => self.short(TRIAL_FRAMES, frames, ""),
-            _ => {}
         }
     }
 
@@ -265,71 +312,16 @@ impl Wave {
     }
 }
 
-/// Returns how many frames were written over in both of two buffers that held the [`BACKGROUNDS`], if it shows: all
-/// frames up to there, and none behind. `None` where what was there may have been mixed into.
-fn written(first: &[u8], second: &[u8], frame_bytes: usize) -> Option<u32> {
-    let untouched =
-        |frame: &[u8], background: [u8; 2]| frame.iter().zip(background.iter().cycle()).all(|(a, b)| a == b);
-    let mut written = 0;
-    let mut rest_untouched = true;
-    for (index, (one, other)) in first.chunks_exact(frame_bytes).zip(second.chunks_exact(frame_bytes)).enumerate() {
-        if untouched(one, BACKGROUNDS[0]) && untouched(other, BACKGROUNDS[1]) {
-            continue;
-        }
-        let near = |(one, other): (&[u8; 2], &[u8; 2])| {
-            i16::from_le_bytes(*one).abs_diff(i16::from_le_bytes(*other)) < WRITTEN_OVER
-        };
-        if !one.as_chunks().0.iter().zip(other.as_chunks().0).all(near) {
-            return None;
-        }
-        rest_untouched &= index == written as usize;
-        written = index as u32 + 1;
-    }
-    (written > 0 && rest_untouched).then_some(written)
-}
-
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
 
     use super::*;
 
-    fn background(which: usize) -> Vec<u8> {
-        BACKGROUNDS[which].iter().copied().cycle().take(TRIAL_FRAMES as usize * 4).collect()
-    }
-
-    #[test]
-    fn tells_frames_that_were_written_over_from_those_that_were_not() {
-        let write = |frames: usize| {
-            [0, 1].map(|which| {
-                let mut buffer = background(which);
-                buffer[..frames * 4].fill(0);
-                buffer
-            })
-        };
-        for frames in [1, 16, 63, 64] {
-            let [first, second] = write(frames);
-            assert_eq!(written(&first, &second, 4), Some(frames as u32));
-        }
-    }
-
-    #[test]
-    fn says_nothing_of_a_stream_that_mixes() {
-        assert_eq!(written(&background(0), &background(1), 4), None);
-        let mixed = [0, 1].map(|which| {
-            let mut buffer = background(which);
-            for sample in buffer.as_chunks_mut::<2>().0.iter_mut().take(7) {
-                *sample = i16::from_le_bytes(*sample).saturating_add(1000).to_le_bytes();
-            }
-            buffer
-        });
-        assert_eq!(written(&mixed[0], &mixed[1], 4), None);
-    }
-
     fn gaps(buffers: impl Iterator<Item = Vec<u8>>) -> u32 {
         buffers
             .fold((Gap::default(), 0), |(gap, most), pcm| {
-                let gap = gap.after(&pcm, 2);
+                let gap = gap.after(&pcm, 2, 0);
                 (gap, most.max(gap.buffers))
             })
             .1

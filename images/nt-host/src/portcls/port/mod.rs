@@ -22,7 +22,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use self::bare_adapter::BareAdapter;
 use self::helpers::{DRM_VTABLE, PNP_VTABLE, POWER_VTABLE, STREAM_RESOURCES_VTABLE};
@@ -99,6 +99,8 @@ pub(crate) struct Port {
     pnp: Facet<Port>,
     stream_resources: Facet<Port>,
     sink: Facet<Port>,
+    /// In what the filter's wave streams count: a [`RenderUnit`].
+    render_unit: AtomicU8,
     /// The subdevice was unregistered while streams were open: the last of them takes the miniport along.
     departing: AtomicBool,
     /// The kind of the miniport whose `Init` has been called.
@@ -109,6 +111,18 @@ pub(crate) struct Port {
     sinks: Lock<Vec<Foreign>>,
     /// Read at any IRQL; a place is emptied before its group is released.
     groups: [AtomicPtr<c_void>; GROUPS_MAX],
+}
+
+/// In what wave streams count length and position of `Render`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum RenderUnit {
+    /// No stream has shown it.
+    Unknown,
+    /// In frames, as the page of IDirectMusicSynth::Render and the samples do.
+    Frames,
+    /// In bytes, as the page of ISynthSinkDMus::Render does.
+    Bytes,
 }
 
 impl Port {
@@ -126,6 +140,7 @@ impl Port {
             pnp: Facet::new(&PNP_VTABLE),
             stream_resources: Facet::new(&STREAM_RESOURCES_VTABLE),
             sink: Facet::new(&SINK_VTABLE),
+            render_unit: AtomicU8::new(RenderUnit::Unknown as u8),
             departing: AtomicBool::new(false),
             binding: Lock::new(None),
             bound: Lock::new(None),
@@ -148,6 +163,20 @@ impl Port {
             facet.bind(&port);
         }
         port
+    }
+
+    /// Returns in what the filter's wave streams count, as far as one has shown it.
+    pub(crate) fn render_unit(&self) -> RenderUnit {
+        match self.render_unit.load(Ordering::Relaxed) {
+            unit if unit == RenderUnit::Frames as u8 => RenderUnit::Frames,
+            unit if unit == RenderUnit::Bytes as u8 => RenderUnit::Bytes,
+            _ => RenderUnit::Unknown,
+        }
+    }
+
+    /// Remembers in what a wave stream of the filter counts.
+    pub(crate) fn learn_render_unit(&self, unit: RenderUnit) {
+        self.render_unit.store(unit as u8, Ordering::Relaxed);
     }
 
     /// Returns which kind of port this is.

@@ -58,6 +58,5 @@ fn stamps_every_event_from_the_anchor_of_the_wave_stream() {
 fn refuses_records_whose_times_do_not_ascend_before_anything_sounds() {
     let (played, recorded) = play_deltas(Behaviour::default(), &[5, 4]);
     assert_eq!(played, Err(PlayError::Order { index: 1, time: 4, previous: 5 }));
-    // Of the try-out alone.
-    assert_eq!(recorded.sync.lock().unwrap().len(), 1);
+    assert!(recorded.sync.lock().unwrap().is_empty());
 }

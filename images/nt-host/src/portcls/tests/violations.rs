@@ -73,9 +73,12 @@ fn asks_no_miniport_for_a_format_that_the_pin_does_not_have() {
 }
 
 #[test]
-#[should_panic(expected = "1024 frames of 4 bytes were asked for, and 1023 were rendered")]
+#[should_panic(expected = "100 frames of 4 bytes were asked for, and 99 were rendered")]
 fn catches_a_frame_that_render_does_not_write() {
-    let _ = wave_pin(&faulty(Fault::RendersShort, false));
+    let mut pin = running_wave_pin(&faulty(Fault::RendersShort, false));
+    for _ in 0..2 {
+        pin.render(&mut [0; 400 + RENDER_GUARD_BYTES], 100);
+    }
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn a_stream_may_mix_into_silence_or_count_in_bytes() {
 #[test]
 #[should_panic(expected = "bytes behind them were written")]
 fn catches_a_frame_that_render_writes_too_many() {
-    let _ = wave_pin(&faulty(Fault::RendersLong, false));
+    running_wave_pin(&faulty(Fault::RendersLong, false)).render(&mut [0; 400 + RENDER_GUARD_BYTES], 100);
 }
 
 #[test]

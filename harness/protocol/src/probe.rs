@@ -46,6 +46,9 @@ pub enum Probe {
         pin: u32,
         /// The data format to connect with.
         format: StreamFormat,
+        /// The filter's wave pin and its format, if it has one: frames are pulled from it once the render pin's stream keeps
+        /// every event, as a synthesizer may that renders itself.
+        wave: Option<(u32, StreamFormat)>,
         /// Number of cycles.
         cycles: u32,
         /// Events to send in each cycle.

@@ -81,7 +81,7 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
     // Only the card can bring something in, and only for the driver that has opened a session with it.
     if probe.bed.card_status()?.is_none_or(|status| status.session.is_none()) {
         probe.close(filter.handle)?;
-        return Err(ProbeError::Inapplicable(
+        return Err(ProbeError::NotExercised(
             "the driver has opened no session with the card, so that nothing can be brought in to be captured".into(),
         ));
     }

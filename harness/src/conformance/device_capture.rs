@@ -19,6 +19,9 @@ use crate::testbed::session::OpenedFilter;
 const CAPTURED_EVENTS: u16 = 57;
 const CAPTURED_BYTES: u16 = 313;
 
+/// The rules about what must not come out, and about what is lost.
+const NEED_THE_CARD: [u16; 4] = [54, 55, 58, 59];
+
 /// The longest time in which nothing comes out although something has come in: an interrupt of a busy host's device comes late.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,7 +34,8 @@ const TOGETHER: usize = 60;
 /// Runs the probe on the capture pin of an open filter, with each format that the pin carries.
 pub(super) fn run(probe: &mut ProbeContext<'_, '_>, filter: &OpenedFilter, id: u32) -> Result<(), ProbeError> {
     if !probe.bed.device_control().is_some_and(|control| control.offers(Offer::MidiIn)) {
-        return Err(ProbeError::Inapplicable(format!(
+        probe.close(filter.handle)?;
+        return Err(ProbeError::NotExercised(format!(
             "{} does not offer `midi-in`, so that nothing can be brought in to be captured",
             probe.bed.device_name()
         )));
@@ -55,6 +59,13 @@ pub(super) fn run(probe: &mut ProbeContext<'_, '_>, filter: &OpenedFilter, id: u
             probe.done("set the capture pin's state", Request::SetState { pin, state: KsState::Stop })?;
             probe.close(pin)?;
         }
+    }
+    let reason = format!(
+        "the harness cannot tell of {} when what came in has reached the driver, and what it has no room for",
+        probe.bed.device_name()
+    );
+    for rule in NEED_THE_CARD {
+        probe.findings.not_exercised(rule, &reason);
     }
     Ok(())
 }

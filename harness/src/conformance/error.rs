@@ -104,16 +104,13 @@ impl Diagnosed for ConformanceError {
     }
 }
 
-impl ProbeError {
-    /// Tells whether the probe needs what only the project's card, or a device with a control socket, can do: what it
-    /// would have shown is not exercised.
-    pub(super) fn is_not_exercised(&self) -> bool {
-        let Self::Failed(error) = self else { return false };
-        match error.testbed() {
-            Some(TestBedError::NotTheCard { .. }) => true,
-            Some(TestBedError::Device(error)) => error.is_not_offered(),
-            _ => false,
-        }
+/// Tells whether a probe failed because it needs what only the project's card, or a device with a control socket, can do:
+/// what it would have shown is not exercised.
+pub(super) fn is_about_the_device(error: &ConformanceError) -> bool {
+    match error.testbed() {
+        Some(TestBedError::NotTheCard { .. }) => true,
+        Some(TestBedError::Device(error)) => error.is_not_offered(),
+        _ => false,
     }
 }
 
@@ -131,6 +128,8 @@ pub enum ProbeError {
     },
     /// The probe does not apply to this driver.
     Inapplicable(String),
+    /// The probe applies to the driver, and the device gives no stimulus for it: its rules are not exercised.
+    NotExercised(String),
 }
 
 impl<E: Into<ConformanceError>> From<E> for ProbeError {

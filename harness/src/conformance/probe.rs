@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use guest_protocol::{Handle, PinFactory, Request, StreamFormat};
 
 use super::context::Context;
-use super::error::{ConformanceError, ProbeError};
+use super::error::{ConformanceError, ProbeError, is_about_the_device};
 use super::findings::Findings;
 use crate::event::Timeline;
 use crate::machine::CardOptions;
@@ -117,7 +117,7 @@ impl Patience {
 /// Boots a guest, loads the driver, runs a probe, stops and unloads, and notes what the guest counted.
 ///
 /// # Errors
-/// What ended the probe: [`ProbeError::Violated`] and [`ProbeError::Inapplicable`] are its own;
+/// What ended the probe: [`ProbeError::Violated`], [`ProbeError::Inapplicable`] and [`ProbeError::NotExercised`] are its own;
 /// [`ProbeError::Failed`] is also what the test bed failed with before and after it.
 pub(super) fn with_guest(
     context: &Context<'_>,
@@ -166,7 +166,9 @@ fn run_in(
 ) -> Result<(), ProbeError> {
     begin(bed, findings).map_err(|error| blame(bed, error.into()))?;
     let mut result = probe(&mut ProbeContext { bed, findings, sample_rate }).map_err(|error| blame(bed, error));
-    if result.as_ref().is_err_and(|error| matches!(error, ProbeError::Failed(_)) && !error.is_not_exercised()) {
+    if let Err(ProbeError::Failed(error)) = &result
+        && !is_about_the_device(error)
+    {
         return result;
     }
     match bed.shut_down() {

@@ -65,6 +65,9 @@ pub(super) const ALL: [Probe; 10] = [
 /// hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays empty.
 const BURST_EVENTS: u32 = RING_SIZE * (4096 / 24) + 2000;
 
+/// The rule that a device which takes nothing costs no time and no event.
+const BACK_PRESSURE: u16 = 50;
+
 fn lockstep() -> CardOptions {
     CardOptions::default()
 }
@@ -177,10 +180,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
         let figures = probe.bed.session.run_probe(guest_protocol::Probe::Power { filter: filter.handle })?;
         probe.keep(figures);
         probe.close(filter.handle)?;
-        let wave = |pin: &PinFactory| {
-            !pin.flow_in && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Pcm { .. }))
-        };
-        let Some((filter, _)) = probe.open_filter_with(&device, wave)? else {
+        let Some((filter, _)) = probe.open_filter_with(&device, gives_pcm)? else {
             return power_without_sound(probe, &device);
         };
         probe.close(filter.handle)?;
@@ -251,27 +251,47 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
     with_guest(context, folder, findings, &options, |probe| {
         let device = probe.start()?;
         let (filter, id, format) = probe.open_music_filter(&device)?;
+        match probe.bed.device_source().source {
+            // QEMU gives up a vfio-user device that does not answer for seconds.
+            DeviceSource::Card if context.transport == Transport::VfioUser => {
+                let reason = "over vfio-user QEMU gives up a card that takes nothing for seconds, as it was pulled out";
+                return Err(ProbeError::Inapplicable(reason.into()));
+            }
+            DeviceSource::Card => {}
+            // A synthesizer that renders itself takes nothing as long as no frames are pulled from it.
+            DeviceSource::None if filter.pins.iter().any(gives_pcm) => {}
+            DeviceSource::None => {
+                let reason = "there is no device, and the filter has no wave pin, so that nothing can be kept from taking events";
+                probe.findings.not_exercised(BACK_PRESSURE, reason);
+                return probe.close(filter.handle);
+            }
+            _ => {
+                let reason = format!("{} cannot be made to take nothing for a while", probe.bed.device_name());
+                probe.findings.not_exercised(BACK_PRESSURE, &reason);
+                return probe.close(filter.handle);
+            }
+        }
+        let is_card = probe.bed.card().is_some();
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-        if probe.bed.device_source().source == DeviceSource::None {
-            let reason = "there is no device that could take nothing for a while";
-            return Err(ProbeError::Inapplicable(reason.into()));
+        if is_card {
+            probe.bed.freeze_card(true);
         }
-        // QEMU gives up a vfio-user device that does not answer for seconds.
-        if context.transport == Transport::VfioUser {
-            let reason = "over vfio-user QEMU gives up a card that takes nothing for seconds, as it was pulled out";
-            return Err(ProbeError::Inapplicable(reason.into()));
-        }
-        probe.bed.the_card()?;
-        probe.bed.freeze_card(true);
         let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
-        probe.bed.freeze_card(false);
+        if is_card {
+            probe.bed.freeze_card(false);
+        }
         let figures = sent?;
         probe.keep(figures);
         probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
         probe.close(pin)?;
         probe.close(filter.handle)
     })
+}
+
+/// Tells whether sound is pulled from a pin.
+fn gives_pcm(pin: &PinFactory) -> bool {
+    !pin.flow_in && pin.instances > 0 && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Pcm { .. }))
 }
 
 fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::context::Context;
-use super::error::{ConformanceError, ProbeError};
+use super::error::{ConformanceError, ProbeError, is_about_the_device};
 use super::findings::Findings;
 use super::ledger::Ledger;
 use super::probe::Probe;
@@ -95,6 +95,13 @@ fn without_not_exercised(mut contract: Contract) -> Contract {
     contract
 }
 
+/// Notes that the rest of a probe has no stimulus with this device.
+fn not_exercised(context: &Context<'_>, ledger: &mut Ledger, probe: &Probe, reason: &str) {
+    ledger.cannot_exercise(probe.name, reason);
+    let text = format!("probe {}: not exercised from here on: {reason}", probe.name);
+    context.observer.event(&Event::Note { text });
+}
+
 fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, ConformanceError> {
     let begun = Instant::now();
     let mut ledger = Ledger::default();
@@ -131,11 +138,9 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
                     ledger.inapplicable.entry(*rule).or_insert_with(|| reason.clone());
                 }
             }
-            Err(error) if error.is_not_exercised() => {
-                let ProbeError::Failed(error) = error else { return Ok(()) };
-                ledger.cannot_exercise(probe.name, &error.to_string());
-                let text = format!("probe {}: not exercised from here on: {error}", probe.name);
-                context.observer.event(&Event::Note { text });
+            Err(ProbeError::NotExercised(reason)) => not_exercised(context, &mut ledger, probe, &reason),
+            Err(ProbeError::Failed(error)) if is_about_the_device(&error) => {
+                not_exercised(context, &mut ledger, probe, &error.to_string());
             }
             Err(ProbeError::Failed(error)) => {
                 if error.class() == Class::Interrupted {

@@ -45,6 +45,8 @@ struct Variant {
     judge: Option<Spanned<String>>,
     /// The example card that it is for, where that is not the project's card.
     device: Option<String>,
+    /// Arguments of QEMU's `-device` for the device that it is for, where that is QEMU's.
+    qemu: Option<Spanned<String>>,
     status: VariantStatus,
 }
 
@@ -75,7 +77,7 @@ fn read_variants(
     for entry in table.variant {
         let span = entry.span();
         let variant = entry.into_inner();
-        let Variant { name, driver, check, bug_check, guards, probe, judge, device, .. } = variant;
+        let Variant { name, driver, check, bug_check, guards, probe, judge, device, qemu, .. } = variant;
         let judge = match judge {
             Some(judge) => match Judge::by_name(judge.get_ref()) {
                 Some(known) => Some(known),
@@ -94,7 +96,19 @@ fn read_variants(
         if variant.status != status {
             continue;
         }
-        let device = device.map(|name| Device { source: DeviceSource::Example(name), ..Device::default() });
+        let source_of_device = match (device, qemu) {
+            (Some(_), Some(qemu)) => {
+                let message = format!("{name} is for one device, either an example of device/pci or one of QEMU's");
+                return Err(file.error(qemu.span(), &message));
+            }
+            (Some(name), None) => Some(DeviceSource::Example(name)),
+            (None, Some(qemu)) => {
+                let arguments = qemu.get_ref().parse();
+                Some(DeviceSource::Qemu(arguments.map_err(|error| file.error(qemu.span(), &format!("{error}")))?))
+            }
+            (None, None) => None,
+        };
+        let device = source_of_device.map(|source| Device { source, ..Device::default() });
         let bug_check =
             (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
         let (script, variant) = (source.join(SCRIPT), Some(name));
@@ -203,6 +217,8 @@ mod tests {
         assert_eq!(found, [(Some("d"), false)]);
         let judged = "[[variant]]\nname = 'd'\nguards = 7\njudge = 'plays'\nstatus = 'passes'\n";
         assert_eq!(read(judged, VariantStatus::Passes).unwrap()[0].judge, Some(Judge::Plays));
+        let both = judged.replace("judge = 'plays'", "device = 'mpu401'\nqemu = 'edu'");
+        assert!(read(&both, VariantStatus::Passes).unwrap_err().to_string().contains("for one device"));
         let error = read(&judged.replace("plays", "good"), VariantStatus::Passes).unwrap_err().to_string();
         assert!(error.contains("a.toml:4:9"), "{error}");
         let error = read("[[variant]]\nname = 'd'\nstatus = 'passes'\n", VariantStatus::Fires).unwrap_err().to_string();

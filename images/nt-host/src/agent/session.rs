@@ -603,6 +603,12 @@ fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
                 },
                 None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC => DataRange::DirectMusic,
                 None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI => DataRange::Midi,
+                // Music of any kind.
+                None if range.format.major == guids::KSDATAFORMAT_TYPE_MUSIC
+                    && range.format.sub == guids::GUID::default() =>
+                {
+                    DataRange::DirectMusic
+                }
                 None => DataRange::Other,
             })
             .collect(),

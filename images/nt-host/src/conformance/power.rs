@@ -69,7 +69,7 @@ fn music_pin(port: &Com<Port>) -> Option<(u32, alloc::vec::Vec<u8>)> {
     let filter = port.filter()?;
     [guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guids::KSDATAFORMAT_SUBTYPE_MIDI].into_iter().find_map(|sub| {
         let id = filter.pins.iter().position(|pin| {
-            pin.data_flow == data_flow::IN && pin.max_filter > 0 && pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &sub)
+            pin.data_flow == data_flow::IN && pin.max_filter > 0 && pin.can_carry(&guids::KSDATAFORMAT_TYPE_MUSIC, &sub)
         })?;
         Some((id as u32, formats::music(sub)))
     })

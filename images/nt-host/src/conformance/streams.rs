@@ -69,7 +69,7 @@ fn music_pins(filter: &Filter, flow: u32) -> Vec<MusicPin> {
     let subs = [guids::KSDATAFORMAT_SUBTYPE_MIDI, guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC];
     let pins = filter.pins.iter().enumerate().filter(|(_, pin)| pin.data_flow == flow && pin.max_filter > 0);
     pins.flat_map(|(id, pin)| {
-        let carried = subs.into_iter().filter(|sub| pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, sub));
+        let carried = subs.into_iter().filter(|sub| pin.can_carry(&guids::KSDATAFORMAT_TYPE_MUSIC, sub));
         carried.map(move |sub| MusicPin { id: id as u32, format: formats::music(sub) })
     })
     .collect()

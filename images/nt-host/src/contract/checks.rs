@@ -32,7 +32,7 @@ macro_rules! checks {
 
 checks! {
     LOCK_ORDER = 101, "lock_order",
-        "locks are taken in one order everywhere: spin locks, and mutexes, fast and guarded mutexes and resources",
+        "locks are taken in one order everywhere: spin locks, and mutexes, fast and guarded mutexes and resources that are taken alone",
         "deadlock detection (0xC4, 0x1001)";
     LOCK_LEVEL = 102, "lock_level",
         "a spin lock is always held at the same IRQL, if one of them is above DISPATCH_LEVEL",

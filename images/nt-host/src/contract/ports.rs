@@ -35,7 +35,7 @@ ports! {
         "A installing-device-interfaces-for-an-audio-adapter";
     CONNECTION_ONCE = 324,
         "a physical connection is registered once",
-        "A topology-filters; D nf-portcls-pcregisterphysicalconnection";
+        "S";
     CONNECTION_LEFT = 325,
         "the physical connections of a subdevice that is unregistered are unregistered too",
         "D nn-portcls-iunregisterphysicalconnection; A dynamic-audio-subdevices";

@@ -11,6 +11,10 @@ use crate::nt::{POOL_TYPE, PVOID};
 use crate::{alloc_faults, export_functions};
 
 const PAGED_POOL_BIT: POOL_TYPE = 1;
+/// The bit that the cache-aligned kinds of `POOL_TYPE` have (wdm.h: `NonPagedPoolCacheAligned` 4).
+const CACHE_ALIGNED_BIT: POOL_TYPE = 4;
+/// Bytes of a line of the processor's cache.
+const CACHE_LINE_BYTES: u64 = 64;
 const BAD_POOL_CALLER: u32 = 0xc2;
 /// Largest allocation; Windows' limit is of this order, and a negative size is above it.
 const BYTES_MAX: u64 = 1 << 31;
@@ -32,13 +36,19 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
         );
     }
     if size == 0 || size > BYTES_MAX {
-        verifier::stop(
+        verifier::broken(
+            None,
             BAD_POOL_CALLER,
             function,
             [0, kind as u64, size, u64::from(tag)],
             format_args!("{function} for {size} bytes: a size of zero or below is a mistake"),
         );
     }
+    if size > BYTES_MAX {
+        return None;
+    }
+    // Small allocations end on a page: whole cache lines begin on one.
+    let size = if kind & CACHE_ALIGNED_BIT != 0 { size.next_multiple_of(CACHE_LINE_BYTES) } else { size };
     if tag == 0 {
         verifier::broken(
             None,
@@ -58,6 +68,8 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
 mod flag {
     /// `POOL_FLAG_UNINITIALIZED`.
     pub(super) const UNINITIALIZED: u64 = 0x2;
+    /// `POOL_FLAG_CACHE_ALIGNED`.
+    pub(super) const CACHE_ALIGNED: u64 = 0x8;
     /// `POOL_FLAG_RAISE_ON_FAILURE`.
     pub(super) const RAISE_ON_FAILURE: u64 = 0x20;
     /// `POOL_FLAG_NON_PAGED`.
@@ -115,7 +127,8 @@ export_functions! {
             verifier::stop(BAD_POOL_CALLER, "ExAllocatePool2", [0, flags, size, u64::from(tag)],
                 format_args!("flags {flags:#x}: exactly one of POOL_FLAG_NON_PAGED, _NON_PAGED_EXECUTE and _PAGED must be set"));
         }
-        let kind = POOL_TYPE::from(kinds == flag::PAGED);
+        let aligned = if flags & flag::CACHE_ALIGNED == 0 { 0 } else { CACHE_ALIGNED_BIT };
+        let kind = POOL_TYPE::from(kinds == flag::PAGED) | aligned;
         let address = driver_allocate("ExAllocatePool2", kind, size, tag);
         match address {
             Some(address) if flags & flag::UNINITIALIZED == 0 => (address as *mut u8).write_bytes(0, size as usize),

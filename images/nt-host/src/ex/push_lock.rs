@@ -13,7 +13,9 @@ const ALONE: u64 = 1;
 const SHARED: u64 = 2;
 
 unsafe fn acquire(function: &'static str, lock: *mut u64, alone: bool) {
-    lock_order::ordered(function, Holder::this_thread(), lock as u64);
+    if alone {
+        lock_order::ordered(function, Holder::this_thread(), lock as u64);
+    }
     wait_on_address::wait_until(function, lock as u64, || {
         // SAFETY: an export's argument; nothing runs beside this.
         unsafe {
@@ -24,7 +26,11 @@ unsafe fn acquire(function: &'static str, lock: *mut u64, alone: bool) {
             free
         }
     });
-    lock_order::acquired(Holder::this_thread(), lock as u64);
+    if alone {
+        lock_order::acquired(Holder::this_thread(), lock as u64);
+    } else {
+        lock_order::acquired_shared(Holder::this_thread(), lock as u64);
+    }
 }
 
 unsafe fn release(function: &'static str, lock: *mut u64, alone: bool) {

@@ -47,7 +47,8 @@ fn not_initialised(function: &'static str, resource: PVOID) -> ! {
 }
 
 unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait: bool) -> bool {
-    if wait {
+    // What is taken with others waits for none but who has it alone, or wants to: Driver Verifier watches no resources at all.
+    if wait && exclusive {
         lock_order::ordered(function, Holder::Thread(me()), resource as u64);
     }
     let count = |change: i32| {
@@ -68,11 +69,13 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
                 found.exclusive = if free { exclusive } else { found.exclusive };
                 *found.owners.entry(me()).or_insert(0) += 1;
             }
-            Some((may, &raw mut *found.released))
+            Some((may, found.exclusive, &raw mut *found.released))
         });
-        let Some((may, released)) = taken else { not_initialised(function, resource) };
-        if may {
+        let Some((may, alone, released)) = taken else { not_initialised(function, resource) };
+        if may && alone {
             lock_order::acquired(Holder::Thread(me()), resource as u64);
+        } else if may {
+            lock_order::acquired_shared(Holder::Thread(me()), resource as u64);
         }
         if may || !wait {
             return may;

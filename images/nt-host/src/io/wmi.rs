@@ -1,20 +1,112 @@
-//! Windows Management Instrumentation as a client sees it: no provider has registered a data block that a driver could
-//! open. What a driver provides itself goes through `wmilib.sys` and its requests.
+//! Windows Management Instrumentation. As a driver sees it as a client, no provider has registered a data block that it could
+//! open. As a client of drivers, this host requests the registration of each device that registers as a provider, when
+//! it is started, and all data of each block; a client of Windows has no part in what a song needs.
 #![allow(unsafe_code, reason = "strings of the Windows ABI")]
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
 
+use super::irp::send_synchronous;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::verifier;
 use crate::devnode;
 use crate::export_functions;
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::nt::{DEVICE_OBJECT, GUID, IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::{allocate, text};
 
 /// By data block, the next free instance.
 static INSTANCES: Uninterrupted<BTreeMap<GUID, u32>> = Uninterrupted::new(BTreeMap::new());
+
+/// Devices that registered as providers and were not asked yet.
+static PROVIDERS: Uninterrupted<Vec<usize>> = Uninterrupted::new(Vec::new());
+
+/// `WMIREG_ACTION_REGISTER` and `WMIREG_ACTION_DEREGISTER` (wdm.h). With flags beside them it is tracing that registers.
+const REGISTER: u32 = 1;
+const DEREGISTER: u32 = 2;
+
+/// `IRP_MN_QUERY_ALL_DATA` and `IRP_MN_REGINFO_EX` (wdm.h), and `WMIREGISTER` (wmistr.h).
+const QUERY_ALL_DATA: u8 = 0;
+const REGINFO_EX: u8 = 11;
+const WMIREGISTER: usize = 0;
+
+/// Bytes for an answer; what needs more is not asked for again.
+const ANSWER_BYTES: usize = 4096;
+
+/// Places in `WMIREGINFOW` and `WMIREGGUIDW` (wmistr.h), and their sizes.
+const GUID_COUNT: usize = 16;
+const REGINFO_BYTES: usize = 24;
+const REGGUID_BYTES: usize = 32;
+const REGGUID_FLAGS: usize = 16;
+
+/// `WMIREG_FLAG_EVENT_ONLY_GUID` (wmistr.h): there are no data.
+const EVENT_ONLY: u32 = 0x40;
+
+/// Places in `WNODE_HEADER` (wmistr.h), and `WNODE_FLAG_ALL_DATA`.
+const NODE_GUID: usize = 24;
+const NODE_FLAGS: usize = 44;
+const FLAG_ALL_DATA: u32 = 1;
+
+fn word(answer: &[u8], at: usize) -> u32 {
+    answer.get(at..at + 4).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+}
+
+/// Sends a request of WMI's to a device. Returns the answer.
+///
+/// # Errors
+/// The status that the driver answers with.
+fn request(device: *mut DEVICE_OBJECT, minor: u8, path: usize, answer: &mut [u8]) -> Result<usize, NTSTATUS> {
+    let buffer = answer.as_mut_ptr();
+    // SAFETY: the device is registered and has not deregistered; the buffer lives for the call.
+    let (status, bytes) = unsafe {
+        send_synchronous(device, STATUS_NOT_SUPPORTED, |_, stack| {
+            stack.MajorFunction = IRP_MJ_SYSTEM_CONTROL;
+            stack.MinorFunction = minor;
+            stack.Parameters.Others = [device.cast(), path as PVOID, answer.len() as PVOID, buffer.cast()];
+        })
+    };
+    if success(status) { Ok(bytes.min(ANSWER_BYTES)) } else { Err(status) }
+}
+
+/// Requests the data blocks of every device that has registered since the last time, and all data of each. At
+/// `PASSIVE_LEVEL`, when no packet is under way.
+pub fn ask_providers() {
+    for provider in PROVIDERS.with(core::mem::take) {
+        let device = provider as *mut DEVICE_OBJECT;
+        let mut answer = vec![0; ANSWER_BYTES];
+        let blocks = match request(device, REGINFO_EX, WMIREGISTER, &mut answer) {
+            Ok(bytes) => answer[..bytes].to_vec(),
+            Err(status) => {
+                crate::info!("WMI: the device at {device:p} answers IRP_MN_REGINFO_EX with {status:#010x}");
+                continue;
+            }
+        };
+        for block in blocks
+            .get(REGINFO_BYTES..)
+            .unwrap_or_default()
+            .chunks_exact(REGGUID_BYTES)
+            .take(word(&blocks, GUID_COUNT) as usize)
+        {
+            if word(block, REGGUID_FLAGS) & EVENT_ONLY != 0 {
+                continue;
+            }
+            answer.fill(0);
+            answer[..4].copy_from_slice(&(ANSWER_BYTES as u32).to_le_bytes());
+            answer[NODE_GUID..NODE_GUID + 16].copy_from_slice(&block[..16]);
+            answer[NODE_FLAGS..NODE_FLAGS + 4].copy_from_slice(&FLAG_ALL_DATA.to_le_bytes());
+            // The path is the block's GUID.
+            let path = block.as_ptr() as usize;
+            match request(device, QUERY_ALL_DATA, path, &mut answer) {
+                Ok(bytes) => crate::info!("WMI: a data block of the device at {device:p} has {bytes} bytes of data"),
+                Err(status) => {
+                    crate::info!("WMI: the device at {device:p} answers IRP_MN_QUERY_ALL_DATA with {status:#010x}")
+                }
+            }
+        }
+    }
+}
 
 fn unknown(function: &'static str, object: PVOID) -> ! {
     verifier::stop(
@@ -47,6 +139,19 @@ fn instance_name(device: *mut DEVICE_OBJECT) -> Option<alloc::string::String> {
 export_functions! {
     /// Windows Management Instrumentation.
     pub static EXPORTS;
+
+    /// Registers a device as a provider of data blocks, or takes that back. Registrations for tracing change nothing.
+    [PASSIVE] fn IoWMIRegistrationControl(device: *mut DEVICE_OBJECT, action: u32) -> NTSTATUS {
+        PROVIDERS.with(|all| {
+            if matches!(action, REGISTER | DEREGISTER) {
+                all.retain(|provider| *provider != device as usize);
+            }
+            if action == REGISTER {
+                all.push(device as usize);
+            }
+        });
+        STATUS_SUCCESS
+    }
 
     /// Opens a data block: none is registered.
     [PASSIVE] fn IoWMIOpenBlock(_block: *const GUID, _access: u32, object: *mut PVOID) -> NTSTATUS {

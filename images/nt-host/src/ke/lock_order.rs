@@ -41,6 +41,9 @@ struct Order {
     processors: [Held; PROCESSORS_MAX],
     /// What threads wait for, by thread.
     threads: BTreeMap<u64, Held>,
+    /// Locks that are held with others, by how many times over. They have no order: one who holds keeps only those away who
+    /// want to be alone.
+    shared: BTreeMap<u64, usize>,
 }
 
 static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
@@ -48,6 +51,7 @@ static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
     levels: BTreeMap::new(),
     processors: [[0; HELD_MAX]; PROCESSORS_MAX],
     threads: BTreeMap::new(),
+    shared: BTreeMap::new(),
 });
 
 /// How many spin locks a processor holds: looked at first, since most of the time it is none.
@@ -78,9 +82,14 @@ impl Order {
         }
     }
 
-    /// Returns what is held, if `lock` was never taken before while all of it was.
+    /// Returns what is held alone, if `lock` was never taken before while all of it was. Nothing of a lock that the holder has
+    /// already, for which it does not wait.
     fn unordered(&self, holder: Holder, lock: u64) -> Option<Held> {
         let held = self.held(holder);
+        if held.contains(&lock) {
+            return None;
+        }
+        let held = held.map(|held| if self.shared.contains_key(&held) { 0 } else { held });
         others(&held, lock).any(|other| !self.graph.knows(other, lock)).then_some(held)
     }
 
@@ -202,12 +211,27 @@ pub fn acquired(holder: Holder, lock: u64) {
     });
 }
 
+/// Notes that a lock has been taken with others.
+pub fn acquired_shared(holder: Holder, lock: u64) {
+    if !watch::is_on() {
+        return;
+    }
+    ORDER.with(|order| *order.shared.entry(lock).or_insert(0) += 1);
+    acquired(holder, lock);
+}
+
 /// Notes that a lock is given back.
 pub fn released(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
     ORDER.with(|order| {
+        if let Some(count) = order.shared.get_mut(&lock) {
+            *count -= 1;
+            if *count == 0 {
+                order.shared.remove(&lock);
+            }
+        }
         let held = order.held_mut(holder);
         if let Some(slot) = held.iter_mut().rev().find(|slot| **slot == lock) {
             *slot = 0;
@@ -227,6 +251,7 @@ pub fn forget(range: &Range<u64>) {
     ORDER.with(|order| {
         order.graph.forget(range);
         order.levels.retain(|lock, _| !range.contains(lock));
+        order.shared.retain(|lock, _| !range.contains(lock));
     });
 }
 

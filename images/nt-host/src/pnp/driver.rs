@@ -22,6 +22,7 @@ use crate::ex::callback;
 use crate::harness::options::{self, DeviceChoice};
 use crate::io::irp::{self, send_synchronous};
 use crate::io::names::{self, status_text};
+use crate::io::wmi;
 use crate::io::{device, dma, notification, object_callback, registry, work_item};
 use crate::ke::{bugcheck_callback, dpc, handle, interrupt, thread, timer};
 use crate::mm::{self, pool};
@@ -316,6 +317,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
             format!("IRP_MN_START_DEVICE returned {}", status_text(status)),
         ));
     }
+    wmi::ask_providers();
     let install = devnode::installation::of(&node).map(|(model, _)| model.install);
     Ok(StartedDevice { device: bus::describe(pdo), resources: lines, install })
 }
@@ -358,7 +360,9 @@ pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
             AllocatedResourcesTranslated: resources.translated.as_ptr(),
         })
     })?;
-    Some((pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists), lines))
+    let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists);
+    wmi::ask_providers();
+    Some((status, lines))
 }
 
 /// Returns where a device's memory is.

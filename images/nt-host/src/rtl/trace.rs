@@ -60,9 +60,6 @@ export_functions! {
     /// Tells something about a provider.
     [PASSIVE] fn EtwSetInformation(_handle: u64, _class: i32, _information: PVOID, _length: u32) -> NTSTATUS { STATUS_SUCCESS }
 
-    /// Registers for WMI.
-    [PASSIVE] fn IoWMIRegistrationControl(_device: *mut DEVICE_OBJECT, _action: u32) -> NTSTATUS { STATUS_SUCCESS }
-
     /// Asks WMI for something of tracing.
     [ANY] fn WmiQueryTraceInformation(_class: i32, _information: PVOID, _length: u32, _needed: *mut u32, _buffer: PVOID) -> NTSTATUS {
         STATUS_NOT_SUPPORTED

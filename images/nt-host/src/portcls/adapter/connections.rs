@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{port_of, subdevice_of, with};
+use crate::contract::note::note;
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{ports, rules};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
@@ -140,7 +141,7 @@ fn fits(function: &str, fdo: *mut DEVICE_OBJECT, port: PVOID, pin: u32, flow: u3
     true
 }
 
-/// Notes a connection, once (rule 324).
+/// Notes a connection; a second time is one of the driver's notes (rule 324).
 fn connect(function: &'static str, fdo: *mut DEVICE_OBJECT, from: End, to: End) -> NTSTATUS {
     if call_faults::must_fail(function) {
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -155,13 +156,10 @@ fn connect(function: &'static str, fdo: *mut DEVICE_OBJECT, from: End, to: End) 
     });
     match again {
         None => return STATUS_INVALID_PARAMETER,
-        Some(true) => violation(
+        Some(true) => note(
+            ports::CONNECTION_ONCE,
             function,
-            Violation::new(
-                ports::CONNECTION_ONCE,
-                format!("the connection from {from:?} to {to:?} is registered already"),
-                "call it once for each connection",
-            ),
+            format!("the connection from {from:?} to {to:?} is registered already"),
         ),
         Some(false) => ports::CONNECTION_ONCE.held(),
     }

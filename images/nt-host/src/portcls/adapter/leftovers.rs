@@ -3,10 +3,12 @@
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::portcls::com::object;
+use crate::portcls::port::lifetime;
 use crate::{drmk, ks, wpp_recorder};
 
-/// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rule 82).
+/// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rules 7 and 82).
 pub(crate) fn check() {
+    lifetime::expect_ports_released();
     let mut left = object::leftovers();
     left.extend(ks::leftovers());
     left.extend(drmk::leftovers());

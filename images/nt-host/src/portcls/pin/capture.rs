@@ -114,9 +114,16 @@ impl CaptureSink {
             return self.allocator.discard(first);
         }
         let mut event = first;
+        // What follows the packages whose events are being read.
+        let mut behind = Vec::new();
         let mut sound = true;
         // A chain longer than the pool leads back to itself, which shows when it is given back.
         for _ in 0..self.allocator.capacity() {
+            while event.is_null()
+                && let Some(next) = behind.pop()
+            {
+                event = next;
+            }
             if event.is_null() {
                 break;
             }
@@ -128,6 +135,12 @@ impl CaptureSink {
                     break;
                 }
             };
+            if content.flags == EVENT_PACKAGE {
+                behind.push(content.next);
+                // SAFETY: for a package `uData` is read as its pointer member; any bits are a value.
+                event = unsafe { content.data.package };
+                continue;
+            }
             let now = clock::now();
             let last = self.inbox.with(|inbox| core::mem::replace(&mut inbox.last, content.time));
             if let Err(wrong) = check(&content, &data, last, now) {
@@ -163,7 +176,7 @@ fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), 
              the time is the master clock's when the data came in",
         ))
     };
-    if content.flags & EVENT_PACKAGE != 0 || content.flags & !(EVENT_INCOMPLETE | EVENT_PACKAGE) != 0 {
+    if content.flags & !EVENT_INCOMPLETE != 0 {
         return broken(format!("a captured event has usFlags {:#x}", content.flags));
     }
     if data.is_empty() {
@@ -316,7 +329,7 @@ mod tests {
         for (last, now) in [(51, 60), (40, 49)] {
             assert_eq!(check(&event, &[0xF8], last, now).unwrap_err().rule.number, 57);
         }
-        event.flags = EVENT_PACKAGE;
+        event.flags = EVENT_PACKAGE | EVENT_INCOMPLETE;
         assert!(check(&event, &[0xF8], 0, 100).is_err());
     }
 }

@@ -72,6 +72,7 @@ impl Com<Port> {
     #[cfg(test)]
     pub(crate) fn shut_down(&self) {
         shut_down(core::slice::from_ref(self), || ());
+        expect_ports_released();
     }
 }
 
@@ -122,17 +123,9 @@ fn expect_nothing_left(parted: Parted<'_>) {
             ),
         );
     }
-    let references = port.references();
-    if references != 1 {
+    if port.references() != 1 {
         clean = false;
-        violation(
-            kind.port_name(),
-            Violation::new(
-                rules::REFERENCES_RETURNED,
-                format!("the miniport is gone, and {} references to its port are left", references - 1),
-                "release the port at the end of StartDevice and in the miniport's destructor",
-            ),
-        );
+        KEPT.with(|kept| kept.push(port.clone()));
     }
     if let Some(bare_adapter) = bare_adapter.filter(|bare_adapter| bare_adapter.references() != 1) {
         violation(
@@ -150,6 +143,28 @@ fn expect_nothing_left(parted: Parted<'_>) {
     clean &= check_list(resources);
     if clean {
         rules::REFERENCES_RETURNED.held();
+    }
+}
+
+/// Ports that the driver holds though their miniports are gone: until it is unloaded it may, as of any object.
+static KEPT: Lock<Vec<Com<Port>>> = Lock::new(Vec::new());
+
+/// Checks, when nothing of the driver's is left, that it has released every port (rule 7).
+pub(crate) fn expect_ports_released() {
+    for port in KEPT.with(core::mem::take) {
+        let references = port.references();
+        if references == 1 {
+            rules::REFERENCES_RETURNED.held();
+            continue;
+        }
+        violation(
+            port.kind().port_name(),
+            Violation::new(
+                rules::REFERENCES_RETURNED,
+                format!("the miniport is gone, and {} references to its port are left", references - 1),
+                "release the port at the end of StartDevice and in the miniport's destructor, at the latest in DriverUnload",
+            ),
+        );
     }
 }
 

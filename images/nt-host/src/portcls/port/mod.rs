@@ -9,7 +9,7 @@ mod helpers;
 mod init;
 mod interface;
 pub(crate) mod interface_checks;
-mod lifetime;
+pub(crate) mod lifetime;
 pub(crate) mod miniport_kind;
 mod wave;
 

@@ -118,23 +118,20 @@ impl Filter {
     }
 
     fn check_music_pins(&self) -> Result<(), Violation> {
-        let pin_for = |sub: &GUID, flow: Option<u32>| {
-            self.pins.iter().position(|pin| {
-                flow.is_none_or(|flow| pin.data_flow == flow)
-                    && !pin.is_bridge()
-                    && pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, sub)
-            })
-        };
+        let music = &guids::KSDATAFORMAT_TYPE_MUSIC;
         let subs = [&guids::KSDATAFORMAT_SUBTYPE_MIDI, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC];
-        // A filter may only capture.
-        if subs.iter().all(|sub| pin_for(sub, None).is_none()) {
+        // A filter may only capture, and may have a wildcard in place of a format.
+        let takes_music = |pin: &Pin| !pin.is_bridge() && subs.iter().any(|sub| pin.can_carry(music, sub));
+        if !self.pins.iter().any(takes_music) {
             return Err(Violation::new(
                 rules::MUSIC_PIN,
                 "no pin that clients can connect to has a MIDI or DirectMusic data range",
                 "offer a pin with KSDATAFORMAT_TYPE_MUSIC that clients can connect to",
             ));
         }
-        let [midi, directmusic] = subs.map(|sub| pin_for(sub, Some(data_flow::IN)));
+        let pin_for =
+            |sub: &GUID| self.pins.iter().position(|pin| pin.flows_in() && !pin.is_bridge() && pin.carries(music, sub));
+        let [midi, directmusic] = subs.map(pin_for);
         match (midi, directmusic) {
             (Some(midi), Some(directmusic)) if midi > directmusic => Err(Violation::new(
                 rules::MUSIC_PIN,

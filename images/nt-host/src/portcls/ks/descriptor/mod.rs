@@ -81,9 +81,15 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    /// Returns whether the pin can carry this format.
+    /// Returns whether a data range of the pin has this format.
     pub(crate) fn carries(&self, major: &GUID, sub: &GUID) -> bool {
         self.ranges.iter().any(|range| range.format.major == *major && range.format.sub == *sub)
+    }
+
+    /// Returns whether the pin can carry this format, by a data range that has it or a wildcard in its place.
+    pub(crate) fn can_carry(&self, major: &GUID, sub: &GUID) -> bool {
+        let fits = |offered: &GUID, wanted: &GUID| offered == wanted || *offered == GUID::default();
+        self.ranges.iter().any(|range| fits(&range.format.major, major) && fits(&range.format.sub, sub))
     }
 
     /// Returns whether data flows into the filter.

@@ -78,7 +78,7 @@ unsafe fn items<T>(
     first: *const u8,
 ) -> Result<impl Iterator<Item = *const T>, Violation> {
     form(count <= ITEMS_MAX, || format!("{name} has {count} elements, above {ITEMS_MAX}"))?;
-    form((count == 0) == first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
+    form(count == 0 || !first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
     form(count == 0 || (stride as usize >= size_of::<T>() && stride.is_multiple_of(8)), || {
         format!("{name} has elements of {stride} bytes: not at least {} and a multiple of 8", size_of::<T>())
     })?;
@@ -88,7 +88,7 @@ unsafe fn items<T>(
 /// Returns the elements of an array without a stride.
 unsafe fn array<T: Copy>(name: &'static str, count: u32, first: *const T) -> Result<Vec<T>, Violation> {
     form(count <= ITEMS_MAX, || format!("{name} has {count} elements, above {ITEMS_MAX}"))?;
-    form((count == 0) == first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
+    form(count == 0 || !first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
     // SAFETY: by the caller there are `count` elements.
     Ok((0..count as usize).map(|index| unsafe { first.add(index).read_unaligned() }).collect())
 }
@@ -147,7 +147,7 @@ unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event
                     "unknown Flags in event",
                     content.id,
                 )?;
-                whole(content.flags & enables != 0, "neither ENABLE nor ONESHOT among the Flags of event", content.id)?;
+                whole(content.flags != 0, "no Flags in event", content.id)?;
                 Ok(Event { item, set: content.set.read_unaligned(), id: content.id, flags: content.flags })
             })
             .collect()
@@ -212,7 +212,8 @@ pub(super) fn check_pin(id: usize, pin: &Pin) -> Result<(), Violation> {
         return Err(pin_broken(format!("pin {id} has no data range")));
     }
     let (min, filter, global) = (pin.min_filter, pin.max_filter, pin.max_global);
-    if min > filter || filter > global {
+    // ULONG(-1) is no limit.
+    if min > filter || (filter > global && filter != u32::MAX) {
         return Err(pin_broken(format!(
             "pin {id} has instance counts {min} (least), {filter} (filter), {global} (global): not ascending"
         )));

@@ -14,6 +14,7 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::machine::device::{DeviceCommand, DeviceSource, resources};
 use dmus::machine::{Device, Offer, Part};
 use dmus::provision::{Workspace, cpp_driver, inf};
+use dmus::testbed::session::{Consequence, SessionError};
 use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 
 /// The INF of the driver, from the workspace's root.
@@ -28,9 +29,14 @@ fn workspace() -> Workspace {
 
 /// Returns a test bed with the driver on a device; `None` without the tools for it.
 fn bed(name: &str, device: Device) -> Option<TestBedBuilder<'static>> {
+    bed_of(None, name, device)
+}
+
+/// Returns a test bed with a variant of the driver on a device; `None` without the tools for it.
+fn bed_of(variant: Option<&str>, name: &str, device: Device) -> Option<TestBedBuilder<'static>> {
     let workspace = workspace();
     let script = workspace.root.join("guest-driver/fixture/build.sh");
-    match cpp_driver::build(&script, Some("devices"), None, &workspace) {
+    match cpp_driver::build(&script, Some("devices"), variant, &workspace) {
         Ok(driver) => Some(TestBed::builder().name(name).driver(driver).device(device)),
         Err(cpp_driver::CppDriverError::ToolMissing(reason)) => {
             println!("skipped: {reason}");
@@ -112,6 +118,8 @@ fn a_device_of_qemus_reaches_its_driver_with_what_its_inf_installs() -> Tested {
                 "Colour of the device is green",
                 "Volume of the service \\Registry\\Machine\\System\\CurrentControlSet\\Services\\devices is 11, status 0x0",
                 "1 interrupts claimed",
+                // By the NT host, as a client of the block that the driver provides.
+                "WMI asks for instance 0, 1 of them",
             ],
         )?;
         bed.expect_interrupts(1..)?;
@@ -122,6 +130,21 @@ fn a_device_of_qemus_reaches_its_driver_with_what_its_inf_installs() -> Tested {
         bed.restart_device()?;
         bed.shut_down().map(drop)
     })
+}
+
+#[test]
+fn registers_of_another_function_are_not_the_drivers_to_map() {
+    // A second function, whose registers are memory too.
+    let two = Device { pci: Some("1234:11e8".parse().expect("ids")), ..qemu("edu -device pci-testdev") };
+    let Some(bed) = bed_of(Some("other_registers_mapped"), "devices-other-registers", two) else { return };
+    let error = failure(bed);
+    if error.class() == Class::MissingArtefact {
+        println!("skipped: {error}");
+        return;
+    }
+    let Some(SessionError::BugCheck(found)) = error.session_error() else { panic!("no bug check, but: {error}") };
+    assert_eq!(found.rule, Some(118), "{}", found.message);
+    assert!(found.message.contains("registers of 00:02.0 1b36:0005"), "{}", found.message);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::dma_later::{OF_VERSION_2, OF_VERSION_3, Operation, VERSION_2, VERSION_3};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{PAGE_SIZE, paging};
+use crate::contract::export::IrqlRule;
 use crate::contract::verifier;
 use crate::mm::{contiguous, exposed};
 use crate::nt::status::*;
@@ -36,14 +38,41 @@ struct CommonBuffer {
 struct Live {
     adapters: Vec<u64>,
     buffers: BTreeMap<u64, CommonBuffer>,
+    /// Lists by address, with their words; none of one that is in memory of the driver's.
     lists: Vec<(u64, usize)>,
+}
+
+/// Notes a list in memory of the driver's, which the driver puts back like any other.
+pub(super) fn lend(list: *mut SCATTER_GATHER_LIST) {
+    LIVE.with(|live| live.lists.push((list as u64, 0)));
 }
 
 static LIVE: Uninterrupted<Live> =
     Uninterrupted::new(Live { adapters: Vec::new(), buffers: BTreeMap::new(), lists: Vec::new() });
 
-static OPERATIONS: DMA_OPERATIONS = DMA_OPERATIONS {
-    Size: size_of::<DMA_OPERATIONS>() as u32,
+/// The operations of an adapter: how far they go is said by `Size`.
+#[repr(C)]
+struct Operations {
+    first: DMA_OPERATIONS,
+    version_2: [Operation; OF_VERSION_2],
+    version_3: [Operation; OF_VERSION_3],
+}
+
+/// Returns the operations of a version.
+const fn operations(bytes: usize) -> Operations {
+    let first = DMA_OPERATIONS { Size: bytes as u32, ..FIRST };
+    Operations { first, version_2: VERSION_2, version_3: VERSION_3 }
+}
+
+/// By version, 1 to 3.
+static OPERATIONS: [Operations; 3] = [
+    operations(core::mem::offset_of!(Operations, version_2)),
+    operations(core::mem::offset_of!(Operations, version_3)),
+    operations(size_of::<Operations>()),
+];
+
+const FIRST: DMA_OPERATIONS = DMA_OPERATIONS {
+    Size: 0,
     PutDmaAdapter: put_adapter,
     AllocateCommonBuffer: allocate_common_buffer,
     FreeCommonBuffer: free_common_buffer,
@@ -81,8 +110,18 @@ pub unsafe fn adapter(description: *const DEVICE_DESCRIPTION, registers: *mut u3
             return core::ptr::null_mut();
         }
         registers.write(MAP_REGISTERS);
+        // DEVICE_DESCRIPTION_VERSION (0) and _VERSION1 mean the operations of version 1.
+        let version = (*description).Version.max(1);
+        let Some(operations) = OPERATIONS.get(version as usize - 1) else {
+            crate::warn!("IoGetDmaAdapter for DEVICE_DESCRIPTION.Version {version}: there are 0 to 3");
+            return core::ptr::null_mut();
+        };
         let adapter = Box::into_raw(Box::new(Adapter {
-            public: DMA_ADAPTER { Version: 1, Size: size_of::<Adapter>() as u16, DmaOperations: &raw const OPERATIONS },
+            public: DMA_ADAPTER {
+                Version: version as u16,
+                Size: size_of::<Adapter>() as u16,
+                DmaOperations: &raw const operations.first,
+            },
             wide: (*description).Dma64BitAddresses != 0,
         }));
         LIVE.with(|live| live.adapters.push(adapter as u64));
@@ -90,7 +129,7 @@ pub unsafe fn adapter(description: *const DEVICE_DESCRIPTION, registers: *mut u3
     }
 }
 
-fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
+pub(super) fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     if !LIVE.with(|live| live.adapters.contains(&(adapter as u64))) {
         verifier::stop(
             DRIVER_VERIFIER_DMA_VIOLATION,
@@ -101,11 +140,9 @@ fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     }
 }
 
-fn level(function: &'static str, rule: crate::contract::export::IrqlRule) {
+pub(super) fn level(function: &'static str, rule: IrqlRule) {
     verifier::check_irql(function, rule);
 }
-
-use crate::contract::export::IrqlRule;
 
 unsafe extern "win64" fn put_adapter(adapter: *mut DMA_ADAPTER) {
     level("PutDmaAdapter", IrqlRule::PASSIVE);
@@ -134,21 +171,33 @@ unsafe extern "win64" fn allocate_common_buffer(
     logical: *mut i64,
     _cached: u8,
 ) -> PVOID {
-    level("AllocateCommonBuffer", IrqlRule::PASSIVE);
-    check("AllocateCommonBuffer", adapter);
+    common_buffer("AllocateCommonBuffer", adapter, bytes, logical, None)
+}
+
+/// Allocates a common buffer, below an address if one is given.
+pub(super) fn common_buffer(
+    function: &'static str,
+    adapter: *mut DMA_ADAPTER,
+    bytes: u32,
+    logical: *mut i64,
+    below: Option<u64>,
+) -> PVOID {
+    level(function, IrqlRule::PASSIVE);
+    check(function, adapter);
     if bytes == 0 {
         verifier::stop(
             DRIVER_VERIFIER_DMA_VIOLATION,
-            "AllocateCommonBuffer",
+            function,
             [2, adapter as u64, 0, 0],
             format_args!("a common buffer of no bytes"),
         );
     }
-    if alloc_faults::fails("AllocateCommonBuffer") {
+    if alloc_faults::fails(function) {
         return core::ptr::null_mut();
     }
     // SAFETY: checked.
     let highest = if unsafe { (*adapter.cast::<Adapter>()).wide } { u64::MAX } else { u64::from(u32::MAX) };
+    let highest = below.map_or(highest, |below| below.min(highest));
     match contiguous::allocate_contiguous(bytes.into(), PAGE_SIZE, 0, highest) {
         Some((at, physical)) => {
             // SAFETY: an operation's argument.
@@ -270,7 +319,7 @@ unsafe extern "win64" fn read_counter(adapter: *mut DMA_ADAPTER) -> u32 {
 }
 
 /// Returns the physically contiguous pieces of a part of an MDL's buffer.
-unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_ELEMENT> {
+pub(super) unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_ELEMENT> {
     let mut pieces: Vec<SCATTER_GATHER_ELEMENT> = Vec::new();
     let end = va + u64::from(length);
     let mut at = va;
@@ -338,6 +387,9 @@ unsafe extern "win64" fn put_scatter_gather_list(
             format_args!("{list:p} is no scatter-gather list, or was put back before"),
         );
     };
+    if words == 0 {
+        return;
+    }
     // SAFETY: a live list of this module's with this many words.
     drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(list.cast::<u64>(), words)) });
 }

@@ -4,6 +4,7 @@ pub mod csq;
 pub mod device;
 pub mod dma;
 pub mod dma_functions;
+mod dma_later;
 pub mod error_log;
 pub mod file;
 pub mod irp;

@@ -106,7 +106,7 @@ pub(super) fn judge(pcm: &[u8], layout: Layout) -> Written {
     };
     let mut changed = layout.frames(pcm).enumerate().filter(|frame| !is_background(frame)).map(|(frame, _)| frame);
     let Some(first) = changed.next() else { return Written::Nothing };
-    let end = changed.last().unwrap_or(first) + 1;
+    let end = changed.next_back().unwrap_or(first) + 1;
     // What is written over is written over from the beginning.
     if first * layout.frame_bytes * 8 >= CERTAIN_BITS {
         return Written::Mixed;
@@ -173,7 +173,7 @@ mod tests {
     /// A loud tone with noise in it, as of drums: a third of full scale.
     fn music(layout: Layout, index: usize) -> i64 {
         let full = (1_i64 << (8 * layout.sample_bytes - 1)) as f64;
-        let noise = ((index as u32).wrapping_mul(2_654_435_769) >> 8) as f64 / f64::from(1 << 24) - 0.5;
+        let noise = f64::from((index as u32).wrapping_mul(2_654_435_769) >> 8) / f64::from(1 << 24) - 0.5;
         (((index as f64 / 17.0).sin() * 0.2 + noise * 0.2) * full) as i64
     }
 

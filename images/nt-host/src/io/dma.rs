@@ -129,6 +129,7 @@ pub unsafe fn adapter(description: *const DEVICE_DESCRIPTION, registers: *mut u3
     }
 }
 
+/// Stops if an address is no adapter's.
 pub(super) fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     if !LIVE.with(|live| live.adapters.contains(&(adapter as u64))) {
         verifier::stop(
@@ -140,6 +141,7 @@ pub(super) fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     }
 }
 
+/// Checks the IRQL at which an operation is called.
 pub(super) fn level(function: &'static str, rule: IrqlRule) {
     verifier::check_irql(function, rule);
 }

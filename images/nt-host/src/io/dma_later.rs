@@ -16,8 +16,9 @@ pub(super) struct Operation(*const ());
 // SAFETY: the address of code; it is not written through.
 unsafe impl Sync for Operation {}
 
-/// How many operations version 2 adds, and version 3 up to Windows 10, version 1803.
+/// How many operations version 2 adds.
 pub(super) const OF_VERSION_2: usize = 3;
+/// How many operations version 3 adds, up to Windows 10, version 1803.
 pub(super) const OF_VERSION_3: usize = 19;
 
 /// The operations that version 2 adds.

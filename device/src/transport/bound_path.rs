@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
+use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, RenameFlags, Stat, flock, renameat_with, statat};
 use rustix::io::Errno;
 
 use super::error::{SocketError, TURN_TIME_MAX};
@@ -37,8 +37,10 @@ impl BoundPath {
     /// Removes the path from the file system, once, if it still leads to this socket. To be done before the socket is
     /// closed: as long as the socket exists, the number of its inode is not given to another.
     pub fn remove(&self) {
-        let ours = |found: Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
-        if !self.removed.swap(true, Ordering::AcqRel) && fs::symlink_metadata(&self.path).is_ok_and(ours) {
+        let ours = |found: Stat| (found.st_dev, found.st_ino) == (self.device, self.inode);
+        if !self.removed.swap(true, Ordering::AcqRel)
+            && statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(ours)
+        {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -5,15 +5,16 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use std::fs;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2, read};
 
-/// The target of an event counter's link in `/proc/self/fd`.
-const EVENT_COUNTER: &str = "anon_inode:[eventfd]";
+use super::descriptor_info;
+
+/// The line of a descriptor's information that only an event counter has. Since Linux 3.8.
+const COUNT: &str = "eventfd-count:";
 
 /// The line of a descriptor's information that says whether it counts down instead of being cleared. Since Linux 6.5.
 const SEMAPHORE: &str = "eventfd-semaphore:";
@@ -24,8 +25,8 @@ pub enum EventCounterError {
     /// It leads to something else.
     #[error("it is {found}, not an event counter (eventfd)")]
     NotAnEventCounter {
-        /// The descriptor's target, as `/proc` names it.
-        found: String,
+        /// What it leads to.
+        found: &'static str,
     },
     /// It counts down by one with each read.
     #[error("it is an event counter in semaphore mode; create it without EFD_SEMAPHORE")]
@@ -44,26 +45,36 @@ pub enum EventCounterError {
 /// [`EventCounterError::NotAnEventCounter`] for anything else, [`EventCounterError::Semaphore`] for a counter that counts down by
 /// one, [`EventCounterError::Host`] when the host does not let it be used.
 pub fn check(descriptor: &OwnedFd) -> Result<(), EventCounterError> {
-    let number = descriptor.as_raw_fd();
-    match fs::read_link(format!("/proc/self/fd/{number}")) {
-        Ok(leads_to) if leads_to.as_os_str() == EVENT_COUNTER => {}
-        Ok(leads_to) => return Err(EventCounterError::NotAnEventCounter { found: leads_to.display().to_string() }),
+    let information = descriptor_info::read(descriptor.as_fd());
+    let mut lines = information.iter().flat_map(|information| information.lines());
+    let is_counter = information.as_ref().map(|_| lines.any(|line| line.starts_with(COUNT)));
+    if is_counter != Some(true) {
+        let found = fstat(descriptor).map_err(|error| EventCounterError::Host(error.into()))?;
+        let kind = FileType::from_raw_mode(found.st_mode);
         // Without `/proc` at least files, pipes, sockets and devices are distinguished: an event counter is none of them.
-        Err(_) => {
-            let found = fstat(descriptor).map_err(|error| EventCounterError::Host(error.into()))?;
-            let kind = FileType::from_raw_mode(found.st_mode);
-            if kind != FileType::Unknown {
-                return Err(EventCounterError::NotAnEventCounter { found: format!("{kind:?}") });
-            }
+        if is_counter == Some(false) || kind != FileType::Unknown {
+            return Err(EventCounterError::NotAnEventCounter { found: named(kind) });
         }
     }
     // Where a kernel does not show it, edges and single reads make such a counter harmless.
-    let information = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
-    let mut lines = information.lines();
+    let mut lines = information.iter().flat_map(|information| information.lines());
     if lines.find_map(|line| line.strip_prefix(SEMAPHORE)).is_some_and(|mode| mode.trim() != "0") {
         return Err(EventCounterError::Semaphore);
     }
     ioctl_fionbio(descriptor, true).map_err(|error| EventCounterError::Host(error.into()))
+}
+
+/// Returns the kind of a file for people.
+fn named(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "another object of the kernel's (such as epoll, a timer or a signal descriptor)",
+    }
 }
 
 /// Reads and clears a counter, without waiting whatever flags the front-end has set.
@@ -100,14 +111,14 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
         let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC).unwrap();
-        let zero = fs::File::open("/dev/zero").unwrap();
+        let zero = std::fs::File::open("/dev/zero").unwrap();
         let other: [OwnedFd; 5] = [reader.into(), writer.into(), near.into(), epoll, zero.into()];
         for descriptor in other {
             let error = check(&descriptor).unwrap_err();
             assert!(matches!(error, EventCounterError::NotAnEventCounter { .. }), "{error}");
         }
         let semaphore = eventfd(0, EventfdFlags::SEMAPHORE).unwrap();
-        if fs::read_to_string(format!("/proc/self/fdinfo/{}", semaphore.as_raw_fd())).unwrap().contains(SEMAPHORE) {
+        if descriptor_info::read(semaphore.as_fd()).unwrap().contains(SEMAPHORE) {
             assert!(matches!(check(&semaphore), Err(EventCounterError::Semaphore)));
         }
         check(&eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod bank;
 pub mod commands;
+pub mod confine;
 pub mod exit;
 pub mod offline;
 pub mod serve;

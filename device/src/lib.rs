@@ -11,6 +11,7 @@
 //! | [`diagnosis`] | what the card finds wrong with a driver |
 //! | [`transport`] | vhost-user, and the socket that it is spoken on |
 //! | [`control_socket`] | the server of [`card_control`]'s protocol |
+//! | [`sandbox`] | what each thread may ask of the kernel |
 //! | [`cli`] | the command line: arguments, exit codes, offline render, stems, banks |
 //! | `fake` | a front-end and a driver in this process, for tests (feature `fake`) |
 //!
@@ -36,6 +37,7 @@ pub mod fake;
 pub mod log_limit;
 pub mod options;
 pub mod queues;
+pub mod sandbox;
 pub mod session;
 pub mod stop;
 pub mod transport;

@@ -93,18 +93,16 @@ pub enum LineError {
     Message(Vec<u8>),
 }
 
-/// Reads the list at `path`, or standard input for `-`, for a card of `groups` channel groups.
+/// Opens the list at `path`, or standard input for `-`. [`parse`] reads it.
 ///
 /// # Errors
-/// [`EventListError::Read`] when the file cannot be opened or read, [`EventListError::Line`] at the first line that breaks
-/// the format.
-pub fn read(path: &Path, groups: u16) -> Result<Vec<Event>, EventListError> {
-    let failed = |source| EventListError::Read { path: path.to_owned(), source };
+/// [`EventListError::Read`], when the file cannot be opened.
+pub fn open(path: &Path) -> Result<Box<dyn BufRead>, EventListError> {
     if path == Path::new("-") {
-        return parse(std::io::stdin().lock(), path, groups);
+        return Ok(Box::new(std::io::stdin().lock()));
     }
-    let file = std::fs::File::open(path).map_err(failed)?;
-    parse(std::io::BufReader::new(file), path, groups)
+    let file = std::fs::File::open(path).map_err(|source| EventListError::Read { path: path.to_owned(), source })?;
+    Ok(Box::new(std::io::BufReader::new(file)))
 }
 
 /// Reads a list from `input`, for a card of `groups` channel groups; errors name it by `path`.

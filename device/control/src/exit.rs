@@ -16,22 +16,28 @@ pub enum ExitCode {
     File = 5,
     /// The event list is missing or malformed.
     EventList = 6,
+    /// The sandbox cannot be set up on this host.
+    Sandbox = 7,
     /// The card failed: a defect of the card.
     Internal = 70,
+    /// The sandbox has refused a system call: a defect of the card, or an attack on it.
+    Violation = 71,
     /// A command that writes files was interrupted by a signal.
     Interrupted = 130,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Success,
         Self::Usage,
         Self::Bank,
         Self::Socket,
         Self::File,
         Self::EventList,
+        Self::Sandbox,
         Self::Internal,
+        Self::Violation,
         Self::Interrupted,
     ];
 

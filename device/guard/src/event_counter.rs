@@ -3,15 +3,16 @@
 //! A front-end may pass any descriptor. The framework reads eight bytes from a kick and adds it to an epoll set: a regular file
 //! there ends the connection, and a counter that another ring empties ends the worker. So what is no counter of its own is refused.
 
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{ioctl_fionbio, write};
 
-/// The target of an event counter's link in `/proc/self/fd`.
-const EVENT_COUNTER: &str = "anon_inode:[eventfd]";
+use crate::descriptor_info;
+
+/// The line of a descriptor's information that only an event counter has. Since Linux 3.8.
+const COUNT: &str = "eventfd-count:";
 
 /// The line of a descriptor's information that says which counter it is. Since Linux 5.2.
 const IDENTITY: &str = "eventfd-id:";
@@ -31,20 +32,17 @@ impl EventCounter {
     /// Returns the counter behind a descriptor; `None` when it is something else, counts down by one, or cannot be made
     /// non-blocking.
     pub(crate) fn new(descriptor: OwnedFd) -> Option<Self> {
-        let number = descriptor.as_raw_fd();
-        match fs::read_link(format!("/proc/self/fd/{number}")) {
-            Ok(leads_to) if leads_to.as_os_str() == EVENT_COUNTER => {}
-            Ok(_) => return None,
+        let information = descriptor_info::read(descriptor.as_fd());
+        let value = |name| {
+            information.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix(name)).map(str::trim)
+        };
+        if value(COUNT).is_none() {
+            let found = fstat(&descriptor).ok()?;
             // Without `/proc` at least files, pipes, sockets and devices are distinguished: an event counter is none of them.
-            Err(_) => {
-                let found = fstat(&descriptor).ok()?;
-                if FileType::from_raw_mode(found.st_mode) != FileType::Unknown {
-                    return None;
-                }
+            if information.is_some() || FileType::from_raw_mode(found.st_mode) != FileType::Unknown {
+                return None;
             }
         }
-        let information = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
-        let value = |name| information.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         if value(SEMAPHORE).is_some_and(|mode| mode != "0") {
             return None;
         }
@@ -86,7 +84,7 @@ mod tests {
     fn refuses_what_is_no_event_counter() {
         let (reader, writer) = io::pipe().unwrap();
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let zero = fs::File::open("/dev/zero").unwrap();
+        let zero = std::fs::File::open("/dev/zero").unwrap();
         let file = tempfile::tempfile().unwrap();
         let others: [OwnedFd; 5] = [reader.into(), writer.into(), near.into(), zero.into(), file.into()];
         for descriptor in others {

@@ -23,6 +23,7 @@
 
 mod backend;
 mod connector;
+pub mod descriptor_info;
 mod event_counter;
 mod finding;
 mod guard;

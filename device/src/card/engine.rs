@@ -26,6 +26,7 @@ use crate::bus::{Bus, SharedBus};
 use crate::diagnosis::Registers;
 use crate::log_limited;
 use crate::options::Options;
+use crate::sandbox::{self, Role};
 
 /// The time away from its loop's head after which the card's thread counts as stalled. A slice of work takes
 /// some milliseconds; the rest is for a host that runs other processes.
@@ -176,6 +177,7 @@ impl Engine {
         let registers = Arc::new(Registers::new());
         let bus = Arc::new(Mutex::new(Bus::new(Arc::clone(&registers))));
         let identity = Arc::new(Identity::new(options, Arc::clone(&registers)));
+        let role = if line_out.is_some() { Role::CardWithLineOut } else { Role::Card };
         let mut card = Card::new(options, bank, Arc::clone(&bus), Arc::clone(&registers));
         if let Some(line_out) = line_out {
             card.set_line_out(line_out);
@@ -187,10 +189,16 @@ impl Engine {
         let link = Link { bus, registers, identity, activity: Arc::clone(&activity), desk, commands };
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker { desk: Arc::clone(&link.desk), inbox, stop: Arc::clone(&stop) };
-        let thread = std::thread::Builder::new().name("card".into()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("card".into()).spawn(move || {
+            sandbox::enter(role);
+            worker.run();
+        })?;
         let watchdog = {
             let stop = Arc::clone(&stop);
-            std::thread::Builder::new().name("watchdog".into()).spawn(move || watch(&activity, &stop))?
+            std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+                sandbox::enter(Role::Watchdog);
+                watch(&activity, &stop);
+            })?
         };
         Ok(Self { link, stop, thread, watchdog })
     }

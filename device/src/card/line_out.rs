@@ -1,7 +1,7 @@
 //! Writes everything that is rendered to a WAV file on the host: the card's line-out jack.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,11 +33,18 @@ struct Growing {
     path: PathBuf,
     /// The number of files so far: the sample rate of one cannot change.
     files: u32,
-    writer: Option<(WavWriter<BufWriter<File>>, u32)>,
+    open: Option<Open>,
     since_header: u64,
     failed: Option<LineOutError>,
     /// Whether it has been reported that the file is incomplete.
     reported: bool,
+}
+
+/// The file that is written.
+struct Open {
+    writer: WavWriter<BufWriter<Arc<File>>>,
+    file: Arc<File>,
+    sample_rate: u32,
 }
 
 impl LineOut {
@@ -49,7 +56,7 @@ impl LineOut {
     pub fn create(path: &Path, sample_rate: u32) -> Result<Self, LineOutError> {
         let path = path.to_owned();
         let mut growing =
-            Growing { path: path.clone(), files: 0, writer: None, since_header: 0, failed: None, reported: false };
+            Growing { path: path.clone(), files: 0, open: None, since_header: 0, failed: None, reported: false };
         growing.begin(sample_rate).map_err(|source| growing.error(source))?;
         Ok(Self { path, growing: Arc::new(Mutex::new(growing)) })
     }
@@ -76,6 +83,17 @@ impl LineOut {
     }
 }
 
+/// Makes a file in place of one that may be there. The sandbox lets none be opened that is there.
+fn create_anew(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            File::create_new(path)
+        }
+        made => made,
+    }
+}
+
 impl Growing {
     fn error(&self, source: hound::Error) -> LineOutError {
         LineOutError { path: self.current(), source }
@@ -91,8 +109,15 @@ impl Growing {
 
     fn begin(&mut self, sample_rate: u32) -> Result<(), hound::Error> {
         self.files += 1;
+        let path = self.current();
+        let file = if self.files == 1 { File::create(path)? } else { create_anew(&path)? };
+        self.write_to(Arc::new(file), sample_rate)
+    }
+
+    fn write_to(&mut self, file: Arc<File>, sample_rate: u32) -> Result<(), hound::Error> {
         let spec = WavSpec { channels: 2, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
-        self.writer = Some((WavWriter::create(self.current(), spec)?, sample_rate));
+        let writer = WavWriter::new(BufWriter::new(Arc::clone(&file)), spec)?;
+        self.open = Some(Open { writer, file, sample_rate });
         Ok(())
     }
 
@@ -108,18 +133,18 @@ impl Growing {
     }
 
     fn try_write(&mut self, frames: &[Frame], sample_rate: u32) -> Result<(), hound::Error> {
-        if let Some((writer, rate)) = &self.writer
-            && *rate != sample_rate
-        {
+        if let Some(open) = self.open.take_if(|open| open.sample_rate != sample_rate) {
             // A file without a frame takes the new rate; one with frames is complete.
-            let empty = writer.len() == 0;
-            if let Some((writer, _)) = self.writer.take() {
-                writer.finalize()?;
+            let empty = open.writer.len() == 0;
+            open.writer.finalize()?;
+            if empty {
+                (&*open.file).rewind()?;
+                self.write_to(open.file, sample_rate)?;
+            } else {
+                self.begin(sample_rate)?;
             }
-            self.files -= u32::from(empty);
-            self.begin(sample_rate)?;
         }
-        let Some((writer, _)) = &mut self.writer else { return Ok(()) };
+        let Some(Open { writer, .. }) = &mut self.open else { return Ok(()) };
         for sample in frames.iter().flatten() {
             writer.write_sample(*sample)?;
         }
@@ -132,7 +157,7 @@ impl Growing {
     }
 
     fn finish(&mut self) -> Result<(), LineOutError> {
-        let finished = match self.writer.take().map(|(writer, _)| writer.finalize()) {
+        let finished = match self.open.take().map(|open| open.writer.finalize()) {
             Some(Err(source)) => Err(self.error(source)),
             _ => Ok(()),
         };

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use card_control::{Clock, Transport};
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
@@ -37,6 +37,19 @@ pub struct Arguments {
     /// How to serve QEMU.
     #[command(flatten)]
     pub serve: Serve,
+
+    /// Confine the process once it is set up: system calls by thread, files, network, descriptors, core dumps.
+    #[arg(long, value_enum, default_value_t = Confinement::On, global = true)]
+    pub sandbox: Confinement,
+}
+
+/// Whether the process is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Confinement {
+    /// It is, or ends where the host does not let it be.
+    On,
+    /// It is not: for a host without seccomp, for a debugger, or when a call is refused by mistake.
+    Off,
 }
 
 /// What to do instead of serving QEMU.
@@ -232,6 +245,12 @@ impl Serve {
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         self.socket_path.clone().map(Place::Path).or(self.fd.map(Place::Descriptor))
+    }
+
+    /// Returns the sound file that the command line names, if it does so rightly.
+    #[must_use]
+    pub fn line_out(&self) -> Option<&Path> {
+        self.line_out.as_deref().and_then(|text| text.strip_prefix("wav:")).map(Path::new)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lists, converts and builds instrument banks on the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use card_control::render::SongSummary;
 use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, Region, RegionListing};
@@ -11,32 +12,65 @@ use sha2::{Digest, Sha256};
 use super::exit::Failure;
 use super::whole_file::WholeFile;
 
-/// Reads a bank of any form, with warnings about what was passed over.
-///
-/// # Errors
-/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
-pub fn load(path: &Path) -> Result<Loaded, Failure> {
-    load_bytes(path, &read(path)?)
+/// A file that is said to be a bank: its bytes, which are not looked at yet.
+#[derive(Debug)]
+pub struct BankFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::BankFile { path: path.display().to_string(), source })
-}
+impl BankFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Failure::BankFile`], when it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes =
+            std::fs::read(path).map_err(|source| Failure::BankFile { path: path.display().to_string(), source })?;
+        Ok(Self { path: path.to_owned(), bytes })
+    }
 
-fn load_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, Failure> {
-    Collection::load(bytes).map_err(|source| Failure::Bank { path: path.display().to_string(), source })
+    /// Parses a bank of any form, with warnings about what was passed over.
+    ///
+    /// # Errors
+    /// [`Failure::Bank`], when it is no usable bank.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        let bank = |source| Failure::Bank { path: self.path.display().to_string(), source };
+        Collection::load(&self.bytes).map_err(bank)
+    }
+
+    /// Parses a bank to play from, and logs what was passed over. That of a file which carries a song is completed by the
+    /// built-in one.
+    ///
+    /// # Errors
+    /// [`Failure::Bank`], when it is no usable bank.
+    pub fn to_play(&self) -> Result<Arc<Bank>, Failure> {
+        let loaded = self.load()?;
+        let path = self.path.display();
+        for warning in loaded.warnings.iter() {
+            log::warn!("{path}: {warning}");
+        }
+        if loaded.warnings.omitted() > 0 {
+            log::warn!("{path}: and {} more", loaded.warnings.omitted());
+        }
+        let collection = &loaded.collection;
+        Ok(Arc::new(if dls_synth::is_container(&self.bytes) {
+            Bank::from_collection_over(collection, &Bank::builtin())
+        } else {
+            Bank::from_collection(collection)
+        }))
+    }
 }
 
 /// Writes the song that an RMID or XMF file holds as a Standard MIDI File, and returns a summary.
 ///
 /// # Errors
-/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Container`] when it holds no song, [`Failure::WholeFile`]
-/// when the song cannot be written.
-pub fn song(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
-    let bytes = read(from)?;
-    let found = ContainedSong::read(&bytes)
-        .map_err(|source| Failure::Container { path: from.display().to_string(), source })?;
-    WholeFile::write_all_at(to, &found.song)?;
+/// [`Failure::Container`] when the file holds no song, [`Failure::WholeFile`] when the song cannot be written.
+pub fn song(from: &BankFile, to: WholeFile, as_json: bool) -> Result<String, Failure> {
+    let container = |source| Failure::Container { path: from.path.display().to_string(), source };
+    let found = ContainedSong::read(&from.bytes).map_err(container)?;
+    let place = to.path().display().to_string();
+    to.complete(&found.song)?;
     let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
     let summary = SongSummary { bytes: found.song.len() as u64, has_bank: found.has_bank, warnings };
     if as_json {
@@ -44,41 +78,18 @@ pub fn song(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
         return Ok(format!("{json}\n"));
     }
     for warning in &summary.warnings {
-        log::warn!("{}: {warning}", from.display());
+        log::warn!("{}: {warning}", from.path.display());
     }
     let bank = if summary.has_bank { "holds a bank too" } else { "holds no bank" };
-    Ok(format!("{}: {} bytes; {} {bank}\n", to.display(), summary.bytes, from.display()))
-}
-
-/// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one;
-/// that of a file which carries a song is completed by it.
-///
-/// # Errors
-/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
-pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
-    let Some(path) = path else { return Ok(Bank::builtin()) };
-    let bytes = read(path)?;
-    let loaded = load_bytes(path, &bytes)?;
-    for warning in loaded.warnings.iter() {
-        log::warn!("{}: {warning}", path.display());
-    }
-    if loaded.warnings.omitted() > 0 {
-        log::warn!("{}: and {} more", path.display(), loaded.warnings.omitted());
-    }
-    let collection = &loaded.collection;
-    Ok(std::sync::Arc::new(if dls_synth::is_container(&bytes) {
-        Bank::from_collection_over(collection, &Bank::builtin())
-    } else {
-        Bank::from_collection(collection)
-    }))
+    Ok(format!("{place}: {} bytes; {} {bank}\n", summary.bytes, from.path.display()))
 }
 
 /// Lists a bank: as text, all of it or the instruments alone, or as one JSON object.
 ///
 /// # Errors
-/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
-pub fn info(path: &Path, brief: bool, as_json: bool) -> Result<String, Failure> {
-    let loaded = load(path)?;
+/// [`Failure::Bank`], when it is no usable bank.
+pub fn info(file: &BankFile, brief: bool, as_json: bool) -> Result<String, Failure> {
+    let loaded = file.load()?;
     let listing = loaded.collection.listing();
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     let omitted = loaded.warnings.omitted();
@@ -167,10 +178,10 @@ fn connection(listed: &ConnectionListing) -> Value {
 /// Writes a bank of any form as a DLS level 2 file, and returns a summary.
 ///
 /// # Errors
-/// As for [`load`]; [`Failure::WholeFile`] when the file cannot be written, [`Failure::Internal`] when it cannot be read
+/// As for [`BankFile::load`]; [`Failure::WholeFile`] when the file cannot be written, [`Failure::Internal`] when it cannot be read
 /// again.
-pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
-    let loaded = load(from)?;
+pub fn convert(from: &BankFile, to: WholeFile, as_json: bool) -> Result<String, Failure> {
+    let loaded = from.load()?;
     let bytes = loaded.collection.to_dls();
     // A file that cannot be read again is not left behind.
     let again = Collection::from_dls(&bytes)
@@ -178,7 +189,8 @@ pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure>
     if again.instruments.len() != loaded.collection.instruments.len() {
         return Err(Failure::Internal("the converted bank has lost instruments".into()));
     }
-    WholeFile::write_all_at(to, &bytes)?;
+    let place = to.path().to_owned();
+    to.complete(&bytes)?;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     if loaded.warnings.omitted() > 0 {
         warnings.push(format!("and {} more", loaded.warnings.omitted()));
@@ -194,18 +206,19 @@ pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure>
         }
     }
     for warning in &warnings {
-        log::warn!("{}: {warning}", from.display());
+        log::warn!("{}: {warning}", from.path.display());
     }
-    Ok(written(to, &bytes, again.instruments.len(), &warnings, as_json))
+    Ok(written(&place, &bytes, again.instruments.len(), &warnings, as_json))
 }
 
 /// Makes the built-in bank by the code that it comes from, writes it, and returns a summary.
 ///
 /// # Errors
 /// [`Failure::WholeFile`], when the file cannot be written.
-pub fn build(to: &Path, as_json: bool) -> Result<String, Failure> {
+pub fn build(to: WholeFile, as_json: bool) -> Result<String, Failure> {
     let bytes = dls_synth::builtin::generate();
-    WholeFile::write_all_at(to, &bytes)?;
+    let place = to.path().to_owned();
+    to.complete(&bytes)?;
     let instruments = Bank::builtin().describe().len();
     let same = bytes == dls_synth::builtin::FILE;
     let mut warnings = Vec::new();
@@ -213,7 +226,7 @@ pub fn build(to: &Path, as_json: bool) -> Result<String, Failure> {
         warnings.push("it differs from the bank that is built in: that one is older than the code".to_owned());
         log::warn!("{}", warnings[0]);
     }
-    Ok(written(to, &bytes, instruments, &warnings, as_json))
+    Ok(written(&place, &bytes, instruments, &warnings, as_json))
 }
 
 fn written(to: &Path, bytes: &[u8], instruments: usize, warnings: &[String], as_json: bool) -> String {

@@ -1,20 +1,33 @@
 //! Carries out the commands that need no machine, and prints their results.
 
+//!
+//! Each opens its inputs and outputs, enters the sandbox, and parses and renders then.
+
 use std::io::{self, Write};
+use std::path::Path;
+
+use dls_synth::Bank;
 
 use super::args::{BankCommand, Render};
+use super::bank::BankFile;
 use super::exit::Failure;
+use super::offline::Opened;
 use super::stems::DEVIATION_DBFS_MAX;
+use super::whole_file::WholeFile;
 use super::{bank, offline};
+use crate::sandbox::{self, Role};
 
 /// Renders an event list, and prints the summary.
 ///
 /// # Errors
-/// As for [`bank::to_play`] and [`offline::run`]; [`Failure::Internal`] when the summary cannot be encoded;
+/// As for [`BankFile::read`], [`Opened::open`], [`BankFile::to_play`] and [`offline::run`]; [`Failure::Internal`] when the summary cannot be encoded;
 /// [`Failure::StandardOutput`] when it cannot be printed.
 pub fn render(arguments: &Render) -> Result<(), Failure> {
-    let bank = bank::to_play(arguments.bank.as_deref())?;
-    let rendered = offline::run(arguments, bank)?;
+    let bank = arguments.bank.as_deref().map(BankFile::read).transpose()?;
+    let opened = Opened::open(arguments)?;
+    sandbox::enter(if arguments.stems.is_some() { Role::OfflineStems } else { Role::Offline });
+    let bank = bank.map_or_else(|| Ok(Bank::builtin()), |bank| bank.to_play())?;
+    let rendered = offline::run(arguments, opened, bank)?;
     let deviation = rendered.stems.as_ref().and_then(|stems| stems.deviation_dbfs);
     if let Some(deviation) = deviation.filter(|deviation| *deviation > DEVIATION_DBFS_MAX) {
         log::warn!(
@@ -42,13 +55,31 @@ pub fn render(arguments: &Render) -> Result<(), Failure> {
 /// Carries out a command for banks, and prints its result.
 ///
 /// # Errors
-/// As for [`bank::info`], [`bank::convert`], [`bank::song`] and [`bank::build`].
+/// As for [`BankFile::read`], [`WholeFile::create`], [`bank::info`], [`bank::convert`], [`bank::song`] and [`bank::build`].
 pub fn with_bank(command: &BankCommand) -> Result<(), Failure> {
+    // What opens files, and what only parses and writes.
+    let open = |from: &Path, to: &Path| Ok::<_, Failure>((BankFile::read(from)?, WholeFile::create(to)?));
     let text = match command {
-        BankCommand::Info { file, brief, json } => bank::info(file, *brief, *json)?,
-        BankCommand::Convert { from, to, json } => bank::convert(from, to, *json)?,
-        BankCommand::Song { from, to, json } => bank::song(from, to, *json)?,
-        BankCommand::Build { to, json } => bank::build(to, *json)?,
+        BankCommand::Info { file, brief, json } => {
+            let file = BankFile::read(file)?;
+            sandbox::enter(Role::Offline);
+            bank::info(&file, *brief, *json)?
+        }
+        BankCommand::Convert { from, to, json } => {
+            let (from, to) = open(from, to)?;
+            sandbox::enter(Role::Offline);
+            bank::convert(&from, to, *json)?
+        }
+        BankCommand::Song { from, to, json } => {
+            let (from, to) = open(from, to)?;
+            sandbox::enter(Role::Offline);
+            bank::song(&from, to, *json)?
+        }
+        BankCommand::Build { to, json } => {
+            let to = WholeFile::create(to)?;
+            sandbox::enter(Role::Offline);
+            bank::build(to, *json)?
+        }
     };
     print(&text)
 }

@@ -6,6 +6,7 @@ use card_control::event_list::EventListError;
 use super::whole_file::WholeFileError;
 use crate::card::line_out::LineOutError;
 use crate::control_socket::ControlSocketError;
+use crate::sandbox::{self, SandboxError};
 use crate::transport::SocketError;
 
 /// Text of `--help` about exit codes.
@@ -16,7 +17,9 @@ pub const HELP: &str = "Exit codes:
   4   a socket is in use, or cannot be used
   5   a file or standard output cannot be written (no permission, disk full)
   6   the event list is missing or malformed
+  7   the sandbox cannot be set up on this host (--sandbox off runs without it)
   70  the card failed: a defect, please report it
+  71  the sandbox has refused a system call: a defect or an attack, please report it
   130 render, bank: interrupted; files that were not complete are not there
 
 A signal (SIGTERM, SIGINT) ends a card that serves QEMU within 200 ms, with 0 when its files are complete.
@@ -77,6 +80,9 @@ pub enum Failure {
     /// An event list.
     #[error(transparent)]
     EventList(#[from] EventListError),
+    /// The sandbox.
+    #[error("{}", sandbox::unavailable(.0))]
+    Sandbox(#[from] SandboxError),
     /// A signal has interrupted the command.
     #[error("interrupted; {}", written(*complete))]
     Interrupted {
@@ -104,6 +110,7 @@ impl Failure {
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
             Self::Output(_) | Self::WholeFile(_) | Self::StandardOutput(_) => ExitCode::File,
             Self::EventList(_) => ExitCode::EventList,
+            Self::Sandbox(_) => ExitCode::Sandbox,
             Self::Internal(_) => ExitCode::Internal,
             Self::Interrupted { .. } => ExitCode::Interrupted,
         }

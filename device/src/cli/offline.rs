@@ -1,7 +1,7 @@
 //! Renders an event list to a WAV file without a machine, through the same scheduling and the same synthesizer as for a
 //! guest.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use sha2::Digest;
 
 use super::args::Render;
 use super::exit::Failure;
-use super::stems;
+use super::stems::{self, Folder};
 use super::whole_file::WholeWav;
 use crate::session::render::Renderer;
 use crate::session::slice::Slice;
@@ -39,13 +39,35 @@ pub struct Tuning {
     pub threads: NonZeroUsize,
 }
 
+/// The inputs and outputs of a render, opened.
+pub struct Opened {
+    events: Box<dyn BufRead>,
+    wav: WholeWav,
+    stems: Option<Folder>,
+}
+
+impl Opened {
+    /// Opens what the command line names. Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`Failure::EventList`] when the list cannot be opened, [`Failure::WholeFile`] when a file or a folder cannot be made.
+    pub fn open(arguments: &Render) -> Result<Self, Failure> {
+        Ok(Self {
+            events: event_list::open(&arguments.events)?,
+            wav: WholeWav::create(&arguments.out, arguments.rate, false)?,
+            stems: arguments.stems.as_deref().map(Folder::open).transpose()?,
+        })
+    }
+}
+
 /// Renders as the command line says.
 ///
 /// # Errors
-/// [`Failure::EventList`] when the list cannot be read, [`Failure::WholeFile`] when a file cannot be written,
-/// [`Failure::Arguments`] when the synthesizer does not take the options.
-pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure> {
-    let events = event_list::read(&arguments.events, arguments.channel_groups)?;
+/// [`Failure::EventList`] when the list cannot be read or is malformed, [`Failure::WholeFile`] when a file cannot be
+/// written, [`Failure::Arguments`] when the synthesizer does not take the options.
+pub fn run(arguments: &Render, opened: Opened, bank: Arc<Bank>) -> Result<RenderSummary, Failure> {
+    let Opened { events, mut wav, stems } = opened;
+    let events = event_list::parse(events, &arguments.events, arguments.channel_groups)?;
     let parameters = Parameters {
         voices: arguments.voices,
         channel_groups: arguments.channel_groups,
@@ -58,9 +80,8 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure
         last.saturating_add((arguments.tail * f64::from(arguments.rate)).round() as u64)
     });
     let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel, threads: arguments.threads };
-    let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
     // With stems, a song is rendered twice.
-    let passes = if arguments.stems.is_some() { 2 } else { 1 };
+    let passes = if stems.is_some() { 2 } else { 1 };
     let mut progress = ProgressDisplay::new(frames * passes, arguments.progress);
     let mut done = 0;
     let mut rendered = render_tuned(&events, parameters, Arc::clone(&bank), frames, tuning, |block| {
@@ -71,7 +92,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure
         progress.at(done);
         Ok(())
     })?;
-    if let Some(folder) = &arguments.stems {
+    if let Some(folder) = stems {
         let config = SynthConfig {
             sample_rate: arguments.rate,
             voices: arguments.voices,
@@ -80,8 +101,8 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure
             chorus: parameters.chorus,
             kernel: tuning.kernel,
         };
-        let options = stems::Options { config, threads: tuning.threads, frames, folder };
-        rendered.stems = Some(stems::render(&events, &bank, &options, |done| {
+        let options = stems::Options { config, threads: tuning.threads, frames };
+        rendered.stems = Some(stems::render(&events, &bank, &options, folder, |done| {
             progress.at(frames + done);
             Ok(())
         })?);

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use card_control::Transport;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
+use dls_synth::Bank;
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::signal_name;
+use vhost_user_guard::descriptor_info;
 
 use super::args::Serve;
-use super::bank;
+use super::bank::BankFile;
 use super::commands::print;
 use super::exit::Failure;
 use super::signal_exit::ExitDeadline;
@@ -22,6 +24,7 @@ use crate::card::{Engine, Link, NoAnswer};
 use crate::control_socket::{self, ControlSocket};
 use crate::log_limited;
 use crate::options::Options;
+use crate::sandbox::{self, Role};
 use crate::stop::Stop;
 use crate::transport::vhost_user::{Ended, VhostUser, serve_guard};
 use crate::transport::{self, Endpoint, vfio_user};
@@ -49,7 +52,10 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         ));
     }
     let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
-    let bank = bank::to_play(arguments.sound.bank.as_deref())?;
+    let bank = match arguments.sound.bank.as_deref().map(BankFile::read).transpose()? {
+        None => Bank::builtin(),
+        Some(file) => sandbox::on_a_thread(Role::Parse, || file.to_play()).map_err(Failure::out_of_resources)??,
+    };
 
     let stop = Stop::new().map_err(Failure::out_of_resources)?;
     // Before the stop is registered: then the signal is known where the stop is seen.
@@ -76,6 +82,7 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
     // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
     std::panic::set_hook(Box::new(|panic| log_limited!(Level::Error, "{panic}")));
+    descriptor_info::prepare().map_err(Failure::out_of_resources)?;
     let engine = Engine::start(options, bank, line_out.clone()).map_err(Failure::out_of_resources)?;
     let control = match control {
         Some(control) => Some(
@@ -84,6 +91,7 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         None => None,
     };
 
+    sandbox::enter(Role::Serve);
     let served = match (&mut endpoint, &arguments.guard) {
         (Some(endpoint), _) if arguments.transport == Transport::VfioUser => {
             serve_vfio_user(endpoint, engine.link(), &stop, arguments.persistent)

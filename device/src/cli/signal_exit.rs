@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::exit::Failure;
 use super::whole_file;
 use crate::card::line_out::LineOut;
+use crate::sandbox::{self, Role};
 use crate::stop::Stop;
 use crate::transport::BoundPath;
 
@@ -50,6 +51,7 @@ impl ExitDeadline {
         let finish = {
             let (stop, leftovers) = (stop.clone(), Arc::clone(&leftovers));
             move || {
+                sandbox::enter(Role::Finish);
                 wait_for(&stop);
                 std::thread::sleep(GRACE);
                 let line_out = leftovers.lock().line_out.clone();
@@ -59,6 +61,7 @@ impl ExitDeadline {
         let end = {
             let (stop, leftovers) = (stop.clone(), Arc::clone(&leftovers));
             move || {
+                sandbox::enter(Role::Deadline);
                 wait_for(&stop);
                 let outcome = outcome.recv_timeout(GRACE + FINISH_TIME);
                 let leftovers = leftovers.lock();
@@ -108,6 +111,7 @@ pub fn abandon_files_on_signals() -> io::Result<()> {
     let stop = Stop::new()?;
     stop.on_signals()?;
     Builder::new().name("signals".into()).spawn(move || {
+        sandbox::enter(Role::Signals);
         wait_for(&stop);
         let complete = whole_file::abandon_all();
         end_with_failure(&Failure::Interrupted { complete });

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,15 +28,55 @@ pub const DEVIATION_DBFS_MAX: f64 = -116.0;
 
 /// The options of a render of stems.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct Options {
     /// The synthesizer of the mix.
     pub config: SynthConfig,
     /// Threads that it may use.
     pub threads: NonZeroUsize,
     /// The number of frames.
     pub frames: u64,
-    /// The folder for the files. It is made if it does not exist.
-    pub folder: &'a Path,
+}
+
+/// The folder for the files.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// It was made for them, and is removed when it stays empty.
+    made: Option<Unfinished>,
+}
+
+impl Folder {
+    /// Opens a folder. It is made if it does not exist.
+    ///
+    /// # Errors
+    /// [`WholeFileError`], when it cannot be made, or when something else than a file is in it where a file would be written.
+    pub fn open(path: &Path) -> Result<Self, WholeFileError> {
+        let failed = |path: &Path, source| WholeFileError { path: path.to_owned(), source };
+        let made = match path.is_dir() {
+            true => None,
+            false => Some(Unfinished::folder(path).map_err(|source| failed(path, source))?),
+        };
+        // The process has no current folder any more when the files are made.
+        let folder = Self { path: path.canonicalize().map_err(|source| failed(path, source))?, made };
+        // A pipe or a device would have to be opened, and what is a file's place is known when nothing is opened any more.
+        for entry in fs::read_dir(path).map_err(|source| failed(path, source))? {
+            let place = entry.map_err(|source| failed(path, source))?.path();
+            let is_place = place.extension().is_some_and(|extension| extension == "wav");
+            if is_place && fs::metadata(&place).is_ok_and(|found| !found.is_file()) {
+                return Err(failed(&place, io::Error::new(io::ErrorKind::InvalidInput, "no file is there")));
+            }
+        }
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.made.is_some() {
+            // Only when it is empty, as it is without a file.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 /// A synthesizer that receives the notes of one channel, or of all.
@@ -46,12 +87,7 @@ struct Part {
 }
 
 impl Part {
-    fn new(
-        config: SynthConfig,
-        options: &Options<'_>,
-        bank: &Arc<Bank>,
-        only: Option<(u16, u8)>,
-    ) -> Result<Self, Failure> {
+    fn new(config: SynthConfig, options: &Options, bank: &Arc<Bank>, only: Option<(u16, u8)>) -> Result<Self, Failure> {
         let synth = Synth::new(config, Arc::clone(bank)).map_err(|error| Failure::Arguments(error.to_string()));
         let mut part = Self { synth: synth?, only, block: vec![[0.0; 2]; BLOCK] };
         part.synth.set_threads(options.threads);
@@ -95,28 +131,14 @@ struct File {
 /// Renders the stems of a list of events. `progress` is called with how many frames have been rendered.
 ///
 /// # Errors
-/// [`Failure::WholeFile`] when the folder or a file cannot be written, [`Failure::Arguments`] when the synthesizer does not
+/// [`Failure::WholeFile`] when a file cannot be written, [`Failure::Arguments`] when the synthesizer does not
 /// take the options, and the errors of `progress`. No file is left then.
 pub fn render(
     events: &[Event],
     bank: &Arc<Bank>,
-    options: &Options<'_>,
+    options: &Options,
+    folder: Folder,
     mut progress: impl FnMut(u64) -> Result<(), Failure>,
-) -> Result<Stems, Failure> {
-    let made = make_folder(options.folder)?;
-    let done = try_render(events, bank, options, &mut progress);
-    if done.is_err() && made.is_some() {
-        // Only when it is empty, as it is without a file.
-        let _ = fs::remove_dir(options.folder);
-    }
-    done
-}
-
-fn try_render(
-    events: &[Event],
-    bank: &Arc<Bank>,
-    options: &Options<'_>,
-    progress: &mut impl FnMut(u64) -> Result<(), Failure>,
 ) -> Result<Stems, Failure> {
     let dry_config = SynthConfig { reverb: false, chorus: false, ..options.config };
     let mut mix = Part::new(options.config, options, bank, None)?;
@@ -125,9 +147,9 @@ fn try_render(
     for (group, channel) in channels(events, options.config) {
         let part = Part::new(dry_config, options, bank, Some((group, channel)))?;
         let name = format!("group-{}-channel-{:02}.wav", group + 1, channel + 1);
-        files.push(file(options, name, Some((group + 1, channel + 1)), Some(part))?);
+        files.push(file(options, &folder, name, Some((group + 1, channel + 1)), Some(part))?);
     }
-    files.push(file(options, "effects.wav".into(), None, None)?);
+    files.push(file(options, &folder, "effects.wav".into(), None, None)?);
 
     let frame_of = |event: &Event| card_spec::event_frame(event.time, 0, 0, options.config.sample_rate).unsigned_abs();
     let mut waiting = events.iter().peekable();
@@ -177,20 +199,14 @@ fn channels(events: &[Event], config: SynthConfig) -> BTreeSet<(u16, u8)> {
         .collect()
 }
 
-fn make_folder(folder: &Path) -> Result<Option<Unfinished>, WholeFileError> {
-    if folder.is_dir() {
-        return Ok(None);
-    }
-    Unfinished::folder(folder).map(Some).map_err(|source| WholeFileError { path: folder.to_owned(), source })
-}
-
 fn file(
-    options: &Options<'_>,
+    options: &Options,
+    folder: &Folder,
     name: String,
     place: Option<(u16, u8)>,
     part: Option<Part>,
 ) -> Result<File, WholeFileError> {
-    let path: PathBuf = options.folder.join(&name);
+    let path: PathBuf = folder.path.join(&name);
     let wav = WholeWav::create(&path, options.config.sample_rate, true)?;
     let (group, channel) = place.unzip();
     Ok(File { stem: Stem { file: name, group, channel, peak_dbfs: None }, part, wav, peak: 0.0 })
@@ -236,8 +252,8 @@ mod tests {
 
     fn take_apart(voices: u16, folder: &Path) -> Stems {
         let config = SynthConfig { voices, ..SynthConfig::default() };
-        let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES, folder };
-        render(&song(), &Bank::builtin(), &options, |_| Ok(())).unwrap()
+        let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES };
+        render(&song(), &Bank::builtin(), &options, Folder::open(folder).unwrap(), |_| Ok(())).unwrap()
     }
 
     fn read(path: &Path) -> Vec<f32> {
@@ -279,9 +295,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("stems");
         let config = SynthConfig::default();
-        let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES, folder: &inner };
+        let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES };
         let interrupt = |_| Err(Failure::Interrupted { complete: 0 });
-        assert!(matches!(render(&song(), &Bank::builtin(), &options, interrupt), Err(Failure::Interrupted { .. })));
+        let folder = Folder::open(&inner).unwrap();
+        let rendered = render(&song(), &Bank::builtin(), &options, folder, interrupt);
+        assert!(matches!(rendered, Err(Failure::Interrupted { .. })));
         assert!(!inner.exists());
     }
 }

@@ -5,13 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::mem;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, linkat};
 use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile};
 
@@ -107,14 +107,13 @@ impl WholeFile {
     }
 
     fn try_create(path: &Path) -> io::Result<Self> {
-        // A link stays a link, and the file that it leads to is replaced.
-        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let place = place_of(path);
         let target = match fs::metadata(&place) {
             Ok(there) if !there.is_file() => Target::Special(File::options().write(true).open(&place)?),
             there => {
                 // A file that must not be written to is not replaced either.
                 if there.is_ok() {
-                    File::options().write(true).open(&place)?;
+                    accessat(CWD, &place, Access::WRITE_OK, AtFlags::empty())?;
                 }
                 let folder = folder_of(&place);
                 match nameless(folder) {
@@ -150,15 +149,26 @@ impl WholeFile {
         done.map_err(|source| WholeFileError { path, source })
     }
 
-    /// Writes a file of these bytes.
+    /// Writes these bytes and moves the file to its path.
     ///
     /// # Errors
-    /// [`WholeFileError`], when it cannot be written there.
-    pub fn write_all_at(path: &Path, bytes: &[u8]) -> Result<(), WholeFileError> {
-        let mut file = Self::create(path)?;
-        file.write_all(bytes).map_err(|source| WholeFileError { path: path.to_owned(), source })?;
-        file.finish()
+    /// [`WholeFileError`], when the disk is full or the folder has gone.
+    pub fn complete(mut self, bytes: &[u8]) -> Result<(), WholeFileError> {
+        self.write_all(bytes).map_err(|source| WholeFileError { path: self.path.clone(), source })?;
+        self.finish()
     }
+
+    /// Returns the path that the file will have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Returns the path at which the file of `path` is replaced: a link stays a link, and the file that it leads to is replaced.
+#[must_use]
+pub fn place_of(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// What the user's mask leaves of it is the mode of a finished file, as of any file.
@@ -166,7 +176,7 @@ const MODE: u32 = 0o666;
 
 /// Makes a file without a name. `None`: the file system has none, or the kernel shows no way to name it.
 fn nameless(folder: &Path) -> Option<File> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file: File = rustix::fs::open(folder, flags, Mode::from_raw_mode(MODE)).ok()?.into();
     by_descriptor(&file).exists().then_some(file)
 }
@@ -193,9 +203,11 @@ fn name(file: &File, path: &Path) -> io::Result<()> {
 /// Makes a file beside its path.
 fn beside(folder: &Path) -> io::Result<Target> {
     let mut builder = Builder::new();
-    builder.prefix(".").suffix(".partial").permissions(fs::Permissions::from_mode(MODE));
+    builder.prefix(".").suffix(".partial");
     let mut names = NAMES.lock();
-    let file = builder.tempfile_in(folder)?;
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(MODE);
+    let file = builder.make_in(folder, |path| options.open(path))?;
     let unfinished = Unfinished::named(&mut names, file.path());
     Ok(Target::Beside(file, unfinished))
 }
@@ -301,6 +313,8 @@ fn to_io(error: hound::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -358,7 +372,7 @@ mod tests {
 
     #[test]
     fn writes_to_a_device_and_keeps_it() {
-        WholeFile::write_all_at(Path::new("/dev/null"), b"nothing").unwrap();
+        WholeFile::create(Path::new("/dev/null")).unwrap().complete(b"nothing").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
@@ -368,7 +382,7 @@ mod tests {
         let (path, link) = (folder.path().join("there"), folder.path().join("link"));
         fs::write(&path, "before").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        WholeFile::write_all_at(&link, b"after").unwrap();
+        WholeFile::create(&link).unwrap().complete(b"after").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&path).unwrap(), b"after");
     }

@@ -16,6 +16,7 @@ use super::commands::answer;
 use super::lines::{Line, Lines, drop_sent, send_all, send_some};
 use crate::card::Link;
 use crate::log_limited;
+use crate::sandbox::{self, Role};
 use crate::stop::Stop;
 use crate::transport::Endpoint;
 
@@ -45,7 +46,10 @@ impl ControlSocket {
         let closing = Stop::new()?;
         let service = Service { link, stop, closing: closing.clone() };
         let builder = std::thread::Builder::new().name("control".into());
-        let thread = builder.spawn(move || accept_all(endpoint, &service))?;
+        let thread = builder.spawn(move || {
+            sandbox::enter(Role::Control);
+            accept_all(endpoint, &service);
+        })?;
         Ok(Self { closing, thread: Some(thread) })
     }
 }
@@ -275,6 +279,7 @@ fn serve_connection(stream: UnixStream, service: &Service) -> io::Result<Served>
     let thread = {
         let (connection, service) = (Arc::clone(&connection), service.clone());
         std::thread::Builder::new().name("control-line".into()).spawn(move || {
+            sandbox::enter(Role::ControlLine);
             if let Err(error) = connection.serve(&service) {
                 log::debug!("control socket: {error}");
             }

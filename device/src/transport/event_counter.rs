@@ -10,8 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2, read};
-
-use super::descriptor_info;
+use vhost_user_guard::descriptor_info;
 
 /// The line of a descriptor's information that only an event counter has. Since Linux 3.8.
 const COUNT: &str = "eventfd-count:";

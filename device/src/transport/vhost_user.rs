@@ -28,6 +28,7 @@ pub use vhost_user_guard::Ended;
 
 use crate::bus::REGIONS_MAX;
 use crate::card::Link;
+use crate::sandbox::{self, Role};
 use crate::stop::Stop;
 
 /// Random bytes in the name of a private socket, so that no other process on the host guesses it.
@@ -72,7 +73,10 @@ impl VhostUser {
     pub fn serve(self, socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
         let Self { link, guard, listener, gone } = self;
         std::thread::scope(|scope| {
-            let backend = || daemon::serve(&link, listener, &gone);
+            let backend = || {
+                sandbox::enter(Role::Backend);
+                daemon::serve(&link, listener, &gone);
+            };
             std::thread::Builder::new().name("back-end".into()).spawn_scoped(scope, backend)?;
             let ended = guard.serve_connection(socket, stop);
             gone.request();

@@ -30,6 +30,7 @@ use crate::bus::{FEATURES, Virtqueue};
 use crate::card::Link;
 use crate::diagnosis::DriverError;
 use crate::log_limited;
+use crate::sandbox::{self, Role};
 
 /// The card, as the framework serves it over one connection.
 pub(super) struct Backend {
@@ -161,6 +162,8 @@ impl VhostUserBackend for Backend {
     }
 
     fn handle_event(&self, device_event: u16, _evset: EventSet, vrings: &[Vring], _thread_id: usize) -> io::Result<()> {
+        // The framework starts its worker itself; before its first event it has seen nothing of a guest.
+        sandbox::enter(Role::Worker);
         if let Some(queue) = Queue::ALL.get(usize::from(device_event))
             && catch_unwind(AssertUnwindSafe(|| self.serve(*queue, vrings))).is_err()
         {

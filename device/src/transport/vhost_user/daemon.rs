@@ -18,6 +18,7 @@ use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use super::backend::Backend;
 use crate::card::Link;
 use crate::log_limited;
+use crate::sandbox::{self, Role};
 use crate::stop::{Stop, Waited};
 use crate::transport::interrupts::LOOK_PERIOD;
 
@@ -67,6 +68,7 @@ fn serve_one(
         let look_after = {
             let backend = &backend;
             move || {
+                sandbox::enter(Role::Calls);
                 let mut last = Default::default();
                 while serving.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) {
                     backend.look_after_calls(&mut last);

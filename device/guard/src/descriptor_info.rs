@@ -6,9 +6,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{DupFlags, dup3, pread};
 
@@ -42,9 +41,10 @@ pub fn prepare() -> io::Result<()> {
 }
 
 /// Returns what the kernel says about a descriptor, a line for each property; `None` when it says nothing.
-pub(super) fn read(descriptor: BorrowedFd<'_>) -> Option<String> {
+#[must_use]
+pub fn read(descriptor: BorrowedFd<'_>) -> Option<String> {
     let Some(place) = PLACE.get() else { return std::fs::read_to_string(path(descriptor)).ok() };
-    let place = &mut *place.as_ref()?.lock();
+    let place = &mut *place.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
     dup3(descriptor, &mut place.number, DupFlags::CLOEXEC).ok()?;
     let mut bytes = [0; BYTES];
     let count = pread(&place.information, &mut bytes, 0);

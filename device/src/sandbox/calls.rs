@@ -142,6 +142,7 @@ pub const GUARDS: &[Allowed] = calls! {
 pub const DESCRIBES: &[Allowed] = calls! {
     recvmsg: "messages and the descriptors that come with them";
     sendmsg: "answers, and descriptors that are handed on";
+    getsockopt: "the kind of a socket that is handed on";
     fstat: "the kind and length of a memory file, the kind of a descriptor";
     lseek: "the length of a memory file";
     dup3: "a descriptor put where its description is open";

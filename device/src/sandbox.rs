@@ -15,6 +15,7 @@ mod filter;
 pub mod folders;
 mod limits;
 pub mod role;
+pub mod table;
 mod violation;
 
 use std::io::{self, Write, stderr};
@@ -39,7 +40,7 @@ struct Sandbox {
 }
 
 /// Prepares the sandbox of this process: its limits, the report of refused calls, and the filters, so that [`enter`] has
-/// nothing left that can fail but the host. To be called before the first thread starts. `descriptors` is the number that
+/// nothing left that can fail but the host. From here on there are no backtraces. To be called before the first thread starts. `descriptors` is the number that
 /// the process needs at most, if it is known. A second call changes nothing.
 ///
 /// # Errors
@@ -51,6 +52,7 @@ pub fn prepare(folders: Folders, descriptors: Option<u64>) -> Result<(), Sandbox
         limits::descriptors(most)?;
     }
     allocator::open_no_files();
+    allocator::show_no_backtraces();
     violation::install()?;
     let filters = filter::Filters::compile()?;
     filters.without_clone3()?;

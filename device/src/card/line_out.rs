@@ -85,10 +85,12 @@ impl LineOut {
 
 /// Makes a file in place of one that may be there. The sandbox lets none be opened that is there.
 fn create_anew(path: &Path) -> io::Result<File> {
-    match File::create_new(path) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             std::fs::remove_file(path)?;
-            File::create_new(path)
+            options.open(path)
         }
         made => made,
     }

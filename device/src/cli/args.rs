@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use card_control::{Clock, Transport};
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use dls_synth::Kernel;
 
 use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};

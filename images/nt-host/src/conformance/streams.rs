@@ -55,6 +55,10 @@ const STORM: u32 = 100_000;
 /// State changes against which events are put from a DPC.
 const CONCURRENT_CHANGES: u32 = 50;
 
+/// Clock ticks for which events are put against one state change: many times what it takes. A device that is slow to take them, on
+/// a busy host, would keep its driver at `DISPATCH_LEVEL` without an end.
+const CONCURRENT_TICKS: u64 = 100;
+
 /// Opens beyond what a pin could have: a descriptor that says more means that there is no limit.
 const INSTANCES_MAX: u32 = 64;
 
@@ -296,10 +300,12 @@ fn storm(port: &Com<Port>, music_pin: &MusicPin) -> Storm {
 fn concurrent(port: &Com<Port>, music_pin: &MusicPin) -> u64 {
     let Some(mut pin) = open(port, music_pin) else { return 0 };
     let (putting, count) = (AtomicBool::new(false), AtomicU64::new(0));
+    let begun = AtomicU64::new(0);
     let (stream, allocator) = (pin.minor_target(), pin.allocator().clone());
     let put_some = || {
         for data in [SHORT, LONG] {
-            if !putting.load(Ordering::Relaxed) {
+            let in_time = kernel::ticks() - begun.load(Ordering::Relaxed) < CONCURRENT_TICKS;
+            if !putting.load(Ordering::Relaxed) || !in_time {
                 return;
             }
             if let Some(event) = allocator.fill(&Fragment { flags: 0, data }, TIME, GROUP) {
@@ -312,6 +318,7 @@ fn concurrent(port: &Com<Port>, music_pin: &MusicPin) -> u64 {
     kernel::with_interruptions(&put_some, || {
         for _ in 0..CONCURRENT_CHANGES {
             for state in [KsState::Run, KsState::Stop] {
+                begun.store(kernel::ticks(), Ordering::Relaxed);
                 putting.store(true, Ordering::Relaxed);
                 let _ = pin.set_state(state);
                 putting.store(false, Ordering::Relaxed);

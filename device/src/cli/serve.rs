@@ -51,6 +51,11 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
                 .into(),
         ));
     }
+    if arguments.guard.is_some() && arguments.transport == Transport::VfioUser {
+        return Err(Failure::Arguments(
+            "--guard stands before vhost-user's socket; over vfio-user QEMU outlives the card without one".into(),
+        ));
+    }
     let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
     let bank = match arguments.sound.bank.as_deref().map(BankFile::read).transpose()? {
         None => Bank::builtin(),

@@ -11,8 +11,8 @@ use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verd
 use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
-use super::args::DemoArguments;
-use super::error::Outcome;
+use super::args::{DemoArguments, TransportChoice};
+use super::error::{Outcome, UsageError};
 use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
 
 /// Plays a song through the driver and prints the verdict.
@@ -20,6 +20,10 @@ use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
 /// # Errors
 /// What keeps the song from being played: an unreadable file, a missing artefact, a run folder that cannot be created.
 pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
+    if arguments.guard && matches!(arguments.transport, TransportChoice::VfioUser) {
+        let text = "--guard stands before vhost-user's socket; over vfio-user QEMU outlives the card without one";
+        return Err(UsageError(text.into()).into());
+    }
     let terminal = Terminal::new();
     let card = || card_of(Some(&arguments.machine), &terminal);
     let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;

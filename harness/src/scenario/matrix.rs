@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use card_control::Transport;
 use toml::Spanned;
 
 use super::case::{Case, SongSource};
@@ -71,6 +72,10 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
     let transport_axis = dimension("transport", &matrix.transport, card.transport, |transport| {
         (*transport, transport.name().to_owned())
     });
+    if card.guard && transport_axis.iter().any(|(transport, _)| *transport == Transport::VfioUser) {
+        let message = "guard = true stands before vhost-user's socket: it has no transport = \"vfio-user\"";
+        return Err(file.error_at_key("[card]", message));
+    }
     let clock_axis = dimension("clock", &matrix.clock, card.clock, |clock| (*clock, clock.name().to_owned()));
     let spanned = |value: &Spanned<u32>| (*value.get_ref(), value.get_ref().to_string());
     let block = card.render_block.as_ref().map(|block| *block.get_ref());

@@ -10,10 +10,15 @@ use vfio_user_card::{Bar, Description, Msix, Widths};
 
 /// Types of structures, `cfg_type` (virtio 1.2, section 4.1.4).
 mod kind {
+    /// `VIRTIO_PCI_CAP_COMMON_CFG`.
     pub(super) const COMMON: u8 = 1;
+    /// `VIRTIO_PCI_CAP_NOTIFY_CFG`.
     pub(super) const NOTIFY: u8 = 2;
+    /// `VIRTIO_PCI_CAP_ISR_CFG`.
     pub(super) const ISR: u8 = 3;
+    /// `VIRTIO_PCI_CAP_DEVICE_CFG`.
     pub(super) const DEVICE: u8 = 4;
+    /// `VIRTIO_PCI_CAP_PCI_CFG`.
     pub(super) const WINDOW: u8 = 5;
 }
 

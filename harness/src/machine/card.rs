@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use card_control::{Clock, Status, Transport, log};
 
@@ -17,6 +17,13 @@ use crate::host::ended::Ended;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
+
+/// The longest time until a card that replaces another one answers. It takes milliseconds; only a busy host makes it take
+/// seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// The interval at which a wait looks whether it does.
+const POLL: Duration = Duration::from_millis(2);
 
 /// Options that the card is started with.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +193,11 @@ impl Card {
         let Some((_, start)) = &mut self.guarded else { return Ok(false) };
         self.process.kill();
         (self.process, self.command_line) = start.process(None)?;
+        let begun = Instant::now();
+        // The dead card's control socket stays until the new one replaces it.
+        while self.ended().is_none() && begun.elapsed() < ANSWER_LIMIT && self.status().is_err() {
+            std::thread::sleep(POLL);
+        }
         Ok(true)
     }
 

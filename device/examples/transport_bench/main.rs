@@ -23,6 +23,9 @@ const SAMPLES: usize = 200;
 /// Samples before those that count.
 const WARM_UP: usize = 50;
 
+/// The time before each kick, in which a back-end that has just worked goes to sleep.
+const PAUSE: Duration = Duration::from_micros(30);
+
 /// A back-end in a process of its own, killed at the end.
 struct BackEnd(Child);
 
@@ -59,6 +62,10 @@ impl Side {
 
     /// Returns the time from a kick until the call is signalled, which this thread polls for.
     fn interrupt(&mut self) -> Duration {
+        let paused = Instant::now();
+        while paused.elapsed() < PAUSE {
+            std::hint::spin_loop();
+        }
         let _ = self.machine.interrupts(Queue::CONTROL);
         let request = self.request;
         let ring = self.machine.ring(Queue::CONTROL);

@@ -287,7 +287,7 @@ impl Ring {
     /// Returns the head of the chain that the ring begins with and the answer to it, if the card has carried it out
     /// already.
     pub(super) fn take_answer(&mut self) -> Option<(u16, Vec<u8>)> {
-        if !self.is_live() {
+        if self.unreturned.is_none() || !self.is_live() {
             return None;
         }
         let kept = self.unreturned.take()?;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::io::{ioctl_fionbio, write};
+use rustix::io::write;
 
 use super::event_counter::{EventCounterError, check, empty};
 use crate::log_limited;
@@ -51,9 +51,7 @@ impl Call {
     pub fn raise(&self) -> bool {
         let Some(descriptor) = self.descriptor.lock().clone() else { return false };
         self.writes.fetch_add(1, Ordering::AcqRel);
-        // Again, because the front-end can have changed it.
-        let _ = ioctl_fionbio(&*descriptor, true);
-        // A full counter means that an interrupt is pending anyway.
+        // A full counter means that an interrupt is pending anyway; one that was made to block is freed by `look_after`.
         let _ = write(&*descriptor, &1_u64.to_ne_bytes());
         self.writes.fetch_add(1, Ordering::AcqRel);
         if self.freed.swap(false, Ordering::AcqRel) {
@@ -90,6 +88,7 @@ mod tests {
     use std::time::Instant;
 
     use rustix::event::{EventfdFlags, eventfd};
+    use rustix::io::ioctl_fionbio;
 
     use super::*;
 

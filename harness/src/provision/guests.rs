@@ -51,8 +51,10 @@ pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, Prov
 pub(super) fn transport_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
     command.args(["--package", "dmus-card", "--features", "fake", "--example", "transport_bench", "--release"]);
-    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
-    build(provisioner, "the transport's benchmark", "transport-bench", command, is_program)
+    let is_program = |artifact: &Artifact| {
+        artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with("transport_bench"))
+    };
+    build_as(provisioner, "the transport's benchmark", "dmus-card", "transport-bench", command, is_program)
 }
 
 /// Builds the NT host for bare metal.

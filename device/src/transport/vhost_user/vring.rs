@@ -39,6 +39,8 @@ struct Events {
     kick: Mutex<Option<Kick>>,
     /// Kicks that were read and not taken.
     kicks: AtomicU64,
+    /// Whether the ring is enabled, as the framework has it behind a lock.
+    enabled: AtomicBool,
     /// The ring was started, and the card does not know it yet.
     fresh: AtomicBool,
 }
@@ -90,7 +92,7 @@ impl Virtqueue for Vring {
     }
 
     fn is_enabled(&self) -> bool {
-        self.inner.get_ref().is_enabled()
+        self.events.enabled.load(Ordering::Acquire)
     }
 
     fn interrupt(&self) -> bool {
@@ -148,6 +150,7 @@ impl VringT<Memory> for Vring {
 
     fn set_enabled(&self, enabled: bool) {
         self.inner.set_enabled(enabled);
+        self.events.enabled.store(enabled, Ordering::Release);
     }
 
     fn set_queue_info(&self, desc_table: u64, avail_ring: u64, used_ring: u64) -> Result<(), Error> {

@@ -98,6 +98,8 @@ pub const ANY_THREAD: &[Allowed] = calls! {
     getpid: "abort";
     gettid: "abort";
     tgkill [Only { argument: 0, mask: u32::MAX, value: Value::ThisProcess, text: "this process" }]: "abort";
+    #[cfg(target_env = "musl")]
+    tkill: "abort, with musl";
     exit: "the end of a thread";
     exit_group: "the end of the process";
 };
@@ -154,6 +156,8 @@ pub const SERVES_A_BACKEND: &[Allowed] = calls! {
     epoll_create1: "the doorbells of a connection";
     eventfd2: "the end of a worker, calls";
     fcntl [equals(1, libc::F_DUPFD_CLOEXEC as u32, "F_DUPFD_CLOEXEC")]: "a second descriptor of a socket or a counter";
+    #[cfg(target_env = "musl")]
+    fcntl [equals(1, libc::F_SETFD as u32, "F_SETFD")]: "as for F_DUPFD_CLOEXEC, with musl";
     #[cfg(target_arch = "x86_64")]
     epoll_wait: "as for epoll_pwait";
     epoll_pwait: "doorbells and the end of the worker";
@@ -205,6 +209,8 @@ pub const OFFLINE: &[Allowed] = calls! {
     fstat: "the length of an input";
     statx [equals(2, AtFlags::EMPTY_PATH.bits(), "AT_EMPTY_PATH")]: "the length of an input";
     ioctl [equals(1, libc::TCGETS as u32, "TCGETS")]: "whether progress is shown on a terminal";
+    #[cfg(target_env = "musl")]
+    ioctl [equals(1, libc::TIOCGWINSZ as u32, "TIOCGWINSZ")]: "as for TCGETS, with musl";
     linkat: "the name of a complete output";
     #[cfg(target_arch = "x86_64")]
     rename: "a complete output in place of a file";

@@ -15,6 +15,13 @@ x86-64; on other architectures a call that does the same stands in place of one 
 A call outside its thread's list ends the card with exit code 71 and a line that names the call and the role.
 ";
 
+/// Why some roles may make a call, and which.
+#[derive(Default)]
+struct Shared {
+    reasons: BTreeSet<&'static str>,
+    roles: Vec<&'static str>,
+}
+
 /// Returns the manual as Markdown.
 #[must_use]
 pub fn markdown() -> String {
@@ -34,18 +41,18 @@ pub fn markdown() -> String {
         let _ = writeln!(text, "| `{call}` | {} | {why} |", only.map_or("", |only| only.text));
     }
     text += "\n## Calls of some roles\n\n| call | only | for | roles |\n|---|---|---|---|\n";
-    let mut rows: BTreeMap<(&str, &str), (BTreeSet<&str>, Vec<&str>)> = BTreeMap::new();
+    let mut rows: BTreeMap<(&str, &str), Shared> = BTreeMap::new();
     for role in Role::ALL {
         for allowed in role.allowed().filter(|allowed| !ANY_THREAD.contains(allowed)) {
             let only = allowed.only.map_or("", |only| only.text);
-            let (reasons, roles) = rows.entry((allowed.call.name(), only)).or_default();
-            reasons.insert(allowed.why);
-            if !roles.contains(&role.name()) {
-                roles.push(role.name());
+            let shared = rows.entry((allowed.call.name(), only)).or_default();
+            shared.reasons.insert(allowed.why);
+            if !shared.roles.contains(&role.name()) {
+                shared.roles.push(role.name());
             }
         }
     }
-    for ((call, only), (reasons, roles)) in rows {
+    for ((call, only), Shared { reasons, roles }) in rows {
         let reasons: Vec<&str> = reasons.into_iter().collect();
         let _ = writeln!(text, "| `{call}` | {only} | {} | {} |", reasons.join("; "), roles.join(", "));
     }

@@ -93,7 +93,7 @@ pub struct Card {
     stopped: OnPurpose,
     control: PathBuf,
     /// The guard, and how to start another card behind it.
-    guarded: Option<(Guard, Start)>,
+    guarded: Option<Box<(Guard, Start)>>,
     /// The log has level `info`, so that it tells of connections and signals.
     talks: bool,
     /// The command line, for the record.
@@ -179,7 +179,7 @@ impl Card {
             None => Some(UnixListener::bind(&sockets.machine).map_err(resource)?.into()),
         };
         let (process, command_line) = start.process(listener)?;
-        let guarded = guard.map(|guard| (guard, start));
+        let guarded = guard.map(|guard| Box::new((guard, start)));
         let stopped = OnPurpose::default();
         Ok(Self { process, stopped, control: sockets.control.clone(), guarded, talks: talks(), command_line })
     }
@@ -190,7 +190,7 @@ impl Card {
     /// # Errors
     /// [`MachineError::Spawn`] where the process cannot be started.
     pub(super) fn replace(&mut self) -> Result<bool, MachineError> {
-        let Some((_, start)) = &mut self.guarded else { return Ok(false) };
+        let Some((_, start)) = self.guarded.as_deref_mut() else { return Ok(false) };
         self.process.kill();
         (self.process, self.command_line) = start.process(None)?;
         let begun = Instant::now();
@@ -249,7 +249,7 @@ impl Card {
 
     /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
-        let guard = self.guarded.as_mut().and_then(|(guard, _)| guard.ended());
+        let guard = self.guarded.as_deref_mut().and_then(|(guard, _)| guard.ended());
         self.process.ended().or(guard)
     }
 

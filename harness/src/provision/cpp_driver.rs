@@ -1,7 +1,9 @@
 //! Builds the C++ drivers and their variants.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::command::capture;
 use super::workspace::Workspace;
@@ -31,11 +33,32 @@ pub fn good(workspace: &Workspace) -> Result<PathBuf, CppDriverError> {
     build(&workspace.root.join(SCRIPT), None, None, workspace)
 }
 
-/// Builds a driver by a script (dmusfix, if none is named), or a variant of it, and returns the image.
+/// What identifies a driver: the script, the driver's name, the variant.
+type Key = (PathBuf, Option<String>, Option<String>);
+
+/// The result of a build, which the first that needs it makes, and others wait for.
+type Built = Arc<OnceLock<Result<PathBuf, CppDriverError>>>;
+
+/// The drivers that this process has built. Cases that run side by side need the same image, which one that is built meanwhile
+/// would replace.
+static BUILT: Mutex<BTreeMap<Key, Built>> = Mutex::new(BTreeMap::new());
+
+/// Builds a driver by a script (dmusfix, if none is named), or a variant of it, and returns the image. Builds each once.
 ///
 /// # Errors
 /// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
 pub fn build(
+    script: &Path,
+    driver: Option<&str>,
+    variant: Option<&str>,
+    workspace: &Workspace,
+) -> Result<PathBuf, CppDriverError> {
+    let key = (script.to_path_buf(), driver.map(str::to_owned), variant.map(str::to_owned));
+    let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+    built.get_or_init(|| run_script(script, driver, variant, workspace)).clone()
+}
+
+fn run_script(
     script: &Path,
     driver: Option<&str>,
     variant: Option<&str>,

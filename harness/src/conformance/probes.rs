@@ -3,6 +3,7 @@
 use card_control::qemu::RING_SIZE;
 use card_control::{Clock, Transport};
 use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Request, StreamFormat};
+use serde_json::json;
 
 use super::context::Context;
 use super::error::ProbeError;
@@ -10,12 +11,12 @@ use super::findings::Findings;
 use super::phrase::{Phrase, takes_downloads};
 use super::probe::{Probe, ProbeContext, with_guest};
 use super::{capture, delivery, download, unloading};
-use crate::machine::CardOptions;
 use crate::machine::device::DeviceSource;
+use crate::machine::{CardOptions, DeviceControl};
 use crate::sound::pcm::PcmFormat;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{OpenedFilter, SessionError, StartedDevice};
-use crate::testbed::wave_format;
+use crate::testbed::{TestBedError, wave_format};
 
 /// The probes, in their order.
 pub(super) const ALL: [Probe; 10] = [
@@ -251,6 +252,7 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
     with_guest(context, folder, findings, &options, |probe| {
         let device = probe.start()?;
         let (filter, id, format) = probe.open_music_filter(&device)?;
+        let can_be_told = probe.bed.device_control().is_some_and(|control| has_faults(control));
         match probe.bed.device_source().source {
             // QEMU gives up a vfio-user device that does not answer for seconds.
             DeviceSource::Card if context.transport == Transport::VfioUser => {
@@ -265,28 +267,44 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
                 probe.findings.not_exercised(BACK_PRESSURE, reason);
                 return probe.close(filter.handle);
             }
+            _ if can_be_told => {}
             _ => {
                 let reason = format!("{} cannot be made to take nothing for a while", probe.bed.device_name());
                 probe.findings.not_exercised(BACK_PRESSURE, &reason);
                 return probe.close(filter.handle);
             }
         }
-        let is_card = probe.bed.card().is_some();
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-        if is_card {
-            probe.bed.freeze_card(true);
-        }
+        take_nothing(probe, true)?;
         let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
-        if is_card {
-            probe.bed.freeze_card(false);
-        }
+        take_nothing(probe, false)?;
         let figures = sent?;
         probe.keep(figures);
         probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
         probe.close(pin)?;
         probe.close(filter.handle)
     })
+}
+
+/// The faults by which a device takes nothing for a while, and does again (`device/pci/CONTROL.md`).
+const TAKES_NOTHING: &str = "not-ready";
+const TAKES_AGAIN: &str = "none";
+
+/// Tells whether a device can be made to take nothing for a while.
+fn has_faults(control: &DeviceControl) -> bool {
+    [TAKES_NOTHING, TAKES_AGAIN].iter().all(|kind| control.faults().iter().any(|known| known == kind))
+}
+
+/// Keeps the device from taking what the driver sends, or lets it again. What sound is pulled from takes nothing by itself.
+fn take_nothing(probe: &mut ProbeContext<'_, '_>, nothing: bool) -> Result<(), ProbeError> {
+    if probe.bed.card().is_some() {
+        probe.bed.freeze_card(nothing);
+    } else if let Some(control) = probe.bed.device_control().filter(|control| has_faults(control)) {
+        let kind = if nothing { TAKES_NOTHING } else { TAKES_AGAIN };
+        control.inject_fault(&json!({ "kind": kind })).map_err(TestBedError::Device)?;
+    }
+    Ok(())
 }
 
 /// Tells whether sound is pulled from a pin.

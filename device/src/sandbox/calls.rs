@@ -163,6 +163,11 @@ pub const SERVES_A_BACKEND: &[Allowed] = calls! {
     epoll_pwait: "doorbells and the end of the worker";
 };
 
+/// What a thread does that ends a connection when the process is to end.
+pub const ENDS_A_CONNECTION: &[Allowed] = calls! {
+    shutdown: "the end of a connection";
+};
+
 /// What a thread does that waits for doorbells.
 pub const EVENTS: &[Allowed] = calls! {
     #[cfg(target_arch = "x86_64")]

@@ -10,8 +10,9 @@ use landlock::{
 use super::error::SandboxError;
 use super::role::Reach;
 
-/// The newest version of Landlock whose restrictions are used. An older kernel enforces what it has.
-const NEWEST: ABI = ABI::V9;
+/// The newest version of Landlock whose restrictions are used: the newest that the card was run with. An older kernel enforces
+/// what it has. Version 9 can restrict connections to sockets in the file system, which `--guard` needs.
+const NEWEST: ABI = ABI::V7;
 
 /// The folders in which a command or a card changes entries.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +77,6 @@ pub(super) fn describe(status: &RestrictionStatus) -> String {
         (version >= ABI::V4, "TCP"),
         (version >= ABI::V5, "device ioctls"),
         (version >= ABI::V6, "signals and abstract sockets of other processes"),
-        (version >= ABI::V9, "sockets in the file system"),
     ];
     let [has, lacks] = [true, false].map(|wanted| {
         let names: Vec<&str> = parts.iter().filter(|(has, _)| *has == wanted).map(|(_, name)| *name).collect();

@@ -1,8 +1,8 @@
 //! The roles of the card's threads: what each may do, and which starts which.
 
 use super::calls::{
-    ABANDONS, ACCEPTS, ANY_THREAD, Allowed, DESCRIBES, EVENTS, GUARDS, NEXT_SOUND_FILE, OFFLINE, RINGS,
-    SERVES_A_BACKEND, SOCKET_PATHS, SOUND_FILE, STARTS_THREADS, STEMS, TALKS,
+    ABANDONS, ACCEPTS, ANY_THREAD, Allowed, DESCRIBES, ENDS_A_CONNECTION, EVENTS, GUARDS, NEXT_SOUND_FILE, OFFLINE,
+    RINGS, SERVES_A_BACKEND, SOCKET_PATHS, SOUND_FILE, STARTS_THREADS, STEMS, TALKS,
 };
 
 /// What a thread is for. It enters its role when it starts, and never leaves it.
@@ -99,7 +99,7 @@ impl Role {
     pub const fn started_by(self) -> &'static [Self] {
         match self {
             Self::Backend => &[Self::Serve],
-            Self::Worker | Self::Calls => &[Self::Backend],
+            Self::Worker | Self::Calls => &[Self::Backend, Self::Serve],
             Self::ControlLine => &[Self::Control],
             _ => &[],
         }
@@ -123,7 +123,7 @@ impl Role {
             ],
             Self::Backend => &[ANY_THREAD, STARTS_THREADS, ACCEPTS, TALKS, DESCRIBES, SERVES_A_BACKEND, RINGS],
             Self::Worker => &[ANY_THREAD, RINGS, EVENTS],
-            Self::Calls => &[ANY_THREAD, RINGS],
+            Self::Calls => &[ANY_THREAD, RINGS, ENDS_A_CONNECTION],
             Self::Card => &[ANY_THREAD, RINGS],
             Self::CardWithLineOut => &[ANY_THREAD, RINGS, SOUND_FILE, NEXT_SOUND_FILE],
             Self::Parse | Self::Watchdog => &[ANY_THREAD],

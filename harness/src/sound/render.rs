@@ -103,7 +103,7 @@ impl Diagnosed for RenderError {
             Self::Failed { ended, .. } => match exit_code(*ended) {
                 Some(ExitCode::Usage) => Class::Usage,
                 Some(ExitCode::Bank) => Class::BadInput,
-                Some(ExitCode::File) => Class::Host,
+                Some(ExitCode::File | ExitCode::Sandbox) => Class::Host,
                 Some(ExitCode::Interrupted) => Class::Interrupted,
                 _ => Class::CardDied,
             },
@@ -117,6 +117,10 @@ impl Diagnosed for RenderError {
                 (Some(limit), _) => limit.remedy(),
                 (None, Some(ExitCode::Bank)) => Some("give a usable bank with --bank, or leave it out".into()),
                 (None, Some(ExitCode::File)) => Some("check the disk and the folder's permissions".into()),
+                (None, Some(ExitCode::Sandbox)) => Some(
+                    "let the process call seccomp: a kernel with CONFIG_SECCOMP_FILTER, a container that permits it"
+                        .into(),
+                ),
                 (None, _) => None,
             },
             Self::File(error) => error.remedy(),

@@ -96,7 +96,10 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         None => None,
     };
 
-    sandbox::enter(Role::Serve);
+    sandbox::enter(match arguments.transport {
+        Transport::VhostUser => Role::Serve,
+        Transport::VfioUser => Role::Function,
+    });
     let served = match (&mut endpoint, &arguments.guard) {
         (Some(endpoint), _) if arguments.transport == Transport::VfioUser => {
             serve_vfio_user(endpoint, engine.link(), &stop, arguments.persistent)

@@ -163,6 +163,15 @@ pub const SERVES_A_BACKEND: &[Allowed] = calls! {
     epoll_pwait: "doorbells and the end of the worker";
 };
 
+/// What a thread does that serves QEMU as a PCI function.
+pub const SERVES_A_FUNCTION: &[Allowed] = calls! {
+    pipe2: "the request that a connection ends";
+    memfd_create: "the page of registers that a guest maps";
+    ftruncate: "the length of that page";
+    fcntl [equals(1, libc::F_ADD_SEALS as u32, "F_ADD_SEALS")]: "that length, for ever";
+    statx [equals(2, AtFlags::EMPTY_PATH.bits(), "AT_EMPTY_PATH")]: "the length of guest memory";
+};
+
 /// What a thread does that ends a connection when the process is to end.
 pub const ENDS_A_CONNECTION: &[Allowed] = calls! {
     shutdown: "the end of a connection";

@@ -2,7 +2,7 @@
 
 use super::calls::{
     ABANDONS, ACCEPTS, ANY_THREAD, Allowed, DESCRIBES, ENDS_A_CONNECTION, EVENTS, GUARDS, NEXT_SOUND_FILE, OFFLINE,
-    RINGS, SERVES_A_BACKEND, SOCKET_PATHS, SOUND_FILE, STARTS_THREADS, STEMS, TALKS,
+    RINGS, SERVES_A_BACKEND, SERVES_A_FUNCTION, SOCKET_PATHS, SOUND_FILE, STARTS_THREADS, STEMS, TALKS,
 };
 
 /// What a thread is for. It enters its role when it starts, and never leaves it.
@@ -12,6 +12,8 @@ pub enum Role {
     Parse,
     /// Accepts front-ends, and guards their connections.
     Serve,
+    /// Serves QEMU as a PCI function over vfio-user, with the threads that it starts for that.
+    Function,
     /// Serves the guard as a back-end, by the threads of the framework.
     Backend,
     /// Takes kicks and serves the queues, for the framework.
@@ -53,9 +55,10 @@ pub enum Reach {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Parse,
         Self::Serve,
+        Self::Function,
         Self::Backend,
         Self::Worker,
         Self::Calls,
@@ -77,6 +80,7 @@ impl Role {
         match self {
             Self::Parse => "parse",
             Self::Serve => "serve",
+            Self::Function => "function",
             Self::Backend => "back-end",
             Self::Worker => "worker",
             Self::Calls => "calls",
@@ -121,6 +125,18 @@ impl Role {
                 SOUND_FILE,
                 SOCKET_PATHS,
             ],
+            Self::Function => &[
+                ANY_THREAD,
+                STARTS_THREADS,
+                ACCEPTS,
+                TALKS,
+                DESCRIBES,
+                SERVES_A_BACKEND,
+                SERVES_A_FUNCTION,
+                RINGS,
+                SOUND_FILE,
+                SOCKET_PATHS,
+            ],
             Self::Backend => &[ANY_THREAD, STARTS_THREADS, ACCEPTS, TALKS, DESCRIBES, SERVES_A_BACKEND, RINGS],
             Self::Worker => &[ANY_THREAD, RINGS, EVENTS],
             Self::Calls => &[ANY_THREAD, RINGS, ENDS_A_CONNECTION],
@@ -141,7 +157,7 @@ impl Role {
     #[must_use]
     pub const fn reach(self) -> Reach {
         match self {
-            Self::Serve | Self::Control | Self::Deadline => Reach::Sockets,
+            Self::Serve | Self::Function | Self::Control | Self::Deadline => Reach::Sockets,
             Self::CardWithLineOut | Self::Offline | Self::OfflineStems | Self::Signals => Reach::Outputs,
             Self::Parse
             | Self::Backend

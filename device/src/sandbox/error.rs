@@ -39,6 +39,7 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Wraps the crate's error, for `map_err`.
     pub(super) const fn architecture(source: seccompiler::BackendError) -> Self {
         Self::Architecture { architecture: std::env::consts::ARCH, source }
     }

@@ -28,7 +28,7 @@ pub fn default_jobs() -> NonZeroUsize {
 /// ones when it is their turn. After an error of `each` no further job begins; those that run are waited for.
 ///
 /// # Errors
-/// The first error of `each`.
+/// The first error that `each` returns for the result of a job.
 pub fn in_order<I: Sync, R: Send, E>(
     jobs: NonZeroUsize,
     items: &[I],

@@ -108,7 +108,7 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
 /// Judges a run and adds its test to the report.
 ///
 /// # Errors
-/// An interruption of the run.
+/// [`RunError`] when the user has interrupted the run, whose test is in the report by then.
 fn add(
     scenario: &Scenario,
     run: &Run<'_>,

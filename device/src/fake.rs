@@ -23,9 +23,11 @@ mod driver;
 mod machine;
 mod ram;
 mod ring;
+mod wire;
 
 pub use board::Board;
 pub use driver::{Driver, NOTICE_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_parameters};
 pub use machine::{Machine, RingPlan, USER_ADDRESS};
 pub use ram::Ram;
 pub use ring::{Descriptor, DriverRing, Piece, flag};
+pub use wire::{HEADER_BYTES, encode};

@@ -6,7 +6,6 @@ pub mod error;
 pub mod event_counter;
 pub mod interrupts;
 pub mod listener;
-pub mod message;
 pub mod vfio_user;
 pub mod vhost_user;
 

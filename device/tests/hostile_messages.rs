@@ -8,7 +8,7 @@ use card_control::Clock;
 use card_spec::control::Status;
 use card_spec::queue::Queue;
 use dmus_card::fake::{Board, Driver, Machine};
-use dmus_card::transport::message::{HEADER_BYTES, encode};
+use dmus_card::fake::{HEADER_BYTES, encode};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const VERSION_1: u32 = 1;

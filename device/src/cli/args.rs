@@ -25,7 +25,7 @@ use crate::transport::Place;
 ///
 /// With --transport vfio-user, in place of the last two lines:
 ///
-///     -device {"driver":"vfio-user-pci","socket":{"type":"unix","path":"card.sock"}}
+///   -device {"driver":"vfio-user-pci","socket":{"type":"unix","path":"card.sock"}}
 #[derive(Debug, Parser)]
 #[command(name = "vhost-device-dmus", version, after_help = super::exit::HELP, verbatim_doc_comment)]
 #[command(args_conflicts_with_subcommands = true)]

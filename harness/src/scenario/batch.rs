@@ -16,7 +16,8 @@ use crate::report::Report;
 /// the host's clock.
 ///
 /// # Errors
-/// What keeps tests from being run, as for [`run`]; the first error of `each`.
+/// [`RunError`] for what keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption;
+/// and the first error of `each`.
 pub fn run_each(
     scenarios: &[Scenario],
     context: &Context<'_>,

@@ -61,7 +61,7 @@ pub struct Bar {
     pub(crate) space: Space,
     pub(crate) bytes: u64,
     pub(crate) rules: Vec<Rule>,
-    /// What the guest maps, in order once it is [checked](Description::check).
+    /// What the guest maps, in order once it is [checked](super::Description::check).
     pub(crate) mapped: Vec<Range<u64>>,
 }
 

@@ -65,7 +65,6 @@ fn misalign(front_end: &mut FrontEnd) {
 }
 
 #[test]
-#[ignore = "needs vhost-device-sound, which `cargo install` builds in some minutes"]
 fn vhost_device_sound_is_lost_bare_and_goes_on_behind_the_guard() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("bare");

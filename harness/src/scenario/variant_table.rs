@@ -47,6 +47,8 @@ struct Variant {
     device: Option<String>,
     /// Arguments of QEMU's `-device` for the device that it is for, where that is QEMU's.
     qemu: Option<Spanned<String>>,
+    /// The PCI function that it is for, where there are several.
+    pci: Option<Spanned<String>>,
     status: VariantStatus,
 }
 
@@ -77,7 +79,7 @@ fn read_variants(
     for entry in table.variant {
         let span = entry.span();
         let variant = entry.into_inner();
-        let Variant { name, driver, check, bug_check, guards, probe, judge, device, qemu, .. } = variant;
+        let Variant { name, driver, check, bug_check, guards, probe, judge, device, qemu, pci, .. } = variant;
         let judge = match judge {
             Some(judge) => match Judge::by_name(judge.get_ref()) {
                 Some(known) => Some(known),
@@ -108,7 +110,14 @@ fn read_variants(
             }
             (None, None) => None,
         };
-        let device = source_of_device.map(|source| Device { source, ..Device::default() });
+        let pci = match &pci {
+            Some(text) if source_of_device.is_none() => {
+                return Err(file.error(text.span(), &format!("{name} is for the card, which is found by itself")));
+            }
+            Some(text) => Some(text.get_ref().parse().map_err(|error| file.error(text.span(), &format!("{error}")))?),
+            None => None,
+        };
+        let device = source_of_device.map(|source| Device { source, pci, ..Device::default() });
         let bug_check =
             (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
         let (script, variant) = (source.join(SCRIPT), Some(name));
@@ -219,6 +228,11 @@ mod tests {
         assert_eq!(read(judged, VariantStatus::Passes).unwrap()[0].judge, Some(Judge::Plays));
         let both = judged.replace("judge = 'plays'", "device = 'mpu401'\nqemu = 'edu'");
         assert!(read(&both, VariantStatus::Passes).unwrap_err().to_string().contains("for one device"));
+        let of_the_card = judged.replace("judge = 'plays'", "pci = '1234:11e8'");
+        assert!(read(&of_the_card, VariantStatus::Passes).unwrap_err().to_string().contains("found by itself"));
+        let chosen = judged.replace("judge = 'plays'", "qemu = 'edu -device pci-testdev'\npci = '1234:11e8'");
+        let device = read(&chosen, VariantStatus::Passes).unwrap()[0].device.clone().unwrap();
+        assert_eq!(device.pci, Some("1234:11e8".parse().unwrap()));
         let error = read(&judged.replace("plays", "good"), VariantStatus::Passes).unwrap_err().to_string();
         assert!(error.contains("a.toml:4:9"), "{error}");
         let error = read("[[variant]]\nname = 'd'\nstatus = 'passes'\n", VariantStatus::Fires).unwrap_err().to_string();

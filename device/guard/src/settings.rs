@@ -1,4 +1,4 @@
-//! What a guard is told before it serves.
+//! The options of a guard, which it gets before it serves.
 
 use crate::connector::Connector;
 use crate::finding::Finding;
@@ -27,7 +27,7 @@ type FindingCallback = dyn Fn(&Finding) + Send + Sync;
 type BackendCallback = dyn Fn(&BackendChange) + Send + Sync;
 type ConfigSource = dyn Fn() -> [u8; CONFIG_BYTES_MAX] + Send + Sync;
 
-/// What a guard is told.
+/// The options of a guard.
 pub(crate) struct Settings {
     pub(crate) connector: Connector,
     pub(crate) limits: Limits,

@@ -111,8 +111,8 @@ fn a_loss_interrupts_once_and_rings_wait_for_the_reset() {
     front_end.interrupted(0, Duration::ZERO);
     first.kill();
     for index in 0..2 {
-        assert!(front_end.interrupted(index, PATIENCE), "ring {index} is told of the loss");
-        assert!(!front_end.interrupted(index, Duration::from_millis(50)), "ring {index} is told once");
+        assert!(front_end.interrupted(index, PATIENCE), "ring {index} is interrupted at the loss");
+        assert!(!front_end.interrupted(index, Duration::from_millis(50)), "ring {index} is interrupted once");
     }
     let _second = Process::start(&guarded.backend(), 2);
     guarded.wait_for_change("Reached", 2);

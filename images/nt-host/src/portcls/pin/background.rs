@@ -1,5 +1,5 @@
 //! What `Render` has done with a buffer: it gets a known background, in which samples that were written over, mixed into
-//! and left alone are told apart.
+//! and left alone are distinguished.
 //!
 //! The background is noise of a sixteenth of full scale. What was mixed into it is what the stream added, once the
 //! background is subtracted, so that a client gets the same samples as from a buffer of silence; a sum beyond full scale
@@ -17,7 +17,7 @@ const SAMPLE_BYTES_MAX: u32 = 4;
 /// Least bits that are the background's by no chance.
 const CERTAIN_BITS: usize = 64;
 
-/// Least frames in which the noise of the background is told from music.
+/// Least frames in which the noise of the background is distinguished from music.
 const FRAMES_MIN: usize = 16;
 
 /// How samples lie in a buffer.

@@ -5,6 +5,7 @@
 //!
 //! | layer | what it is for |
 //! |---|---|
+//! | [`dist`] | the download: tarball and Debian package |
 //! | [`scenario`] | TOML scenarios, and the suite of the project |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
@@ -19,6 +20,7 @@
 pub mod alloc_faults;
 pub mod bench;
 pub mod conformance;
+pub mod dist;
 pub mod event;
 pub mod host;
 pub mod hostile;

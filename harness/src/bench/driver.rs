@@ -13,6 +13,7 @@ use super::driver_error::{DriverBenchError, TAKEN_LIMIT};
 use super::error::BenchError;
 use super::measurement::{Measurement, median};
 use crate::event::{Event, Silent, Timeline};
+use crate::host::invocation;
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardControl, CardOptions, GuestMemory};
 use crate::provision::cpp_driver;
@@ -49,7 +50,7 @@ const LAP_PAUSE: Duration = Duration::from_millis(1);
 const COMES_IN: &[u8] = &[0x80, 60, 0];
 
 /// The command that repeats the measurement.
-const REPRODUCE: &str = "cargo dmus bench driver";
+const REPRODUCE: &str = "bench driver";
 
 /// Values by name, one for each round.
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
@@ -121,7 +122,7 @@ fn round(
     if let Err(DriverBenchError::TestBed(error)) = &measured
         && let TestBedError::Session(SessionError::BugCheck(found)) = error.underlying()
     {
-        bed.write_bug_check(found, REPRODUCE)?;
+        bed.write_bug_check(found, &invocation::command(REPRODUCE))?;
     }
     measured
 }

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::BenchError;
 use super::measurement::{Measurement, median};
 use crate::event::Silent;
+use crate::host::invocation;
 use crate::host::leftovers::remove_sound;
 use crate::playback::{PlaybackTest, Verdict, run_playback};
 use crate::sound::songs;
@@ -22,8 +23,9 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
         let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
-        let verdict = run_playback(&playback, context.provisioned()?, &folder, "cargo dmus bench scenario", &Silent)
-            .map_err(|failure| failure.error)?;
+        let verdict =
+            run_playback(&playback, context.provisioned()?, &folder, &invocation::command("bench scenario"), &Silent)
+                .map_err(|failure| failure.error)?;
         remove_sound(folder.path());
         context.found(verdict.findings.clone());
         verdicts.push(verdict);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use card_control::{Clock, Transport};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use dmus::jobs::default_jobs;
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
@@ -53,7 +54,7 @@ The exit code is that of the failures if they agree, else 1.";
 
 /// Boots guests with the virtual DirectMusic card, plays songs, compares, and reports what is wrong.
 #[derive(Debug, Parser)]
-#[command(name = "dmus", bin_name = "cargo dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub(crate) struct Arguments {
     /// The verb.
     #[command(subcommand)]
@@ -68,18 +69,22 @@ pub(crate) enum Verb {
     /// Run a scenario file, all of a folder, or a shipped scenario
     #[command(after_help = RUN_JSON)]
     Run(RunArguments),
-    /// Run every test of the project
+    /// Run every test of the project (needs a checkout)
     Test(TestArguments),
     /// Render a song offline, without a guest
     Render(RenderArguments),
     /// List instrument banks, convert them, build the built-in one
     #[command(subcommand)]
     Bank(BankVerb),
-    /// Run the benchmarks
+    /// Run the benchmarks; synth and transport need a checkout
     Bench(BenchArguments),
     /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
     LowResources(LowResourcesArguments),
-    /// Build the driver and print what its image holds: imports, size, stack, ways to panic
+    /// Make the download: a tarball that plays where nothing else is installed (needs a checkout)
+    Dist(DistArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Build the driver and print what its image holds: imports, size, stack, ways to panic (needs a checkout)
     Driver(DriverArguments),
     /// Boot the guest and open a prompt
     Boot(BootArguments),
@@ -102,7 +107,8 @@ impl Verb {
             Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
                 *json
             }
-            Self::Bench(_) | Self::Boot(_) => false,
+            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) => false,
+            Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,
             Self::Clean(arguments) => arguments.json,
         }
@@ -545,6 +551,30 @@ pub(crate) struct DriverArguments {
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `dist`.
+#[derive(Debug, Args)]
+pub(crate) struct DistArguments {
+    /// The folder in which it appears; without, dist in the folder of what was provisioned
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    /// Also make a Debian package
+    #[arg(long)]
+    pub(crate) deb: bool,
+    /// Try it in a root with nothing but the C library, without network
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    pub(crate) shell: Shell,
 }
 
 /// Options of `doctor`.

@@ -2,6 +2,7 @@
 
 use dmus::bench::BenchError;
 use dmus::diagnosed_by_variant;
+use dmus::dist::DistError;
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
@@ -35,6 +36,9 @@ pub(crate) enum Error {
     /// The hostile driver was not run.
     #[error(transparent)]
     Hostile(#[from] HostileError),
+    /// The download was not made, or does not work.
+    #[error(transparent)]
+    Dist(#[from] DistError),
     /// A command about instrument banks failed.
     #[error(transparent)]
     Bank(#[from] BankCommandError),
@@ -85,7 +89,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit, Inf, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit, Inf, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

@@ -6,6 +6,7 @@ mod boot;
 mod clean;
 mod demo;
 mod device;
+mod dist;
 mod doctor;
 mod driver;
 mod error;
@@ -18,9 +19,10 @@ mod test;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::interrupt;
+use dmus::host::invocation;
 use dmus::host::leftovers::{self, Watcher};
 use dmus::report::{error_line, error_object, keep, lost_output, out};
 
@@ -33,7 +35,7 @@ pub(crate) fn main() -> ExitCode {
         leftovers::watch();
         return ExitCode::SUCCESS;
     }
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         // Help, the version, or what is wrong with the command line.
         Err(error) => {
@@ -50,6 +52,11 @@ pub(crate) fn main() -> ExitCode {
     let code = with_output(run_to_code(&arguments));
     watcher.leave();
     code
+}
+
+/// Parses the command line, under the name by which the user started this program.
+fn parse() -> Result<Arguments, clap::Error> {
+    Arguments::from_arg_matches(&Arguments::command().bin_name(invocation::program()).try_get_matches()?)
 }
 
 /// Returns the exit code of a verb, or that of lost output where the verb succeeded.
@@ -97,6 +104,8 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Bank(verb) => sound::bank(verb),
         Verb::Bench(arguments) => bench::bench(arguments),
         Verb::Driver(arguments) => driver::driver(arguments),
+        Verb::Dist(arguments) => dist::dist(arguments),
+        Verb::Completions(arguments) => dist::completions(arguments),
         Verb::LowResources(arguments) => run::low_resources(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),
         Verb::Doctor(arguments) => doctor::doctor(arguments),

@@ -9,7 +9,6 @@ use dmus::host::failure::Class;
 use dmus::machine::Device;
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
-use dmus::scenario::suite::SCENARIOS;
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
@@ -182,7 +181,7 @@ fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
         Some(name) => name,
         None => return named.into(),
     };
-    let suite = workspace.root.join(SCENARIOS);
+    let suite = workspace.scenarios();
     // What takes longer than a suite should is in a folder of its own.
     let places = [suite.join(name), suite.join("long").join(name)].map(|path| path.with_extension("toml"));
     if named.exists() {
@@ -196,7 +195,7 @@ fn unknown(workspace: &Workspace, named: &Path, error: ScenarioError) -> Error {
     if named.exists() {
         return error.into();
     }
-    let suite = workspace.root.join(SCENARIOS);
+    let suite = workspace.scenarios();
     let files = [suite.clone(), suite.join("long")].into_iter().filter_map(|folder| files_in(&folder).ok()).flatten();
     let names = files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
     ScenarioError::Unknown { named: named.into(), names }.into()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
-use dmus::host::{leftovers, lossy};
+use dmus::host::{invocation, leftovers, lossy};
 use dmus::kills::Prepared;
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace, driver_file};
 use dmus::sound::song_file::{self, SongFile};
@@ -124,5 +124,5 @@ pub(super) fn reproduce() -> String {
             format!("'{}'", word.replace('\'', r"'\''"))
         }
     });
-    std::iter::once("cargo dmus".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once(invocation::program().to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

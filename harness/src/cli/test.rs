@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use dmus::host::failure::Class;
+use dmus::host::failure::{Class, Diagnosed};
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, error_line, out, summary, write_junit};
-use dmus::scenario::suite::Suite;
+use dmus::scenario::suite::{Suite, Untried};
 
 use super::args::TestArguments;
+use super::dist::try_download;
 use super::error::Outcome;
 use super::run::print_failed;
 use super::setup::{provisioned, workspace};
@@ -26,6 +27,11 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
             Ok(provisioner.resolve(Artefact::DriverX86)?)
         },
         provisioned: &|| Ok(provisioned(&workspace, &arguments.machine, None, &terminal)?),
+        download: &|| {
+            try_download(&workspace, &terminal)
+                .map(|commands| commands.join(", "))
+                .map_err(|error| Untried { class: error.class(), reason: error.to_string() })
+        },
         timeout: Duration::from_secs(arguments.machine.timeout),
         jobs: arguments.jobs.jobs(),
         keep: arguments.keep,

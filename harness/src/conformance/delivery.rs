@@ -8,6 +8,7 @@ use guest_protocol::{CheckMethod, Delivery, RuleState};
 use super::context::Context;
 use super::error::ProbeError;
 use super::findings::Findings;
+use crate::host::invocation;
 use crate::playback::judge::{Judge, Judgement};
 use crate::playback::{PlaybackError, PlaybackTest, StreamOptions, Verdict, run_playback};
 use crate::sound::midi::{MidiEvent, Song};
@@ -94,7 +95,7 @@ fn begun_anew(mut song: Song) -> Song {
 }
 
 /// The command that repeats the probe.
-const REPRODUCE: &str = "cargo dmus run contract --case playing";
+const REPRODUCE: &str = "run contract --case playing";
 
 /// Plays each delivery; what comes out must be what the song is, as the judge of the device has it.
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
@@ -178,7 +179,7 @@ fn play(
     folder: &RunFolder,
     findings: &mut Findings,
 ) -> Result<Option<Verdict>, ProbeError> {
-    match run_playback(test, context.provisioned, folder, REPRODUCE, context.observer) {
+    match run_playback(test, context.provisioned, folder, &invocation::command(REPRODUCE), context.observer) {
         Ok(mut verdict) => {
             for rule in std::mem::take(&mut verdict.rules) {
                 match findings.rules.iter_mut().find(|known| known.number == rule.number) {

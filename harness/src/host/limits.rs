@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, getuid};
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
+use crate::host::invocation;
 
 /// Open files that a run needs: QEMU holds some 40 (its own, and two eventfds for each of the card's queues), and cargo as
 /// many while it builds on two processors.
@@ -499,9 +500,11 @@ pub fn disk_full(path: Option<&Path>) -> LimitError {
     LimitError {
         what: "the disk is full".into(),
         sentence: format!("{free} MiB are free under {}", place.display()),
-        remedy: "free some space there (cargo dmus clean, or cargo clean), or use a larger disk: TMPDIR names the \
-                 folder of temporary files, CARGO_TARGET_DIR that of builds and runs"
-            .into(),
+        remedy: format!(
+            "free some space there ({}), or use a larger disk: TMPDIR names the folder of temporary files, CARGO_TARGET_DIR \
+             that of builds and runs (without cargo, DMUS_HOME)",
+            invocation::command("clean")
+        ),
         limits: &[],
     }
 }

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod file_error;
 pub mod hash;
 pub mod interrupt;
+pub mod invocation;
 pub mod leftovers;
 pub mod limits;
 pub mod lossy;

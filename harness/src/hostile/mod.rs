@@ -13,7 +13,7 @@ use card_qtest::table::Table;
 
 use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
-use crate::host::interrupt;
+use crate::host::{interrupt, invocation};
 
 /// Machines at a time: a row waits for the card most of the time, so that more do not make it faster on two processors.
 const MACHINES: usize = 2;
@@ -50,7 +50,7 @@ impl Diagnosed for HostileError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::NoFault { .. } => Some("`cargo dmus run hostile` lists all of them".into()),
+            Self::NoFault { .. } => Some(format!("`{}` lists all of them", invocation::command("run hostile"))),
             _ => None,
         }
     }

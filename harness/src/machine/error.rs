@@ -9,6 +9,7 @@ use super::device_control::DeviceControlError;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
+use crate::host::invocation;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::SpawnError;
 
@@ -143,7 +144,7 @@ impl Diagnosed for MachineError {
         match self {
             Self::Spawn(SpawnError::Program { source, .. }) => limits::of_start(source)
                 .and_then(|limit| limit.remedy())
-                .or_else(|| Some("`cargo dmus doctor` says what is missing".into())),
+                .or_else(|| Some(format!("`{}` says what is missing", invocation::command("doctor")))),
             Self::Spawn(SpawnError::Log(error)) => error.remedy(),
             Self::CardNotStarted { death } if death.device.is_none() && death.ended == CARD_DISLIKES_BANK => {
                 Some("give a usable bank with --bank, or leave it out".into())
@@ -169,9 +170,10 @@ impl Diagnosed for MachineError {
                 Some("the device must run, listen on the socket and serve the vfio-user protocol, version 0.0".into())
             }
             Self::Control(error) => error.remedy(),
-            Self::CardNotStarted { .. } => {
-                Some("the message above is the card's own; `cargo dmus doctor` looks at the rest".into())
-            }
+            Self::CardNotStarted { .. } => Some(format!(
+                "the message above is the card's own; `{}` looks at the rest",
+                invocation::command("doctor")
+            )),
             Self::QemuNotStarted { from_outside: true, .. } => Some(NOT_OURS.into()),
             Self::QemuNotStarted { .. } => {
                 Some("the message above is QEMU's own; try --accel tcg, or another --qemu".into())
@@ -187,7 +189,7 @@ impl Diagnosed for MachineError {
                     ErrorKind::StorageFull => {
                         "free some space under TMPDIR, or set it to a folder on a larger disk".into()
                     }
-                    _ => "check memory (free -m) and what `cargo dmus doctor` says".to_owned(),
+                    _ => format!("check memory (free -m) and what `{}` says", invocation::command("doctor")),
                 })
             }),
             Self::File(error) => error.remedy(),

@@ -46,13 +46,17 @@ static BUILT: Mutex<BTreeMap<Key, Built>> = Mutex::new(BTreeMap::new());
 /// Builds a driver by a script (dmusfix, if none is named), or a variant of it, and returns the image. Builds each once.
 ///
 /// # Errors
-/// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
+/// [`CppDriverError::ToolMissing`] without mingw-w64 or a checkout, [`CppDriverError::Failed`] when the script fails.
 pub fn build(
     script: &Path,
     driver: Option<&str>,
     variant: Option<&str>,
     workspace: &Workspace,
 ) -> Result<PathBuf, CppDriverError> {
+    if workspace.bundle.is_some() {
+        let reason = "the C++ drivers are built in a checkout of the project, and a bundle has none";
+        return Err(CppDriverError::ToolMissing(reason.into()));
+    }
     let key = (script.to_path_buf(), driver.map(str::to_owned), variant.map(str::to_owned));
     let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
     built.get_or_init(|| run_script(script, driver, variant, workspace)).clone()

@@ -7,6 +7,8 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
+use super::artefact::Artefact;
+use super::bundle::Bundle;
 use super::command::{capture, run};
 use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
 use super::qemu::{Fitness, fitness, has_vfio_user, system_qemu};
@@ -14,6 +16,7 @@ use super::rust_source::toolchain_source;
 use super::workspace::Workspace;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
+use crate::host::invocation;
 use crate::host::leftovers::{SOCKET_BYTES_BELOW, SOCKET_PATH_BYTES_MAX, Scratch};
 use crate::host::limits::{self, Checked, LimitError};
 use crate::machine::VFIO_USER;
@@ -58,17 +61,36 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
 /// Inspects everything that a run needs. `measured` is the accelerator that an earlier run has measured, as text.
 #[must_use]
 pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
-    let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
+    let mut findings = match &workspace.bundle {
+        Some(bundle) => vec![bundled(bundle), memfd()],
+        None => vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)],
+    };
     findings.extend(vfio_user(workspace));
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
+    findings.push(accelerator(measured));
+    if workspace.bundle.is_some() {
+        return findings;
+    }
     findings.extend([
-        accelerator(measured),
         fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
     ]);
     findings
+}
+
+/// Inspects a bundle by reading all of it.
+fn bundled(bundle: &Bundle) -> Finding {
+    const REMEDY: &str = "unpack the download again";
+    let place = bundle.folder().display();
+    match bundle.damaged() {
+        Ok(damaged) if damaged.is_empty() => found("bundle", format!("{place}: whole")),
+        Ok(damaged) => {
+            missing("bundle", format!("{place}: altered since it was packed: {}", damaged.join(", ")), REMEDY)
+        }
+        Err(error) => missing("bundle", error.to_string(), REMEDY),
+    }
 }
 
 /// Returns the class of what is missing: the host's where a folder or a limit is in the way, because nothing can be provisioned
@@ -84,8 +106,12 @@ pub fn class(findings: &[Finding]) -> Option<Class> {
 fn folders(workspace: &Workspace) -> Vec<Finding> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let (cargo, variable) = match workspace.bundle {
+        Some(_) => (None, "set DMUS_HOME to a folder that can be written"),
+        None => (cargo, "set CARGO_TARGET_DIR to a folder that can be written"),
+    };
     let places = [
-        ("target", Some(workspace.target.clone()), "set CARGO_TARGET_DIR to a folder that can be written"),
+        ("target", Some(workspace.target.clone()), variable),
         ("target/dmus", Some(workspace.cache()), "correct its owner and mode, or remove it"),
         ("runs", Some(workspace.cache().join("runs")), "correct its owner and mode, or remove it"),
         ("TMPDIR", Some(std::env::temp_dir()), "set TMPDIR to a folder that exists and can be written"),
@@ -206,7 +232,7 @@ fn qemu(workspace: &Workspace) -> Finding {
         what: "QEMU",
         state: State::Provisioned,
         detail: format!("{why_not}; the first run provisions one"),
-        remedy: Some("cargo dmus demo".into()),
+        remedy: Some(invocation::command("demo")),
         of_host: false,
     }
 }
@@ -214,9 +240,13 @@ fn qemu(workspace: &Workspace) -> Finding {
 /// Inspects whether the QEMU that a run uses takes vfio-user devices: those of `--device-command` and
 /// `--device vfio-user:`.
 fn vfio_user(workspace: &Workspace) -> Option<Finding> {
-    let private = workspace.cache().join("qemu/qemu-system-x86_64");
+    let private = match &workspace.bundle {
+        Some(bundle) => bundle.artefact(Artefact::Qemu)?,
+        None => workspace.cache().join("qemu/qemu-system-x86_64"),
+    };
     let fit = |path: &PathBuf| fitness(path).is_some_and(|found| found.unfit.is_none());
-    let qemu = system_qemu().into_iter().chain([private]).find(fit)?;
+    let system = system_qemu().filter(|_| workspace.bundle.is_none());
+    let qemu = system.into_iter().chain([private]).find(fit)?;
     if has_vfio_user(&qemu) {
         return Some(found(VFIO_USER, "QEMU takes vfio-user devices (--device-command, --device vfio-user:SOCKET)"));
     }
@@ -285,7 +315,7 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
             "only for comparison; the first `bench synth` provisions the newest{}",
             system.unwrap_or_default()
         ),
-        remedy: Some("cargo dmus bench synth".into()),
+        remedy: Some(invocation::command("bench synth")),
         of_host: false,
     }
 }

@@ -74,6 +74,23 @@ pub enum ProvisionError {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// A bundle is unusable.
+    #[error("the bundle in {folder} cannot be used: {reason}", folder = folder.display())]
+    Bundle {
+        /// Its folder.
+        folder: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The environment names no folder for run folders.
+    #[error("there is no folder for run folders: none of DMUS_HOME, XDG_CACHE_HOME and HOME names one")]
+    NoHome,
+    /// A bundle does not hold it, and only a checkout can build it.
+    #[error("{what} is not in the bundle")]
+    NotBundled {
+        /// The artefact.
+        what: String,
+    },
     /// Cargo does not take a folder.
     #[error("cargo takes no folder whose path is no UTF-8, and that of {what} is none: {path}", path = path.display())]
     NotUtf8 {
@@ -106,7 +123,7 @@ pub enum ProvisionError {
 impl Diagnosed for ProvisionError {
     fn class(&self) -> Class {
         match self {
-            Self::DiskFull { .. } | Self::NotUtf8 { .. } => Class::Host,
+            Self::DiskFull { .. } | Self::NotUtf8 { .. } | Self::NoHome => Class::Host,
             Self::NoExample { .. } => Class::BadInput,
             Self::Interrupted(_) => Class::Interrupted,
             Self::File(error) => error.class(),
@@ -121,6 +138,11 @@ impl Diagnosed for ProvisionError {
                 Some(remedy.clone())
             }
             Self::Failed { remedy, .. } => remedy.clone(),
+            Self::Bundle { .. } => {
+                Some("unpack the download again, or name the folder of another bundle by DMUS_BUNDLE".into())
+            }
+            Self::NoHome => Some("set DMUS_HOME to a folder that can be written".into()),
+            Self::NotBundled { .. } => Some("run the same as `cargo dmus` in a checkout of the project".into()),
             Self::NotUtf8 { what, .. } => Some(format!("give {what} a path of UTF-8 text")),
             Self::NoNetwork { .. } => {
                 Some("check the network (and apt's proxy settings), then run the same again".into())

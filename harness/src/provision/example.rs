@@ -33,6 +33,9 @@ pub fn build(name: &str, workspace: &Workspace, observer: &dyn Observer) -> Resu
     if let Some(program) = all.get(name) {
         return Ok(program.clone());
     }
+    if workspace.bundle.is_some() {
+        return Err(ProvisionError::NotBundled { what: format!("the example card {name}") });
+    }
     let known = names(&workspace.root.join(EXAMPLES))?;
     if !known.iter().any(|known| known == name) {
         return Err(ProvisionError::NoExample { name: name.into(), known });

@@ -30,6 +30,26 @@ pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionEr
     build(provisioner, "the card", "dmus-card", command, is_card)
 }
 
+/// Builds the program that starts the QEMU of a bundle.
+fn qemu_launcher(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    const NAME: &str = "qemu-launcher";
+    let mut command = cargo(provisioner);
+    command.args(["--package", "dmus", "--bin", NAME, "--release"]);
+    let is_program =
+        |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with(NAME));
+    build_as(provisioner, "the launcher of a bundle's QEMU", "harness", NAME, command, is_program)
+}
+
+impl Provisioner<'_> {
+    /// Builds the program that starts the QEMU of a bundle.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] as of any build.
+    pub fn qemu_launcher(&self) -> Result<PathBuf, ProvisionError> {
+        qemu_launcher(self)
+    }
+}
+
 /// Builds an example card of `device/pci` for the host, optimised.
 pub(super) fn example_card(provisioner: &Provisioner<'_>, name: &str) -> Result<PathBuf, ProvisionError> {
     const PACKAGE: &str = "vfio-user-card";

@@ -59,7 +59,7 @@ libraries="$root/{libraries}"
 }
 
 /// Finds the dynamic loader in an unpacked tree, in the folder that also holds the libraries.
-fn find_loader(root: &Path) -> Option<PathBuf> {
+pub(super) fn find_loader(root: &Path) -> Option<PathBuf> {
     for lib in ["usr/lib", "lib"] {
         for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
             for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {

@@ -1,10 +1,12 @@
 //! Provisions what a run needs and the machine lacks: QEMU, the standard library's source, the guest images, the card.
 //!
-//! [`Artefacts::resolve_with`] names the artefacts of a run once; a closure resolves each. Everything is put under `target/dmus`,
-//! nothing into the system, and the next run finds it again. A file lock keeps parallel runs apart.
+//! [`Artefacts::resolve_with`] names the artefacts of a run once; a closure resolves each. A [`Bundle`] holds all of them. In a
+//! checkout what is missing is built or downloaded, and put under `target/dmus`, nothing into the system; the next run finds it
+//! again. A file lock keeps parallel runs apart.
 
 mod apt;
 mod artefact;
+pub mod bundle;
 mod command;
 pub mod cpp_driver;
 pub mod doctor;
@@ -26,12 +28,13 @@ mod sources;
 mod workspace;
 
 pub use artefact::{Artefact, Artefacts};
+pub use bundle::Bundle;
 pub use command::{Captured, capture};
 pub(crate) use command::{run, run_logged};
 pub use error::ProvisionError;
 pub use firmware::firmware_of;
 pub use fluidsynth::{FLUIDSYNTH_VARIABLE, SOUND_FONT_VARIABLE, private_fluidsynth, system_fluidsynth};
 pub use provisioner::{Overrides, Provisioner};
-pub use qemu::{Fitness, QEMU_VERSION_MIN, fitness, system_qemu};
+pub use qemu::{Fitness, PrivateQemu, QEMU_VERSION_MIN, fitness, system_qemu};
 pub use rust_source::toolchain_source;
 pub use workspace::Workspace;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
 use super::error::ProvisionError;
-use super::launcher::Launcher;
+use super::launcher::{Launcher, find_loader};
 use super::provisioner::{Provisioner, named_file, need_disk};
 use crate::host::file_error::FileError;
 use crate::machine::VFIO_USER;
@@ -106,6 +106,37 @@ pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
         None => "the system has none".into(),
     };
     private_qemu(provisioner, &why)
+}
+
+/// A QEMU that was unpacked from packages.
+#[derive(Debug)]
+pub struct PrivateQemu {
+    /// The root folder of what was unpacked.
+    pub root: PathBuf,
+    /// Its dynamic loader, in the folder of its libraries.
+    pub loader: PathBuf,
+    /// The emulator.
+    pub program: PathBuf,
+    /// Its version, as `--version` prints it.
+    pub version: String,
+}
+
+impl Provisioner<'_> {
+    /// Provisions a QEMU from packages, whatever the system has.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] when the packages cannot be fetched or unpacked, or hold no usable one.
+    pub fn private_qemu(&self) -> Result<PrivateQemu, ProvisionError> {
+        let launcher = private_qemu(self, "a bundle takes it from packages")?;
+        let root = launcher.parent().unwrap_or(Path::new("/")).join("root");
+        let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
+            what: "QEMU's dynamic loader".into(),
+            reason: "the packages hold none".into(),
+            remedy: "remove target/dmus/qemu, and run the same again".into(),
+        })?;
+        let version = remembered_fitness(self, &launcher).map(|found| found.version).unwrap_or_default();
+        Ok(PrivateQemu { program: root.join("usr/bin").join(PROGRAM), root, loader, version })
+    }
 }
 
 /// Returns the QEMU under the cache, and unpacks it there from packages if it is missing.

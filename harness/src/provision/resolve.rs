@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::artefact::{Artefact, Artefacts};
+use super::bundle::Bundle;
 use super::error::ProvisionError;
-use super::provisioner::{Provisioner, named_file};
+use super::provisioner::{Overrides, Provisioner, named_file};
 use super::{fluidsynth, guests, qemu};
 
 impl Provisioner<'_> {
@@ -21,6 +22,11 @@ impl Provisioner<'_> {
     /// # Errors
     /// [`ProvisionError`] when it is neither there nor can be built or downloaded, with a remedy.
     pub fn resolve(&self, artefact: Artefact) -> Result<PathBuf, ProvisionError> {
+        if let Some(bundle) = &self.workspace.bundle {
+            let path = self.bundled(bundle, artefact)?;
+            self.record(artefact.text(), &path.display().to_string());
+            return Ok(path);
+        }
         let path = match artefact {
             Artefact::Qemu => qemu::resolve(self)?,
             Artefact::NtHost => guests::nt_host(self)?,
@@ -37,5 +43,14 @@ impl Provisioner<'_> {
         };
         self.record(artefact.text(), &path.display().to_string());
         Ok(path)
+    }
+
+    /// Returns the path of an artefact in a bundle, or of what the user named instead.
+    fn bundled(&self, bundle: &Bundle, artefact: Artefact) -> Result<PathBuf, ProvisionError> {
+        match (artefact, &self.overrides) {
+            (Artefact::Qemu, Overrides { qemu: Some(_), .. }) => qemu::resolve(self),
+            (Artefact::Driver, Overrides { driver: Some(path), .. }) => named_file(path),
+            _ => bundle.artefact(artefact).ok_or_else(|| ProvisionError::NotBundled { what: artefact.text().into() }),
+        }
     }
 }

@@ -1,31 +1,49 @@
-//! Finds the checkout of the project and the folder of its build output.
+//! Finds what `dmus` works with: a bundle, or the checkout of the project with the folder of its build output.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::{self, Bundle};
 use super::command;
 use super::error::{ProvisionError, not_run};
 use crate::host::limits;
 
-/// The checkout of the project and the folder of its build output.
+/// The folder of the scenarios, from the root of a checkout.
+const SCENARIOS: &str = "harness/scenarios";
+
+/// A bundle, or a checkout of the project, and the folder of what runs leave.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workspace {
-    /// The folder of the workspace's manifest.
+    /// The folder of the workspace's manifest; of a bundle, its folder.
     pub root: PathBuf,
-    /// Cargo's target folder, as the user's configuration has it.
+    /// Cargo's target folder, as the user's configuration has it; with a bundle, the folder of what its runs leave.
     pub target: PathBuf,
+    /// The bundle.
+    pub bundle: Option<Bundle>,
 }
 
 impl Workspace {
-    /// Finds both by cargo, after a check of the host's limits.
+    /// Finds a bundle, else a checkout by cargo, after a check of the host's limits.
     ///
     /// # Errors
-    /// [`ProvisionError::Limit`] when a limit of the host is too low, [`ProvisionError::NoProgram`] without cargo,
-    /// [`ProvisionError::NotPackaged`] when cargo does not find the project's manifest.
+    /// [`ProvisionError::Limit`] when a limit of the host is too low, [`ProvisionError::Bundle`] when a bundle cannot be used,
+    /// [`ProvisionError::NoProgram`] without cargo, [`ProvisionError::NotPackaged`] when cargo does not find the project's
+    /// manifest.
     pub fn find() -> Result<Self, ProvisionError> {
         limits::check()?;
-        Self::ask_cargo(&Self::package())
+        match Bundle::find()? {
+            Some(bundle) => Self::of_bundle(bundle),
+            None => Self::ask_cargo(&Self::package()),
+        }
+    }
+
+    /// Returns a bundle with the folder of what its runs leave.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NoHome`] when the environment names no such folder.
+    fn of_bundle(bundle: Bundle) -> Result<Self, ProvisionError> {
+        Ok(Self { root: bundle.folder().into(), target: bundle::home()?, bundle: Some(bundle) })
     }
 
     /// Finds the folder of the build output of a checkout, instead of the checkout that this library was compiled from.
@@ -37,13 +55,18 @@ impl Workspace {
         Self::ask_cargo(&root.join("harness"))
     }
 
-    /// Finds both by cargo; where cargo does not run, assumes cargo's default folders.
+    /// Finds a bundle, else a checkout by cargo; where cargo does not run, assumes cargo's default folders.
     #[must_use]
     pub fn find_anyhow() -> Self {
+        if let Ok(Some(bundle)) = Bundle::find()
+            && let Ok(found) = Self::of_bundle(bundle)
+        {
+            return found;
+        }
         Self::ask_cargo(&Self::package()).unwrap_or_else(|_| {
             let root = Self::package().parent().map(Path::to_path_buf).unwrap_or_default();
             let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-            Self { root, target }
+            Self { root, target, bundle: None }
         })
     }
 
@@ -88,6 +111,7 @@ impl Workspace {
         Ok(Self {
             root: metadata.workspace_root.into_std_path_buf(),
             target: metadata.target_directory.into_std_path_buf(),
+            bundle: None,
         })
     }
 
@@ -95,6 +119,12 @@ impl Workspace {
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.target.join("dmus")
+    }
+
+    /// Returns the folder of the shipped scenarios.
+    #[must_use]
+    pub fn scenarios(&self) -> PathBuf {
+        self.root.join(if self.bundle.is_some() { bundle::SCENARIOS } else { SCENARIOS })
     }
 
     /// Returns the folder of the logs of builds and downloads.

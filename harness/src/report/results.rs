@@ -11,6 +11,7 @@ use crate::alloc_faults::AllocFaultsReport;
 use crate::conformance::{Contract, Repeats};
 use crate::event::TestResult;
 use crate::host::failure::Class;
+use crate::host::invocation;
 use crate::kills::KillsReport;
 use crate::testbed::violations::FindingsReport;
 
@@ -60,7 +61,11 @@ impl TestRecord {
             seed: None,
             findings: FindingsReport::default(),
             run_folder: Some(folder.into()),
-            reproduce: format!("cargo dmus run hostile{over} --filter '{}'", row.fault.replace('\'', r"'\''")),
+            reproduce: format!(
+                "{dmus} run hostile{over} --filter '{}'",
+                row.fault.replace('\'', r"'\''"),
+                dmus = invocation::program()
+            ),
         }
     }
 }

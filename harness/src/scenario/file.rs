@@ -20,6 +20,7 @@ use card_control::Transport;
 use crate::event::Step;
 use crate::host::file_error::FileError;
 use crate::machine::Device;
+use crate::machine::device::DeviceSource;
 use crate::playback::Kill;
 use crate::playback::judge::Judge;
 use crate::testbed::stall::Stall;
@@ -87,6 +88,14 @@ impl Scenario {
     #[must_use]
     pub fn has_driver(&self) -> bool {
         self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
+    }
+
+    /// Returns whether only a checkout holds what it needs: drivers and cards that are built from sources, or recordings.
+    #[must_use]
+    pub fn needs_a_checkout(&self) -> bool {
+        self.has_driver()
+            || matches!(self.device.source, DeviceSource::Example(_))
+            || matches!(self.judge, Some(Judge::Reference { .. }))
     }
 
     /// Returns whether what else the host does changes its course: it keeps time by the host's clock, or kills or stalls

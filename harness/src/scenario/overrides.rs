@@ -6,6 +6,7 @@ use card_control::Transport;
 
 use super::document::MachineTable;
 use super::file::Scenario;
+use crate::host::invocation;
 use crate::machine::Device;
 use crate::machine::conditions::Conditions;
 use crate::playback::judge::Judge;
@@ -97,7 +98,8 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "cargo dmus run {}{case}{driver}{}{conditions}{policy}{transport}{rate}{judge}",
+            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{rate}{judge}",
+            invocation::program(),
             scenario.path.display(),
             self.device_options
         )

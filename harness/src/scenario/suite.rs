@@ -16,6 +16,7 @@ use super::overrides::Overrides;
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
+use crate::host::invocation;
 use crate::hostile::Hostile;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
@@ -23,9 +24,6 @@ use crate::report::{CountedTest, Report, TestRecord, hostile_driver};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{Provisioned, TestBedError};
-
-/// The folder of the scenarios, from the workspace's root.
-pub const SCENARIOS: &str = "harness/scenarios";
 
 /// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
 const CRATES_LIMIT: Duration = Duration::from_secs(7200);
@@ -35,6 +33,9 @@ const TRANSPORTS: [Transport; 2] = [Transport::VhostUser, Transport::VfioUser];
 
 /// The tests of the crate for cards that need QEMU.
 const CARDS_IN_QEMU: &str = "cards in QEMU";
+
+/// The test of what users download.
+const DOWNLOAD: &str = "the download in a bare root";
 
 /// The inputs of all tests.
 pub struct Suite<'a> {
@@ -46,12 +47,23 @@ pub struct Suite<'a> {
     pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
     /// The longest time for a step of a scenario without progress.
     pub timeout: Duration,
+    /// Makes the download and tries it in a root of its own; returns what it did there, or why it failed.
+    pub download: &'a dyn Fn() -> Result<String, Untried>,
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
     /// Receives the events of the tests.
     pub observer: &'a dyn Observer,
+}
+
+/// Why the download was not tried, or failed.
+#[derive(Debug)]
+pub struct Untried {
+    /// The class of the failure; [`Class::Host`] when the host lets nobody try it.
+    pub class: Class,
+    /// The reason.
+    pub reason: String,
 }
 
 /// The numbers of a test runner's result line.
@@ -87,6 +99,7 @@ impl Suite<'_> {
             self.hostile(&provisioned, transport, &mut report)?;
         }
         self.cards_in_qemu(&provisioned, &mut report)?;
+        self.try_download(&mut report)?;
         let mut scenarios = Vec::new();
         for path in self.scenario_files()? {
             match Scenario::load(&path) {
@@ -117,7 +130,7 @@ impl Suite<'_> {
     }
 
     fn scenario_files(&self) -> Result<Vec<PathBuf>, RunError> {
-        Ok(files_in(&self.workspace.root.join(SCENARIOS))?)
+        Ok(files_in(&self.workspace.scenarios())?)
     }
 
     /// Adds the tests that need an artefact: skipped where it is missing, failed where it does not build.
@@ -134,7 +147,7 @@ impl Suite<'_> {
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
         let mut names = vec!["images".to_owned()];
         names.extend(TRANSPORTS.map(|transport| hostile_driver(transport).to_owned()));
-        names.push(CARDS_IN_QEMU.to_owned());
+        names.extend([CARDS_IN_QEMU, DOWNLOAD].map(str::to_owned));
         for path in self.scenario_files()? {
             let scenario = Scenario::load(&path)?;
             names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
@@ -173,7 +186,7 @@ impl Suite<'_> {
             seed: None,
             findings: FindingsReport::default(),
             run_folder: None,
-            reproduce: "cargo dmus test".into(),
+            reproduce: invocation::command("test"),
         });
     }
 
@@ -265,6 +278,25 @@ impl Suite<'_> {
             command.env(variable, &provisioned.artefacts.qemu);
         }
         self.runners(CARDS_IN_QEMU, "cargo-test-qemu.log", command, report)
+    }
+
+    /// Tries the download where nothing else is.
+    fn try_download(&self, report: &mut Report) -> Result<(), RunError> {
+        let begun = Instant::now();
+        self.observer.event(&Event::TestBegun { name: DOWNLOAD.into() });
+        let (result, class, violations) = match (self.download)() {
+            Ok(text) => {
+                self.observer.event(&Event::Note { text });
+                (TestResult::Passed, None, Vec::new())
+            }
+            Err(Untried { class: Class::Interrupted, reason }) => {
+                return Err(ProvisionError::Interrupted(reason).into());
+            }
+            Err(Untried { class: class @ Class::Host, reason }) => (TestResult::Skipped, Some(class), vec![reason]),
+            Err(Untried { class, reason }) => (TestResult::Failed, Some(class), vec![reason]),
+        };
+        self.add(report, DOWNLOAD, result, class, violations, begun);
+        Ok(())
     }
 
     /// Runs the models of the driver's concurrency, in a target folder of their own: their atomics are the model checker's.

@@ -18,7 +18,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder that is named, or a new one under `target/dmus/runs`.
+    /// Creates the folder that is named, or a new one in the folder of all runs.
     ///
     /// # Errors
     /// [`FileError`] where the folder, or its mark, cannot be created.
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn gives_runs_of_one_moment_folders_of_their_own() {
         let folder = Scratch::new().unwrap();
-        let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
+        let workspace = Workspace { root: folder.path().into(), target: folder.path().into(), bundle: None };
         let paths: std::collections::HashSet<PathBuf> =
             (0..20).map(|_| RunFolder::create(&workspace, "a/b c", None).unwrap().path).collect();
         assert_eq!(paths.len(), 20);
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn returns_the_last_lines_that_are_not_empty() {
         let folder = Scratch::new().unwrap();
-        let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
+        let workspace = Workspace { root: folder.path().into(), target: folder.path().into(), bundle: None };
         let run = RunFolder::create(&workspace, "tail", None).unwrap();
         run.write("log", "one\ntwo\n\nthree\n\n").unwrap();
         assert_eq!(run.tail("log", 2).unwrap(), "two\nthree");

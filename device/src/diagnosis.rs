@@ -265,6 +265,8 @@ pub struct Dated {
 struct Errors {
     first: Option<Dated>,
     count: u64,
+    /// The number of errors since the process started, which a session does not clear.
+    total: u64,
     by_code: BTreeMap<u16, u64>,
     recent: VecDeque<Dated>,
     unreported: VecDeque<Dated>,
@@ -306,12 +308,13 @@ impl Registers {
         u64::try_from(self.process_start.elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
     }
 
-    /// Clears everything, at the start of a session.
+    /// Clears what a guest reads, at the start of a session.
     pub fn clear(&self) {
         for counter in &self.counters {
             counter.store(0, Ordering::Relaxed);
         }
-        *self.errors.lock() = Errors::default();
+        let mut errors = self.errors.lock();
+        *errors = Errors { total: errors.total, ..Errors::default() };
     }
 
     /// Records an error in the registers, logs it, and keeps it for a notice.
@@ -320,6 +323,7 @@ impl Registers {
         {
             let mut errors = self.errors.lock();
             errors.count = errors.count.saturating_add(1);
+            errors.total = errors.total.saturating_add(1);
             errors.first.get_or_insert(dated);
             keep(&mut errors.recent, dated);
             keep(&mut errors.unreported, dated);
@@ -385,9 +389,16 @@ impl Registers {
         History {
             first: errors.first,
             count: errors.count,
+            total: errors.total,
             by_code: errors.by_code.iter().map(|(&code, &count)| (Diagnosis(code), count)).collect(),
             recent: errors.recent.iter().copied().collect(),
         }
+    }
+
+    /// Returns the number of errors since the process started, which no session clears.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.errors.lock().total
     }
 
     /// Takes the errors that no notice has been queued for.
@@ -410,6 +421,8 @@ pub struct History {
     pub first: Option<Dated>,
     /// The number of errors.
     pub count: u64,
+    /// The number of errors since the process started.
+    pub total: u64,
     /// The number of errors of each code.
     pub by_code: Vec<(Diagnosis, u64)>,
     /// The latest, oldest first.
@@ -432,6 +445,7 @@ mod tests {
         assert_eq!(first.count.get(), 2);
         registers.clear();
         assert_eq!(registers.first_error().count.get(), 0);
+        assert_eq!(registers.total(), 2, "those since the process started");
     }
 
     #[test]

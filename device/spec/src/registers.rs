@@ -47,7 +47,7 @@
 //! | `0x04` | `VERSION` | RO | bits 31 to 16 the major, 15 to 0 the minor ABI version |
 //! | `0x08` | `STATE` | RO | bits of [`state`] |
 //! | `0x0c` | `SCRATCH` | RW | whatever is written; 0 after a reset |
-//! | `0x10` | `CAUSE` | W1C | bit *n*: queue *n* has interrupted since the bit was cleared; bit 31: an error was diagnosed. It neither raises nor holds an interrupt |
+//! | `0x10` | `CAUSE` | W1C | bit *n*: queue *n* has interrupted since the bit was cleared; bit 31: an error was diagnosed since. It neither raises nor holds an interrupt |
 //! | `0x14` | `DIAGNOSIS` | W1C | bit 0: a first error is latched; writing 1 lets go of it, so that the next error is the first. Bits 31 to 16, RO: its code |
 //! | `0x20` to `0x3f` | `ERROR` | RO | the [first error](crate::identity::FirstError), in words |
 //! | `0x40` to `0x7f` | `COUNTERS` | RO | the [counters](crate::identity::Counters), in words; each low word latches |
@@ -65,8 +65,9 @@
 //! # Resets
 //!
 //! Status 0, function-level reset, D3hot to D0 and a reset of the machine all put every register back to its value after
-//! power-on, take all rings out of use and end the session. With bus mastering off no ring is used: rings that ran go on
-//! where they were when it is on again.
+//! power-on, take all rings out of use and end the session. The counters and the first error stay until a ring starts again,
+//! so that a driver which gives up can still say why; `CAUSE` forgets them. With bus mastering off no ring is used: rings that ran
+//! go on where they were when it is on again.
 
 use crate::identity::{Counters, FirstError, IdentityBlock};
 use crate::queue::QUEUE_COUNT;

@@ -63,6 +63,11 @@ impl Common {
         (self.device_status, self.queue_select) = (0, 0);
     }
 
+    /// Returns whether a write of this value to this register resets the device (virtio 1.2, section 4.1.4.3.1).
+    pub(super) const fn is_reset(offset: u32, value: u32) -> bool {
+        offset == COMMON.wrapping_add(common::DEVICE_STATUS) && value == 0
+    }
+
     /// Returns the device status.
     pub(super) const fn device_status(&self) -> u8 {
         self.device_status

@@ -83,7 +83,12 @@ impl Function {
                 self.link.registers.report(DriverError::new(Diagnosis::REGISTER_READ_ONLY).at(*offset).got(value));
             }
             Target::Register(register) => match area(register.offset) {
-                Area::Common => self.common.write(register.offset, value),
+                Area::Common => {
+                    self.common.write(register.offset, value);
+                    if Common::is_reset(register.offset, value) {
+                        self.file.reset();
+                    }
+                }
                 Area::Isr => {}
                 Area::Notify(queue) => self.notify(queue, register.offset, value),
                 Area::File => self.file.write(register.offset, value),

@@ -29,7 +29,7 @@ pub(super) struct RegisterFile {
 
     // Guest-visible volatile state.
     scratch: u32,
-    /// The number of errors that the driver knows of.
+    /// The number of errors, of all since the process started, that the driver knows of.
     errors_seen: u64,
     /// The high word of the number whose low word was read last, and the offset where it is.
     latch: Option<(u32, u32)>,
@@ -48,7 +48,7 @@ impl RegisterFile {
     }
 
     fn errors(&self) -> u64 {
-        self.link.registers.history().count
+        self.link.registers.total()
     }
 
     /// Reads a register, by its offset. `device_status` is that of the common configuration.

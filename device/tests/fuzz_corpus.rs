@@ -52,6 +52,11 @@ fn survives_every_kept_input_of_target_rings() {
     replay("rings", targets::rings);
 }
 
+#[test]
+fn survives_every_kept_input_of_target_registers() {
+    replay("registers", targets::registers);
+}
+
 /// Compares the files with what the programs make, or writes them.
 fn compare(target: &str, seeds: Vec<Seed>) {
     let folder = folder("seeds", target);
@@ -76,5 +81,6 @@ fn compare(target: &str, seeds: Vec<Seed>) {
 fn the_seeds_equal_what_their_programs_encode_to() {
     assert!(seeds::layout_is_known(), "the seeds place the guest's rings where they are not");
     compare("messages", seeds::messages());
+    compare("registers", seeds::registers());
     compare("rings", seeds::rings());
 }

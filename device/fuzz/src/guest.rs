@@ -46,7 +46,7 @@ pub(super) const PAGE: u64 = 4096;
 const SLOTS: u64 = 256;
 
 /// Bytes of a slot.
-const SLOT: u64 = PAGE;
+pub(super) const SLOT: u64 = PAGE;
 
 /// An area of zeros, which the descriptors of long requests name again and again.
 pub(super) const FILLER_BYTES: u64 = 64 << 10;
@@ -76,6 +76,32 @@ pub(super) struct Plan {
     pub(super) base: u32,
     /// Guest-physical addresses of the descriptor table, the available ring and the used ring.
     pub(super) parts: [u64; 3],
+}
+
+/// How a driver reaches the card.
+pub(super) trait DriverAccess {
+    /// Goes through start-up, as far as the driver is up, with every feature and these rings.
+    fn start(&mut self, guest: &Guest, plan: &[Plan; QUEUE_COUNT]);
+
+    /// Notifies a queue.
+    fn kick(&mut self, guest: &Guest, queue: Queue);
+
+    /// Reads the identity block.
+    fn identity(&mut self) -> IdentityBlock;
+}
+
+impl DriverAccess for FrontEnd {
+    fn start(&mut self, guest: &Guest, plan: &[Plan; QUEUE_COUNT]) {
+        guest.start(self, FEATURES, plan);
+    }
+
+    fn kick(&mut self, guest: &Guest, queue: Queue) {
+        guest.kick(queue.index());
+    }
+
+    fn identity(&mut self) -> IdentityBlock {
+        Guest::identity(self)
+    }
 }
 
 /// The guest.
@@ -146,6 +172,14 @@ impl Guest {
             let parts = [ring.descriptors, ring.available, ring.used];
             Plan { size: ring.size().into(), base: 0, parts }
         })
+    }
+
+    /// Returns the areas, address and bytes, that the card writes for a driver that conforms: rings, responses, the
+    /// head of a wave buffer.
+    pub(super) fn written_by_card(&self) -> [(u64, usize); 3] {
+        let [first, .., last] = &self.rings;
+        let rings = (first.descriptors, (last.used + PAGE).saturating_sub(first.descriptors) as usize);
+        [rings, (self.responses, (RESPONSES * RESPONSE) as usize), (self.wave, 4 * SLOT as usize)]
     }
 
     /// Returns the guest-physical address of the next slot for bytes that the card reads.
@@ -220,10 +254,10 @@ impl Guest {
     ///
     /// # Panics
     /// When the card does not serve it as it must.
-    pub(super) fn run_conforming_driver(&mut self, front_end: &mut FrontEnd) {
+    pub(super) fn run_conforming_driver(&mut self, access: &mut impl DriverAccess) {
         self.restart();
         let plan = self.plan();
-        self.start(front_end, FEATURES, &plan);
+        access.start(self, &plan);
         let queue_sizes = [QUEUE_SIZE_MAX.into(); QUEUE_COUNT];
         let open = Open {
             abi_major: ABI_MAJOR.into(),
@@ -232,8 +266,8 @@ impl Guest {
             reserved: 0.into(),
             session: 1.into(),
         };
-        self.request(RequestCode::OPEN, open.as_bytes());
-        let first = Self::identity(front_end).first_error;
+        self.request(access, RequestCode::OPEN, open.as_bytes());
+        let first = access.identity().first_error;
         assert_eq!(first.code.get(), 0, "a conforming driver is blamed: {first:?}");
         let stream = |stream: u32, kind: StreamKind| StreamOpen {
             stream: stream.into(),
@@ -242,14 +276,14 @@ impl Guest {
             channels: 2.into(),
             bits: 16.into(),
         };
-        self.request(RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
+        self.request(access, RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
         let flags = clock_sync::START.into();
         let sync = ClockSync { stream: 0.into(), flags, master_time: 0.into(), frame: 0.into() };
-        self.request(RequestCode::CLOCK_SYNC, sync.as_bytes());
+        self.request(access, RequestCode::CLOCK_SYNC, sync.as_bytes());
         let run = StreamStateChange { stream: 0.into(), state: StreamState::RUN.0.into() };
-        self.request(RequestCode::STREAM_STATE, run.as_bytes());
+        self.request(access, RequestCode::STREAM_STATE, run.as_bytes());
         self.offer_wave(0, CONFORMING_FRAMES, CONFORMING_FRAMES as usize * 4);
-        self.kick(Queue::WAVE.index());
+        access.kick(self, Queue::WAVE);
         let ring = &mut self.rings[Queue::WAVE.index()];
         wait_for("frames for a conforming driver", || ring.returned());
         let header = self.ram.read(self.wave + SLOT, size_of::<WaveHeader>());
@@ -268,9 +302,9 @@ impl Guest {
         ]);
     }
 
-    fn request(&mut self, code: RequestCode, payload: &[u8]) {
+    fn request(&mut self, access: &mut impl DriverAccess, code: RequestCode, payload: &[u8]) {
         let response = self.offer_request(code.0, payload);
-        self.kick(Queue::CONTROL.index());
+        access.kick(self, Queue::CONTROL);
         let ring = &mut self.rings[Queue::CONTROL.index()];
         wait_for("the answer to a conforming driver", || ring.returned());
         let header = self.ram.read(response, size_of::<ResponseHeader>());

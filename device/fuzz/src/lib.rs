@@ -14,10 +14,12 @@ mod log_lines;
 mod messages;
 mod racer;
 mod record;
+mod registers;
 mod rings;
 pub mod seeds;
 mod waiting;
 
 pub use messages::drive as messages;
+pub use registers::drive as registers;
 pub use rings::drive as rings;
 pub use waiting::longest as longest_wait;

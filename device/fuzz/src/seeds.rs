@@ -4,10 +4,12 @@
 
 mod download;
 mod messages;
+mod registers;
 mod rings;
 
 use super::guest::PAGE;
 pub use messages::{all as messages, layout_is_known};
+pub use registers::all as registers;
 pub use rings::all as rings;
 
 /// A seed: the name of its file, and its bytes.

@@ -1,5 +1,7 @@
 //! A guard in a process of its own, which outlives the back-end.
 
+mod sandbox;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -8,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::{ArgGroup, Parser, ValueEnum};
+use sandbox::SandboxError;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use vhost_user_guard::{BackendChange, Connector, Finding, Guard, Limits, LossMark};
+use vhost_user_guard::{BackendChange, Connector, Finding, Guard, Limits, LossMark, descriptor_info};
 
 /// Keeps QEMU alive in front of a vhost-user back-end: judges each message, and goes on when the back-end is gone.
 #[derive(Debug, Parser)]
@@ -56,6 +59,26 @@ struct Arguments {
     /// Write a line of JSON to the standard output for each finding, and when the back-end comes and goes
     #[arg(long)]
     json: bool,
+
+    /// Confine the process: system calls, files, network. Off for debuggers, and for programs that write at their end
+    #[arg(long, value_name = "on|off", value_enum, default_value_t = Confinement::On)]
+    sandbox: Confinement,
+}
+
+/// Whether the process is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Confinement {
+    On,
+    Off,
+}
+
+/// Why the guard ends.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the sandbox cannot be set up: {0}; --sandbox off runs without one")]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Host(#[from] io::Error),
 }
 
 fn loss_mark(text: &str) -> Result<LossMark, String> {
@@ -74,12 +97,22 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
-            ExitCode::FAILURE
+            match error {
+                Failure::Sandbox(_) => ExitCode::from(sandbox::UNAVAILABLE),
+                Failure::Host(_) => ExitCode::FAILURE,
+            }
         }
     }
 }
 
-fn run(arguments: &Arguments) -> io::Result<()> {
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.sandbox == Confinement::On {
+        sandbox::close_inherited()?;
+    } else {
+        log::warn!(
+            "the sandbox is off (--sandbox off): a guest that takes this process over has all rights of its user"
+        );
+    }
     let (stop, request) = UnixStream::pair()?;
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, request.try_clone()?)?;
@@ -91,7 +124,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
             Some(name) => Connector::abstract_name(name)?,
             None => Connector::path(path)?,
         },
-        (None, None) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no back-end is named")),
+        (None, None) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no back-end is named").into()),
     };
     let mut limits = Limits::default();
     limits.answer = Duration::from_millis(arguments.answer_limit);
@@ -109,7 +142,12 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
     let listener = bound.bind(&arguments.socket)?;
     log::info!("waiting for QEMU at {}", arguments.socket.display());
-    guard.build().serve(&listener, &stop)
+    if arguments.sandbox == Confinement::On {
+        descriptor_info::prepare()?;
+        let connects = arguments.backend_listen.is_none();
+        sandbox::enter(&bound.0, connects)?;
+    }
+    Ok(guard.build().serve(&listener, &stop)?)
 }
 
 fn print_finding(finding: &Finding) {

@@ -75,6 +75,22 @@ fn outlives_a_killed_back_end_and_tells_its_reader() {
 }
 
 #[test]
+fn is_confined_unless_told_otherwise() {
+    for (sandbox, filtered) in [(None, "2"), (Some("on"), "2"), (Some("off"), "0")] {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["--backend", "@no such back-end"].into_iter();
+        let arguments: Vec<&str> = arguments.chain(sandbox.iter().flat_map(|value| ["--sandbox", value])).collect();
+        let guard = GuardProcess::start(folder.path(), &arguments);
+        until("the guard is as confined as it is to be", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", guard.child.id())).unwrap();
+            let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0").trim();
+            (value("Seccomp:") == filtered && value("NoNewPrivs:") == (if filtered == "2" { "1" } else { "0" }))
+                .then_some(())
+        });
+    }
+}
+
+#[test]
 fn ends_at_a_signal_and_removes_its_socket() {
     for connected in [false, true] {
         let folder = tempfile::tempdir().unwrap();

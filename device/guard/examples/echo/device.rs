@@ -2,6 +2,9 @@
 //!
 //! It stands for any back-end of the framework. A driver can make it fail as back-ends fail in practice.
 
+#[path = "exit.rs"]
+mod exit;
+
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +16,9 @@ use vhost_user_guard::ConfigSnapshot;
 use virtio_queue::QueueOwnedT;
 use vm_memory::{Bytes, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
+use vmm_sys_util::event::{EventConsumer, EventNotifier};
+
+use exit::Exit;
 
 /// Its rings.
 pub(crate) const RINGS: usize = 2;
@@ -40,7 +45,7 @@ pub(crate) struct Echo {
     memory: Mutex<Option<GuestMemoryAtomic<GuestMemoryMmap>>>,
     config: Mutex<Vec<u8>>,
     snapshot: Option<Arc<ConfigSnapshot>>,
-    exit: Mutex<Option<(EventConsumer, EventNotifier)>>,
+    exit: Exit,
     /// Bears whatever a ring holds, instead of ending its worker.
     pub(crate) tolerant: bool,
     /// How many requests it has completed.
@@ -55,12 +60,11 @@ impl Echo {
         if let Some(snapshot) = &snapshot {
             snapshot.publish(&config);
         }
-        let exit = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC).unwrap();
         Self {
             memory: Mutex::new(None),
             config: Mutex::new(config),
             snapshot,
-            exit: Mutex::new(Some(exit)),
+            exit: Exit::default(),
             tolerant: false,
             completed: AtomicU32::new(0),
         }
@@ -162,7 +166,7 @@ impl VhostUserBackend for Echo {
     }
 
     fn exit_event(&self, _: usize) -> Option<(EventConsumer, EventNotifier)> {
-        self.exit.lock().unwrap().take()
+        self.exit.pair()
     }
 
     fn handle_event(&self, ring: u16, _: EventSet, rings: &[VringRwLock], _: usize) -> io::Result<()> {

@@ -193,6 +193,17 @@ pub(crate) struct MachineArguments {
     pub(crate) prepared: Option<PathBuf>,
 }
 
+/// Options about files that results are written to.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ReportArguments {
+    /// Also write the results to this file as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Also write the results to this file as one page that needs nothing else: steps, sounds, bug checks, logs of failures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
 /// Options about what runs side by side.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JobsArguments {
@@ -384,9 +395,8 @@ pub(crate) struct RunArguments {
     pub(crate) jobs: JobsArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// Also write the results to this file as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: ReportArguments,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -402,9 +412,8 @@ pub(crate) struct TestArguments {
     pub(crate) jobs: JobsArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// Also write the results to this file as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: ReportArguments,
     /// End with one JSON object on standard output, before the last line
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,13 +8,14 @@ use dmus::host::failure::Class;
 use dmus::host::lossy;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out, write_junit};
+use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out};
 use dmus::testbed::run_folder::RunFolder;
 use dmus::testbed::violations::FindingsReport;
 use serde_json::{Value, json};
 
 use super::args::RunArguments;
 use super::error::{Error, Outcome};
+use super::reports::Reports;
 use super::setup::workspace;
 
 /// The name of the hostile driver among the scenarios.
@@ -57,6 +58,7 @@ pub(super) fn refuse_policy(arguments: &RunArguments) -> Class {
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
+    let reports = Reports::begin();
     let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
     let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
     let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);
@@ -90,11 +92,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         error_line(&format!("reproduce: {reproduce}"));
     }
     // Last: a file that cannot be written costs no result.
-    if let Some(path) = &arguments.junit {
-        let mut report = Report::default();
-        records.into_iter().for_each(|record| report.add(record));
-        write_junit(&report, path)?;
-    }
+    let mut report = Report::default();
+    records.into_iter().for_each(|record| report.add(record));
+    reports.write(&report, &arguments.reports)?;
     Ok((failed > 0).then_some(Class::TestFailed))
 }
 

@@ -11,6 +11,7 @@ mod doctor;
 mod driver;
 mod error;
 mod hostile;
+mod reports;
 mod run;
 mod setup;
 mod sound;

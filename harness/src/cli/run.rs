@@ -8,14 +8,15 @@ use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::machine::Device;
 use dmus::provision::Workspace;
-use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
+use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text};
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, RunArguments};
+use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, RunArguments};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
+use super::reports::Reports;
 use super::setup::{provisioned, workspace_of};
 
 /// Runs scenarios, or the hostile driver's table, and prints their report.
@@ -38,6 +39,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if arguments.soak.is_some() {
         return Ok(Some(hostile::refuse_soak(arguments)));
     }
+    let reports = Reports::begin();
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     // A malformed file shows before anything is built.
@@ -96,9 +98,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         out(&report_text(&report));
     }
     // Last: a file that cannot be written costs no result.
-    if let Some(path) = &arguments.junit {
-        write_junit(&report, path)?;
-    }
+    reports.write(&report, &arguments.reports)?;
     Ok(report.class())
 }
 
@@ -231,7 +231,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         soak: None,
         repeat: 1,
         keep: false,
-        junit: None,
+        reports: ReportArguments::default(),
         machine: arguments.machine.clone(),
         json: arguments.json,
     })

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{Terminal, error_line, out, summary, write_junit};
+use dmus::report::{Terminal, error_line, out, summary};
 use dmus::scenario::suite::{Suite, Untried};
 
 use super::args::TestArguments;
 use super::dist::try_download;
 use super::error::Outcome;
+use super::reports::Reports;
 use super::run::print_failed;
 use super::setup::{provisioned, workspace};
 
@@ -18,6 +19,7 @@ use super::setup::{provisioned, workspace};
 /// # Errors
 /// An interruption, or what keeps the suite from being run.
 pub(super) fn test(arguments: &TestArguments) -> Outcome {
+    let reports = Reports::begin();
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
     let suite = Suite {
@@ -51,9 +53,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     }
     out(&summary(&report));
     // Last: a file that cannot be written costs no result.
-    if let Some(path) = &arguments.junit {
-        write_junit(&report, path)?;
-    }
+    reports.write(&report, &arguments.reports)?;
     let counted = (report.failed > 0).then_some(Class::TestFailed);
     Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
 }

@@ -22,6 +22,13 @@ pub const FAIL_ALLOCATION: &str = "fail-allocation";
 pub const SEED: &str = "seed";
 /// Selects how the device interrupts: by its line (`line`, default) or by messages (`message`).
 pub const INTERRUPTS: &str = "interrupts";
+/// Sets how many messages the system has for the device, 1 to [`MESSAGES_MAX`] (default): a device that is to have more gets
+/// one.
+pub const MESSAGES: &str = "messages";
+/// The most messages that the system has for a device.
+pub const MESSAGES_MAX: u16 = 8;
+/// Selects where 64-bit base addresses are placed: below 4 GiB (`below-4g`, default) or above (`above-4g`).
+pub const BARS: &str = "bars";
 /// Selects what the system's time counts: what the machine's clocks show (`shown`, default), or only time in which the
 /// machine runs (`run`).
 pub const TIME: &str = "time";

@@ -11,9 +11,11 @@ use crate::arch::uninterrupted::Uninterrupted;
 /// The setup class of sound drivers, for a driver without an INF.
 const MEDIA: (&str, &str) = ("MEDIA", "{4d36e96c-e325-11ce-bfc1-08002be10318}");
 
-/// The key and value by which an INF asks for message interrupts ("Enabling Message-Signaled Interrupts in the
-/// Registry").
-const MESSAGES: (&str, &str) = ("Interrupt Management\\MessageSignaledInterruptProperties", "MSISupported");
+/// The key by which an INF asks for message interrupts, and its values ("Enabling Message-Signaled Interrupts in the
+/// Registry"): whether, and how many at most.
+const MESSAGES: &str = "Interrupt Management\\MessageSignaledInterruptProperties";
+const MESSAGES_SUPPORTED: &str = "MSISupported";
+const MESSAGES_LIMIT: &str = "MessageNumberLimit";
 
 static INSTALLED: Uninterrupted<Option<Installation>> = Uninterrupted::new(None);
 
@@ -60,12 +62,19 @@ pub fn of(node: &Node) -> Option<(Model, Install)> {
     })
 }
 
-/// Returns whether the INF asks for message interrupts.
+/// Returns the most messages that the INF wants for a device: as many as it has where the INF names no number. `None` when
+/// it wants none.
 #[must_use]
-pub fn wants_messages(node: &Node) -> bool {
-    let Some((_, install)) = of(node) else { return false };
-    let keys = install.keys.iter();
-    let key = keys.filter(|key| key.root == RegistryRoot::Device && key.path.eq_ignore_ascii_case(MESSAGES.0));
-    let mut values = key.flat_map(|key| &key.values).filter(|value| value.name.eq_ignore_ascii_case(MESSAGES.1));
-    values.any(|value| value.data.iter().any(|byte| *byte != 0))
+pub fn messages(node: &Node) -> Option<u16> {
+    let (_, install) = of(node)?;
+    let number = |name: &str| {
+        let keys = install.keys.iter();
+        let key = keys.filter(|key| key.root == RegistryRoot::Device && key.path.eq_ignore_ascii_case(MESSAGES));
+        let value = key.flat_map(|key| &key.values).rfind(|value| value.name.eq_ignore_ascii_case(name))?;
+        Some(u32::from_le_bytes(value.data.get(..4)?.try_into().ok()?))
+    };
+    (number(MESSAGES_SUPPORTED)? != 0).then(|| {
+        let limit = number(MESSAGES_LIMIT).unwrap_or(u32::MAX);
+        u16::try_from(limit).unwrap_or(u16::MAX)
+    })
 }

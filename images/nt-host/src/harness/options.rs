@@ -27,6 +27,10 @@ pub struct Options {
     pub seed: Option<u64>,
     /// How the device interrupts.
     pub interrupts: Interrupts,
+    /// How many messages the system has for the device, 1 to [`option::MESSAGES_MAX`].
+    pub messages: u16,
+    /// Where 64-bit base addresses are placed.
+    pub bars: Bars,
     /// What the system's time counts.
     pub time: Time,
     /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
@@ -95,6 +99,16 @@ pub enum Interrupts {
     Message,
 }
 
+/// Where 64-bit base addresses are placed. Those of 32 bits are below 4 GiB in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bars {
+    /// Below 4 GiB, with the others.
+    #[default]
+    Below4G,
+    /// Above 4 GiB: a driver that keeps 32 bits of an address loses its device.
+    Above4G,
+}
+
 /// What the system's time counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Time {
@@ -117,6 +131,8 @@ impl Default for Options {
             fail_allocation: None,
             seed: None,
             interrupts: Interrupts::Line,
+            messages: option::MESSAGES_MAX,
+            bars: Bars::Below4G,
             time: Time::Shown,
             verifier: true,
             waived: Vec::new(),
@@ -168,6 +184,16 @@ impl Options {
                 self.interrupts = match value {
                     "line" => Interrupts::Line,
                     "message" => Interrupts::Message,
+                    _ => return None,
+                }
+            }
+            option::MESSAGES => {
+                self.messages = value.parse().ok().filter(|count| (1..=option::MESSAGES_MAX).contains(count))?;
+            }
+            option::BARS => {
+                self.bars = match value {
+                    "below-4g" => Bars::Below4G,
+                    "above-4g" => Bars::Above4G,
                     _ => return None,
                 }
             }
@@ -290,6 +316,8 @@ mod tests {
         assert_eq!(allocations, Options { allocations: true, fail_allocation: Some(255), ..Options::default() });
         let message = Options::parse("interrupts=message\n").unwrap();
         assert_eq!(message, Options { interrupts: Interrupts::Message, ..Options::default() });
+        let placed = Options::parse("messages=1\nbars=above-4g\n").unwrap();
+        assert_eq!(placed, Options { messages: 1, bars: Bars::Above4G, ..Options::default() });
         assert_eq!(Options::parse("time=run\n").unwrap(), Options { time: Time::Run, ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
         assert!(Options::default().verifier, "a driver is watched unless an option says not to");
@@ -316,6 +344,9 @@ mod tests {
             "fail-allocation=xyz",
             "seed=later",
             "interrupts=loud",
+            "messages=0",
+            "messages=9",
+            "bars=high",
             "time=fast",
             "verifier=maybe",
             "waive=",

@@ -20,7 +20,13 @@ fn expect_own(function: &'static str, physical: u64, bytes: u64) {
     let memory = (wanted.start / PAGE_SIZE * PAGE_SIZE..wanted.end)
         .step_by(PAGE_SIZE as usize)
         .find(|&page| frames::is_memory(page) && !contiguous::has_frame(page) && !pool::has_frame(page));
-    let what = if let Some(page) = memory {
+    let whole = registers::cut_to_32_bits(physical);
+    let what = if let Some(whole) = whole {
+        format!(
+            "nothing of the device: the address is the low 32 bits of {whole:#x}, where the device's registers are. Keep all 64 bits \
+             of u.Memory.Start, a PHYSICAL_ADDRESS"
+        )
+    } else if let Some(page) = memory {
         format!("memory at {page:#x} that the driver has not allocated")
     } else if let Some(other) = registers::of_another_device(&wanted) {
         format!("registers of {other}, which is not the driver's device")

@@ -49,15 +49,25 @@ pub fn assign_isa(line: u8, level: bool) -> Assigned {
 }
 
 /// Returns a function its interrupts, as the options or its INF say: a function without messages has its line.
-pub fn assign(function: &Function, inf_wants_messages: bool) -> Option<Assigned> {
-    let wanted = inf_wants_messages || options::current().interrupts == Interrupts::Message;
-    let table = wanted.then(|| message::table(function)).flatten();
-    if wanted && table.is_none() {
+/// `inf_messages` is the most that its INF wants, if it wants any; a function is to have no more than it has entries.
+pub fn assign(function: &Function, inf_messages: Option<u16>) -> Option<Assigned> {
+    let options = options::current();
+    let limit = inf_messages.or((options.interrupts == Interrupts::Message).then_some(u16::MAX));
+    let table = limit.and_then(|_| message::table(function));
+    if limit.is_some() && table.is_none() {
         crate::warn!("{} has no MSI-X table that this guest reaches: it interrupts by its line", function.address);
     }
     let given = match table {
         Some(table) => {
-            let count = table.entries.min(message::MESSAGES_MAX);
+            let wanted = table.entries.min(limit.unwrap_or(u16::MAX)).max(1);
+            let count = message::granted(wanted, options.messages);
+            if count < wanted {
+                crate::info!(
+                    "{}: {wanted} messages are wanted, and the system has {}: it gets one",
+                    function.address,
+                    options.messages
+                );
+            }
             Some(Assigned::Messages { table, first: message::first_vector(), count })
         }
         None => routing::io_apic_pin(function)

@@ -7,15 +7,17 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::config;
 use super::function::Function;
-use crate::arch::apic;
 use crate::arch::boot::DIRECT_MAP;
+use crate::arch::paging::{self, Access, Caching};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, apic, pages_spanning, window};
 use crate::nt::KIRQL;
 use crate::nt::irql::DEVICE_LEVEL_MAX;
 
 /// The level of all messages: above those of the lines, which take the levels below it.
 pub const LEVEL: KIRQL = DEVICE_LEVEL_MAX;
 /// Most messages of a function: as many as a level has vectors, halved so that a restart can give others.
-pub const MESSAGES_MAX: u16 = 8;
+pub use guest_protocol::options::MESSAGES_MAX;
 
 const CAPABILITY_LIST: u32 = 0x34;
 const STATUS: u32 = 0x06;
@@ -36,6 +38,39 @@ const ENTRY_MASKED: u32 = 1;
 /// The direct map shows device registers below this.
 const DIRECT_MAP_END: u64 = 1 << 32;
 
+/// A mapping of registers that the direct map does not show.
+#[derive(Clone, Copy)]
+struct View {
+    at: u64,
+    bytes: u64,
+}
+
+/// Where the device's table is seen, if that is above 4 GiB. There is one device.
+static VIEW: Uninterrupted<Option<View>> = Uninterrupted::new(None);
+
+/// Returns where registers are seen, until the next call. `None` when there is no memory for page tables.
+fn view(physical: u64, bytes: u64) -> Option<u64> {
+    let before = VIEW.with(Option::take);
+    if let Some(View { at, bytes }) = before {
+        for page in (at..at + bytes).step_by(PAGE_SIZE as usize) {
+            paging::unmap(page);
+        }
+        window::DEVICE.release(at, bytes);
+    }
+    if physical + bytes <= DIRECT_MAP_END {
+        return Some(DIRECT_MAP + physical);
+    }
+    let offset = physical % PAGE_SIZE;
+    let bytes = pages_spanning(offset + bytes);
+    let at = window::DEVICE.reserve(bytes)?;
+    if paging::map_range(at, physical - offset, bytes, Access::ReadWrite, Caching::Uncached).is_err() {
+        window::DEVICE.release(at, bytes);
+        return None;
+    }
+    VIEW.with(|view| *view = Some(View { at, bytes }));
+    Some(at + offset)
+}
+
 /// Which half of the level's vectors is used now.
 static HALF: AtomicU8 = AtomicU8::new(0);
 
@@ -55,8 +90,8 @@ pub fn renumber() {
 pub struct Table {
     /// Its capability in configuration space.
     capability: u32,
-    /// Its physical address.
-    address: u64,
+    /// Where it is seen.
+    at: u64,
     /// Its entries.
     pub entries: u16,
 }
@@ -69,8 +104,18 @@ pub fn table(function: &Function) -> Option<Table> {
     let place = config::read(function.address, capability + TABLE);
     let bar = function.bars.iter().find(|bar| u32::from(bar.index) == place & 7 && !bar.io && bar.base != 0)?;
     let address = bar.base + u64::from(place & !7);
-    let end = address + u64::from(entries) * ENTRY_BYTES;
-    (end <= bar.base + bar.size && end <= DIRECT_MAP_END).then_some(Table { capability, address, entries })
+    let bytes = u64::from(entries) * ENTRY_BYTES;
+    if address + bytes > bar.base + bar.size {
+        return None;
+    }
+    Some(Table { capability, at: view(address, bytes)?, entries })
+}
+
+/// Returns how many messages a device gets of those that it is to have: all, or, where the system has fewer, exactly one
+/// ("Introduction to Message-Signaled Interrupts").
+#[must_use]
+pub const fn granted(wanted: u16, available: u16) -> u16 {
+    if wanted <= available { wanted } else { 1 }
 }
 
 fn capability(function: &Function) -> Option<u32> {
@@ -92,8 +137,8 @@ fn capability(function: &Function) -> Option<u32> {
 
 impl Table {
     fn write(&self, entry: u16, word: u64, value: u32) {
-        let at = DIRECT_MAP + self.address + u64::from(entry) * ENTRY_BYTES + 4 * word;
-        // SAFETY: within the table, which the function decodes below 4 GiB, in the direct map.
+        let at = self.at + u64::from(entry) * ENTRY_BYTES + 4 * word;
+        // SAFETY: within the table, which is seen there as long as it is the device's.
         unsafe { (at as *mut u32).write_volatile(value) }
     }
 

@@ -178,6 +178,16 @@ pub fn assign(ranges: Vec<Range<u64>>) {
     ASSIGNED.with(|assigned| *assigned = ranges);
 }
 
+/// Returns where registers of the driver's device begin, above 4 GiB, whose low 32 bits a physical address is.
+#[must_use]
+pub fn cut_to_32_bits(physical: u64) -> Option<u64> {
+    let cut = |range: &&Range<u64>| {
+        let low = range.start & u64::from(u32::MAX);
+        low != range.start && (low..low + (range.end - range.start)).contains(&physical)
+    };
+    ASSIGNED.with(|assigned| assigned.iter().find(cut).map(|range| range.start))
+}
+
 /// Returns the function of the bus that has registers in a range of physical addresses, if those are not the driver's
 /// device's.
 #[must_use]

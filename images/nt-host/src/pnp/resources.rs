@@ -8,6 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::arch::smp;
+use crate::base::large_memory;
 use crate::devnode::{Node, installation};
 use crate::harness::options::Resource;
 use crate::nt::*;
@@ -113,28 +114,32 @@ fn of_function(function: &Function, node: &Node) -> Resources {
     let mut translated = Vec::new();
     let mut lines = Vec::new();
     for bar in function.bars.iter().filter(|bar| bar.base != 0) {
+        // A base address's size is a power of two, which a descriptor holds in one unit or another.
+        let (large, shift) = large_memory::encoding(bar.size).unwrap_or((None, 0));
         let (kind, flags) = if bar.io {
             (CM_RESOURCE_TYPE_PORT, CM_RESOURCE_PORT_IO | CM_RESOURCE_PORT_16_BIT_DECODE | CM_RESOURCE_PORT_BAR)
         } else {
             let prefetchable = if bar.prefetchable { CM_RESOURCE_MEMORY_PREFETCHABLE } else { 0 };
-            (CM_RESOURCE_TYPE_MEMORY, CM_RESOURCE_MEMORY_READ_WRITE | CM_RESOURCE_MEMORY_BAR | prefetchable)
+            let kind = if large.is_some() { large_memory::MEMORY_LARGE } else { CM_RESOURCE_TYPE_MEMORY };
+            let flags = CM_RESOURCE_MEMORY_READ_WRITE | CM_RESOURCE_MEMORY_BAR | prefetchable;
+            (kind, flags | large.unwrap_or(0))
         };
         let descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR {
             Type: kind,
             ShareDisposition: CM_SHARE_DEVICE_EXCLUSIVE,
             Flags: flags,
-            u: CM_RESOURCE { Memory: CM_RANGE { Start: bar.base as i64, Length: bar.size as u32 } },
+            u: CM_RESOURCE { Memory: CM_RANGE { Start: bar.base as i64, Length: (bar.size >> shift) as u32 } },
         };
         raw.push(descriptor);
         translated.push(descriptor);
         let what = match (bar.io, bar.wide) {
             (true, _) => "ports",
             (false, true) => "64-bit memory",
-            (false, false) => "memory",
+            (false, false) => "32-bit memory",
         };
         lines.push(format!("BAR{} {what} {:#x}..{:#x}", bar.index, bar.base, bar.base + bar.size));
     }
-    if let Some(given) = interrupts::assign(function, installation::wants_messages(node)) {
+    if let Some(given) = interrupts::assign(function, installation::messages(node)) {
         add_interrupts(&given, &mut raw, &mut translated);
         lines.push(given.describe());
     }

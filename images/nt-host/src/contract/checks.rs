@@ -85,6 +85,9 @@ checks! {
     FOREIGN_MEMORY = 118, "foreign_memory",
         "MmMapIoSpace maps the device's own resources, or memory that the driver has allocated",
         "MmMapIoSpace; IRP_MN_START_DEVICE";
+    INTERRUPT_CONNECTION = 119, "interrupt_connection",
+        "an interrupt is disconnected once, by the context and the Version that its connection returned",
+        "IO_DISCONNECT_INTERRUPT_PARAMETERS; Removing an ISR";
 }
 
 #[cfg(test)]

@@ -24,9 +24,17 @@ use crate::{export_functions, warn};
 /// A level-triggered line that no driver claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
 
+/// A connected interrupt.
+#[derive(Clone, Copy)]
+struct Connected {
+    vector: u8,
+    interrupt: *mut KINTERRUPT,
+    version: u32,
+}
+
 struct Lines {
-    /// Connected interrupts by vector, in order of connection.
-    connected: Vec<(u8, *mut KINTERRUPT)>,
+    /// Connected interrupts, in order of connection.
+    connected: Vec<Connected>,
     unclaimed_in_a_row: u32,
 }
 // SAFETY: the pointers are to interrupt objects, reached with interrupts disabled.
@@ -130,7 +138,7 @@ pub fn share_line() {
     }
     debug_assert_eq!(cpu::irql(), crate::nt::irql::PASSIVE_LEVEL);
     let Some(Assigned::Line { vector, .. }) = interrupts::assigned() else { return };
-    if !LINES.with(|lines| lines.connected.iter().any(|(at, _)| *at == vector)) {
+    if !LINES.with(|lines| lines.connected.iter().any(|at| at.vector == vector)) {
         return;
     }
     let forbidden = registers::state() == Registers::Forbidden;
@@ -155,7 +163,7 @@ fn call_routines(vector: u8) -> bool {
     let mut claimed = false;
     let processor = cpu::number();
     while let Some(interrupt) = LINES.with(|lines| {
-        let found = lines.connected.iter().filter(|(at, _)| *at == vector).map(|(_, interrupt)| *interrupt).nth(index);
+        let found = lines.connected.iter().filter(|at| at.vector == vector).map(|at| at.interrupt).nth(index);
         IN_SERVICE[processor].store(found.unwrap_or(core::ptr::null_mut()), Ordering::Relaxed);
         found
     }) {
@@ -244,6 +252,8 @@ pub struct Connection {
     pub synchronize: KIRQL,
     /// Edge (true) or level.
     pub latched: bool,
+    /// The version of `IoConnectInterruptEx` that its routine is registered with; [`NO_VERSION`] by `IoConnectInterrupt`.
+    pub version: u32,
 }
 
 /// Connects a service routine.
@@ -312,8 +322,8 @@ pub(super) fn connect(function: &'static str, connection: &Connection) -> Result
         }
     }
     let first = LINES.with(|lines| {
-        let first = !lines.connected.iter().any(|(at, _)| *at == vector);
-        lines.connected.push((vector, interrupt));
+        let first = !lines.connected.iter().any(|at| at.vector == vector);
+        lines.connected.push(Connected { vector, interrupt, version: connection.version });
         lines.unclaimed_in_a_row = 0;
         first
     });
@@ -324,21 +334,29 @@ pub(super) fn connect(function: &'static str, connection: &Connection) -> Result
     Ok(interrupt)
 }
 
-/// Disconnects a service routine.
-pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
+/// Disconnects a service routine. `version` is what the driver says that it is registered with.
+pub(super) fn disconnect(function: &'static str, version: u32, interrupt: *mut KINTERRUPT) {
     let found = LINES.with(|lines| {
-        let at = lines.connected.iter().position(|(_, connected)| *connected == interrupt)?;
-        let (vector, _) = lines.connected.remove(at);
-        Some((vector, !lines.connected.iter().any(|(other, _)| *other == vector)))
+        let at = lines.connected.iter().position(|connected| connected.interrupt == interrupt)?;
+        let Connected { vector, version, .. } = lines.connected.remove(at);
+        Some((vector, version, !lines.connected.iter().any(|other| other.vector == vector)))
     });
-    let Some((vector, last)) = found else {
-        verifier::stop(
+    let Some((vector, registered, last)) = found else {
+        verifier::stop_by_check(
+            checks::INTERRUPT_CONNECTION,
             0xc4,
             function,
-            [interrupt as u64, 0, 0, 0],
-            format_args!("{function}: the interrupt object at {interrupt:p} is not connected"),
+            [interrupt as u64, u64::from(version), 0, 0],
+            None,
+            format_args!(
+                "{function}: {interrupt:p} is no interrupt object that is connected: give the pointer that was put out when it \
+                 was connected, once"
+            ),
         );
     };
+    if version != NO_VERSION && registered != NO_VERSION && kind_of(version) != kind_of(registered) {
+        wrong_version(interrupt.cast(), version, registered);
+    }
     if last && let Some(given) = interrupts::assigned() {
         given.silence(vector);
     }
@@ -349,33 +367,111 @@ pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     drop(unsafe { Box::from_raw(interrupt) });
 }
 
+/// Returns the version of the same parameters without a processor group.
+const fn kind_of(version: u32) -> u32 {
+    if version == CONNECT_FULLY_SPECIFIED_GROUP { CONNECT_FULLY_SPECIFIED } else { version }
+}
+
+/// Returns the name of a version in wdm.h.
+const fn version_name(version: u32) -> &'static str {
+    match version {
+        CONNECT_FULLY_SPECIFIED => "CONNECT_FULLY_SPECIFIED",
+        CONNECT_LINE_BASED => "CONNECT_LINE_BASED",
+        CONNECT_MESSAGE_BASED => "CONNECT_MESSAGE_BASED",
+        CONNECT_FULLY_SPECIFIED_GROUP => "CONNECT_FULLY_SPECIFIED_GROUP",
+        _ => "no version that there is",
+    }
+}
+
+/// Reports a Version of `IoDisconnectInterruptEx` that is not the one of the connection.
+fn wrong_version(context: PVOID, version: u32, registered: u32) {
+    verifier::failed(
+        checks::INTERRUPT_CONNECTION,
+        0xc4,
+        DISCONNECT,
+        [context as u64, version.into(), registered.into(), 0],
+        format_args!(
+            "{DISCONNECT} with Version {version} ({}) for the connection at {context:p}, which IoConnectInterruptEx made with \
+             Version {registered} ({}) on return: keep the Version that it returns beside the connection's context",
+            version_name(version),
+            version_name(registered)
+        ),
+    );
+}
+
+/// Disconnects as the version in the parameters says. Where it is not that of the connection, which is reported, what the
+/// pointer is decides.
+fn disconnect_ex(p: &DisconnectParameters) {
+    let table = p.object.cast::<u64>();
+    if message_connection::is_table(table) {
+        if p.version != CONNECT_MESSAGE_BASED {
+            wrong_version(p.object.cast(), p.version, CONNECT_MESSAGE_BASED);
+        }
+        message_connection::disconnect(table);
+    } else if version_of(p.object) == Some(CONNECT_MESSAGE_BASED) {
+        verifier::failed(
+            checks::INTERRUPT_CONNECTION,
+            0xc4,
+            DISCONNECT,
+            [p.object as u64, p.version.into(), 0, 0],
+            format_args!(
+                "{DISCONNECT} for {:p}, the interrupt object of one message: give the IO_INTERRUPT_MESSAGE_INFO that \
+                 IoConnectInterruptEx put out for all of them",
+                p.object
+            ),
+        );
+    } else {
+        disconnect(DISCONNECT, p.version, p.object);
+    }
+}
+
+/// Returns the version that a connected interrupt object's routine is registered with.
+fn version_of(interrupt: *mut KINTERRUPT) -> Option<u32> {
+    LINES.with(|lines| lines.connected.iter().find(|at| at.interrupt == interrupt).map(|at| at.version))
+}
+
 /// Connects as the version in the parameters says, and writes back what it came to.
 ///
 /// # Safety
 /// The parameters are a driver's, as the WDK's page on `IoConnectInterruptEx` says.
 unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     const FUNCTION: &str = "IoConnectInterruptEx";
+    let versions = CONNECT_FULLY_SPECIFIED..=CONNECT_FULLY_SPECIFIED_GROUP;
+    if !versions.contains(&p.version) {
+        return STATUS_INVALID_PARAMETER_1;
+    }
+    if p.pdo.is_null() || p.object.is_null() || p.routine.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
     // SAFETY: the caller's promise; what is behind the version depends on it.
     unsafe {
         let (vector, irql, synchronize, latched) = match p.version {
-            CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
             CONNECT_LINE_BASED => match line_of(p.pdo) {
-                Some(vector) => {
+                Ok(vector) => {
                     let latched = interrupts::assigned().is_some_and(|given| given.is_latched());
                     (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), latched)
                 }
-                None => return STATUS_NOT_FOUND,
+                Err(status) => return status,
             },
             CONNECT_MESSAGE_BASED => return message_connection::connect(p),
-            // What is written back is the highest version that this system has.
             _ => {
-                p.version = CONNECT_FULLY_SPECIFIED_GROUP;
-                return STATUS_NOT_SUPPORTED;
+                if p.affinity == 0 {
+                    return STATUS_INVALID_PARAMETER_10;
+                }
+                if p.version == CONNECT_FULLY_SPECIFIED_GROUP && p.group != 0 {
+                    return STATUS_INVALID_PARAMETER;
+                }
+                let vector = u8::try_from(p.vector).ok();
+                if !vector.is_some_and(|vector| interrupts::assigned().is_some_and(|given| given.has(vector))) {
+                    warn!(
+                        "{FUNCTION}: no device was given vector {:#x}: use Vector of the translated interrupt resource",
+                        p.vector
+                    );
+                    return STATUS_NOT_FOUND;
+                }
+                (p.vector, p.irql, p.synchronize, p.mode != 0)
             }
         };
-        if p.routine.is_null() {
-            return STATUS_INVALID_PARAMETER;
-        }
         let connection = Connection {
             routine: Some(core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine)),
             message_routine: None,
@@ -385,6 +481,7 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
             irql,
             synchronize,
             latched,
+            version: p.version,
         };
         match connect(FUNCTION, &connection) {
             Ok(interrupt) => {
@@ -396,12 +493,12 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     }
 }
 
-/// Returns the vector of a device's line, if a line is what it was given.
-fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
-    devnode::of(pdo)?;
-    match interrupts::assigned()? {
-        Assigned::Line { vector, .. } | Assigned::IsaLine { vector, .. } => Some(vector),
-        Assigned::Messages { .. } => None,
+/// Returns the vector of a device's line, or the status of a connection to a device that has none ("IoConnectInterruptEx").
+fn line_of(pdo: *mut DEVICE_OBJECT) -> Result<u8, NTSTATUS> {
+    devnode::of(pdo).ok_or(STATUS_INVALID_PARAMETER)?;
+    match interrupts::assigned().ok_or(STATUS_NOT_FOUND)? {
+        Assigned::Line { vector, .. } | Assigned::IsaLine { vector, .. } => Ok(vector),
+        Assigned::Messages { .. } => Err(STATUS_INVALID_DEVICE_REQUEST),
     }
 }
 
@@ -422,6 +519,8 @@ pub struct ConnectParameters {
     irql: KIRQL,
     mode: i32,
     affinity: u64,
+    /// With `CONNECT_FULLY_SPECIFIED_GROUP`.
+    group: u16,
 }
 
 /// `IO_DISCONNECT_INTERRUPT_PARAMETERS`.
@@ -431,10 +530,14 @@ pub struct DisconnectParameters {
     object: *mut KINTERRUPT,
 }
 
+const DISCONNECT: &str = "IoDisconnectInterruptEx";
+/// In place of a version, of what `IoConnectInterrupt` connects and `IoDisconnectInterrupt` disconnects.
+const NO_VERSION: u32 = 0;
 const CONNECT_FULLY_SPECIFIED: u32 = 1;
 /// `CONNECT_LINE_BASED` (wdm.h).
 pub(super) const CONNECT_LINE_BASED: u32 = 2;
-const CONNECT_MESSAGE_BASED: u32 = 3;
+/// `CONNECT_MESSAGE_BASED` (wdm.h).
+pub(super) const CONNECT_MESSAGE_BASED: u32 = 3;
 const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;
 
 export_functions! {
@@ -455,6 +558,7 @@ export_functions! {
             irql,
             synchronize,
             latched: mode != 0,
+            version: NO_VERSION,
         };
         match connect("IoConnectInterrupt", &connection) {
             Ok(interrupt) => { object.write(interrupt); STATUS_SUCCESS }
@@ -468,17 +572,10 @@ export_functions! {
     }
 
     /// Takes a service routine off its interrupt.
-    [PASSIVE] fn IoDisconnectInterrupt(interrupt: *mut KINTERRUPT) { disconnect("IoDisconnectInterrupt", interrupt) }
+    [PASSIVE] fn IoDisconnectInterrupt(interrupt: *mut KINTERRUPT) { disconnect("IoDisconnectInterrupt", NO_VERSION, interrupt) }
 
-    /// Takes a service routine off its interrupt.
-    [PASSIVE] fn IoDisconnectInterruptEx(parameters: *mut DisconnectParameters) {
-        let p = &*parameters;
-        if p.version == CONNECT_MESSAGE_BASED {
-            message_connection::disconnect(p.object.cast());
-        } else {
-            disconnect("IoDisconnectInterruptEx", p.object);
-        }
-    }
+    /// Takes a service routine off its interrupt, or off all its messages.
+    [PASSIVE] fn IoDisconnectInterruptEx(parameters: *mut DisconnectParameters) { disconnect_ex(&*parameters) }
 
     /// Runs a routine that the service routine cannot interrupt.
     [DEVICE] fn KeSynchronizeExecution(interrupt: *mut KINTERRUPT, routine: Option<KSYNCHRONIZE_ROUTINE>, context: PVOID) -> u8 {

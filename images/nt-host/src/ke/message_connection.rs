@@ -8,10 +8,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::interrupt::{self, CONNECT_LINE_BASED, ConnectParameters, Connection};
+use super::interrupt::{self, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, ConnectParameters, Connection};
 use crate::arch::apic;
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::contract::verifier;
 use crate::devnode;
 use crate::nt::status::*;
 use crate::nt::{KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, NTSTATUS, PVOID};
@@ -80,6 +79,7 @@ pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
                 irql: vector >> 4,
                 synchronize: p.synchronize.max(vector >> 4),
                 latched: given.is_latched(),
+                version: CONNECT_LINE_BASED,
             };
             match interrupt::connect(FUNCTION, &connection) {
                 Ok(object) => {
@@ -90,10 +90,7 @@ pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
                 Err(status) => status,
             }
         }
-        _ => {
-            p.version = CONNECT_LINE_BASED;
-            STATUS_NOT_FOUND
-        }
+        _ => STATUS_NOT_FOUND,
     }
 }
 
@@ -113,12 +110,15 @@ unsafe fn connect_messages(p: &ConnectParameters, first: u8, count: u16) -> NTST
             irql: message::LEVEL,
             synchronize,
             latched: true,
+            version: CONNECT_MESSAGE_BASED,
         };
         let object = match interrupt::connect(FUNCTION, &connection) {
             Ok(object) => object,
             Err(status) => {
                 // SAFETY: the entries before this one have been written.
-                unsafe { entries(place, index) }.for_each(|object| interrupt::disconnect(FUNCTION, object));
+                unsafe { entries(place, index) }.for_each(|object| {
+                    interrupt::disconnect(FUNCTION, CONNECT_MESSAGE_BASED, object);
+                });
                 return status;
             }
         };
@@ -153,25 +153,21 @@ unsafe fn entries(table: *const u64, count: u16) -> impl Iterator<Item = *mut KI
     })
 }
 
-/// Takes the service routine off all messages of a table.
+/// Returns whether an address is that of a table that a driver has.
+pub(super) fn is_table(address: *const u64) -> bool {
+    TABLES.with(|tables| tables.iter().any(|known| known.as_ptr() == address))
+}
+
+/// Takes the service routine off all messages of a table. Does nothing for what is none.
 pub(super) fn disconnect(table: *const u64) {
     let found = TABLES.with(|tables| {
         let at = tables.iter().position(|known| known.as_ptr() == table)?;
         Some(tables.swap_remove(at))
     });
-    let Some(found) = found else {
-        verifier::stop(
-            0xc4,
-            "IoDisconnectInterruptEx",
-            [table as u64, 0, 0, 0],
-            format_args!(
-                "IoDisconnectInterruptEx: {table:p} is no table that IoConnectInterruptEx gave, or not any more"
-            ),
-        );
-    };
+    let Some(found) = found else { return };
     // SAFETY: a table of ours, with as many entries as its size says.
     let count = ((found.len() - WORDS_OF_HEADER) / WORDS_OF_ENTRY) as u16;
     // SAFETY: as above.
     unsafe { entries(found.as_ptr(), count) }
-        .for_each(|object| interrupt::disconnect("IoDisconnectInterruptEx", object));
+        .for_each(|object| interrupt::disconnect("IoDisconnectInterruptEx", CONNECT_MESSAGE_BASED, object));
 }

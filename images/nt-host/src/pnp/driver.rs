@@ -431,6 +431,19 @@ pub fn remove() -> Result<(), Failure> {
             format_args!("the driver failed IRP_MN_REMOVE_DEVICE with {}: removal cannot fail", status_text(status)),
         );
     }
+    let connected = interrupt::connected();
+    if connected != 0 {
+        verifier::stop_by_rule(
+            verifier::RULE_NOTHING_LEFT,
+            DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
+            "IRP_MN_REMOVE_DEVICE",
+            [started.pdo as u64, connected as u64, 0, 0],
+            format_args!(
+                "after IRP_MN_REMOVE_DEVICE {connected} interrupts of the device are still connected: call \
+                 IoDisconnectInterrupt (IoDisconnectInterruptEx for what IoConnectInterruptEx connected) when the device stops"
+            ),
+        );
+    }
     // SAFETY: a live object.
     if !unsafe { (*started.pdo).AttachedDevice }.is_null() {
         verifier::violation(

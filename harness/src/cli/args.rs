@@ -11,6 +11,7 @@ use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
 use dmus::playback::judge::{Judge, Tolerance};
 use dmus::testbed::violations::{RuleList, ViolationPolicy, Waiver};
+use guest_protocol::options::MESSAGES_MAX;
 
 use super::device::DeviceArguments;
 
@@ -325,6 +326,12 @@ pub(crate) struct DemoArguments {
     /// How the card interrupts: by its line, or by MSI-X messages
     #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
     pub(crate) interrupts: dmus::machine::conditions::Interrupts,
+    /// How many messages the system has for the card: one that is to have more gets one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MESSAGES_MAX)))]
+    pub(crate) messages: Option<u8>,
+    /// Where 64-bit base addresses are placed; those of 32 bits are below 4 GiB
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "below-4g")]
+    pub(crate) bars: dmus::machine::conditions::Bars,
     /// Bring the song in at the device's MIDI input, and compare what comes out of the driver's capture pin
     #[arg(long)]
     pub(crate) capture: bool,
@@ -370,6 +377,9 @@ pub(crate) struct RunArguments {
     /// How the card is attached to QEMU, instead of the scenario's
     #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
     pub(crate) transport: Option<TransportChoice>,
+    /// Where 64-bit base addresses are placed, instead of where the scenario has them; those of 32 bits are below 4 GiB
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) bars: Option<dmus::machine::conditions::Bars>,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]

@@ -52,6 +52,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             processors: arguments.processors,
             seed: arguments.seed,
             interrupts: arguments.interrupts,
+            messages: arguments.messages,
+            bars: arguments.bars,
             ..Conditions::default()
         },
         restarts: arguments.restarts,

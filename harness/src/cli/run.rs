@@ -116,6 +116,7 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         device_options: arguments.device.words(),
         policy: arguments.violations.policy(),
         transport: arguments.transport.map(Into::into),
+        bars: arguments.bars,
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
     }
@@ -222,6 +223,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         processors: None,
         seed: None,
         transport: None,
+        bars: None,
         rate: arguments.rate,
         judge: JudgeArguments::default(),
         violations: arguments.violations.clone(),

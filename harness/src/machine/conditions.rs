@@ -3,7 +3,7 @@
 use std::fmt;
 
 use card_control::Clock;
-use guest_protocol::options::{INTERRUPTS, LOG, SEED, TIME, VERIFIER};
+use guest_protocol::options::{BARS, INTERRUPTS, LOG, MESSAGES, SEED, TIME, VERIFIER};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -18,6 +18,36 @@ pub struct Conditions {
     pub verifier: bool,
     /// The kind of the card's interrupts.
     pub interrupts: Interrupts,
+    /// How many messages the system has for the card, 1 to 8; `None` for as many as it can. A card that is to have more gets
+    /// one.
+    pub messages: Option<u8>,
+    /// Where the card's 64-bit base addresses are.
+    pub bars: Bars,
+}
+
+/// Where the 64-bit base addresses of PCI functions are placed; those of 32 bits are below 4 GiB in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+pub enum Bars {
+    /// Below 4 GiB, as most firmware places them.
+    #[default]
+    #[serde(rename = "below-4g")]
+    #[value(name = "below-4g")]
+    Below4G,
+    /// Above 4 GiB, as firmware places them that decodes above 4 GiB.
+    #[serde(rename = "above-4g")]
+    #[value(name = "above-4g")]
+    Above4G,
+}
+
+impl Bars {
+    /// Returns the name in the guest's options, scenarios and command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Below4G => "below-4g",
+            Self::Above4G => "above-4g",
+        }
+    }
 }
 
 /// The kind of the card's interrupts; on Windows, a driver's INF decides it.
@@ -27,7 +57,7 @@ pub enum Interrupts {
     /// By its interrupt line, which it shares with another device: without `MSISupported`.
     #[default]
     Line,
-    /// By MSI-X messages of its own: with `MSISupported`.
+    /// By MSI-X messages of its own: with `MSISupported`. As many as it has where no INF says how many.
     Message,
 }
 
@@ -44,7 +74,14 @@ impl Interrupts {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { processors: 1, seed: None, verifier: true, interrupts: Interrupts::Line }
+        Self {
+            processors: 1,
+            seed: None,
+            verifier: true,
+            interrupts: Interrupts::Line,
+            messages: None,
+            bars: Bars::Below4G,
+        }
     }
 }
 
@@ -64,11 +101,15 @@ impl Conditions {
         if self.interrupts != Interrupts::Line {
             lines.push((INTERRUPTS, self.interrupts.name().into()));
         }
+        lines.extend(self.messages.map(|count| (MESSAGES, count.to_string())));
+        if self.bars != Bars::Below4G {
+            lines.push((BARS, self.bars.name().into()));
+        }
         lines.into_iter().map(|(option, value)| format!("{option}={value}\n")).collect()
     }
 
     /// Returns the options that a command line needs beside the scenario for the same conditions, with a space before each;
-    /// empty for the default ones. The scenario names how the card interrupts.
+    /// empty for the default ones. The scenario names how the card interrupts and where its base addresses are.
     #[must_use]
     pub fn arguments(self) -> String {
         let processors =
@@ -130,8 +171,14 @@ pub fn read_seed(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    const DELAYED: Conditions =
-        Conditions { processors: 2, seed: Some(0x1f), verifier: true, interrupts: Interrupts::Line };
+    const DELAYED: Conditions = Conditions {
+        processors: 2,
+        seed: Some(0x1f),
+        verifier: true,
+        interrupts: Interrupts::Line,
+        messages: None,
+        bars: Bars::Below4G,
+    };
 
     #[test]
     fn names_the_seed_and_the_options_that_repeat_it() {
@@ -155,6 +202,8 @@ mod tests {
         assert_eq!(DELAYED.guest_options("warn", Clock::Lockstep), "log=warn\ntime=run\nseed=1f\n");
         let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
         assert_eq!(by_message.guest_options("info", Clock::Realtime), "log=info\ninterrupts=message\n");
+        let placed = Conditions { messages: Some(1), bars: Bars::Above4G, ..Conditions::default() };
+        assert_eq!(placed.guest_options("info", Clock::Realtime), "log=info\nmessages=1\nbars=above-4g\n");
         assert_eq!(
             Conditions { verifier: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
             "log=warn\nseed=1f\nverifier=off\n"

@@ -7,6 +7,7 @@ use card_control::{Clock, Transport};
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
 use crate::machine::Device;
+use crate::machine::conditions::{Bars, Interrupts};
 use crate::playback::judge::Judge;
 use crate::sound::song_file::{self, SongFile};
 use crate::sound::songs::BuiltIn;
@@ -24,6 +25,10 @@ pub struct BuiltDriver {
     pub bug_check: Option<ExpectedBugCheck>,
     /// The device that it is for, where that is not the scenario's.
     pub device: Option<Device>,
+    /// How its device interrupts, where the variant is about that.
+    pub interrupts: Option<Interrupts>,
+    /// Where its device's 64-bit base addresses are, where the variant is about that.
+    pub bars: Option<Bars>,
     /// What decides whether it plays right, where the offline render of the project's synthesizer cannot.
     pub judge: Option<Judge>,
     /// The probe of the contract that shows the variant; `None` for a playback test.
@@ -41,6 +46,8 @@ pub struct Case {
     pub song: SongSource,
     /// How the card is attached to QEMU.
     pub transport: Transport,
+    /// Where the card's 64-bit base addresses are.
+    pub bars: Bars,
     /// The card's clock.
     pub clock: Clock,
     /// The card's render block.

@@ -8,7 +8,7 @@ use toml::{Spanned, Value};
 
 use super::expect::Expectations;
 use super::waive_table::WaiveTable;
-use crate::machine::conditions::Interrupts;
+use crate::machine::conditions::{Bars, Interrupts};
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
 use crate::testbed::QUANTUM_DEFAULT;
 use crate::testbed::stall::Stall;
@@ -86,13 +86,24 @@ pub struct MachineTable {
     pub delays: bool,
     /// The kind of the card's interrupts.
     pub interrupts: Interrupts,
+    /// How many messages the system has for the card, 1 to 8; without, as many as it can.
+    pub messages: Option<u8>,
+    /// Where the card's 64-bit base addresses are.
+    pub bars: Bars,
     /// The number of restarts of the device before the song, with other resources each time.
     pub restarts: u8,
 }
 
 impl Default for MachineTable {
     fn default() -> Self {
-        Self { processors: 1, delays: false, interrupts: Interrupts::Line, restarts: 0 }
+        Self {
+            processors: 1,
+            delays: false,
+            interrupts: Interrupts::Line,
+            messages: None,
+            bars: Bars::Below4G,
+            restarts: 0,
+        }
     }
 }
 
@@ -149,6 +160,8 @@ pub(super) struct Matrix {
     pub(super) song: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) transport: Vec<Transport>,
+    #[serde(default)]
+    pub(super) bars: Vec<Bars>,
     #[serde(default)]
     pub(super) clock: Vec<Clock>,
     #[serde(default)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use card_control::Clock;
+use guest_protocol::options::MESSAGES_MAX;
 use toml::Spanned;
 
 use super::case::Case;
@@ -165,6 +166,10 @@ impl Scenario {
         if !(1..=2).contains(&processors) {
             return Err(file.error_at_key("processors", "the guest has 1 or 2 processors"));
         }
+        if document.machine.messages.is_some_and(|count| !(1..=MESSAGES_MAX).contains(&u16::from(count))) {
+            let message = format!("the guest has 1 to {MESSAGES_MAX} messages for a device");
+            return Err(file.error_at_key("messages", &message));
+        }
         if let Some(fault) = &document.fault
             && !matches!(fault.get_ref().at, Step::Kernel | Step::DriverStart | Step::Streaming | Step::ShutDown)
         {
@@ -317,7 +322,12 @@ mod tests {
     fn refuses_rounds_of_other_tests_and_more_than_two_processors() {
         assert_eq!(parse("title = 't'\ntest = 'stress'").unwrap().rounds, STRESS_ROUNDS);
         assert_eq!(parse("title = 't'\ntest = 'stress'\nrounds = 1").unwrap().rounds, 1);
-        for wrong in ["test = 'contract'\nrounds = 1", "test = 'stress'\nrounds = 0", "[machine]\nprocessors = 3"] {
+        for wrong in [
+            "test = 'contract'\nrounds = 1",
+            "test = 'stress'\nrounds = 0",
+            "[machine]\nprocessors = 3",
+            "[machine]\nmessages = 9",
+        ] {
             let error = parse(&format!("title = 't'\n{wrong}")).unwrap_err().to_string();
             assert!(error.contains("x.toml:"), "{error}");
         }

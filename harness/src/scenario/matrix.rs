@@ -32,7 +32,7 @@ fn dimension<T: Clone, U>(name: &str, listed: &[U], single: T, value: impl Fn(&U
 /// # Errors
 /// [`ScenarioError::Malformed`] when a value is 0, a song is unknown, or there are more than [`CASES_MAX`] cases.
 pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Result<Vec<Case>, ScenarioError> {
-    let Document { song, card, stream, matrix, .. } = document;
+    let Document { song, machine, card, stream, matrix, .. } = document;
     let positive = |value: &Spanned<u32>, what: &str| {
         if *value.get_ref() == 0 {
             return Err(file.error(value.span(), &format!("{what} must be at least 1")));
@@ -76,6 +76,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         let message = "guard = true stands before vhost-user's socket: it has no transport = \"vfio-user\"";
         return Err(file.error_at_key("[card]", message));
     }
+    let bars_axis = dimension("bars", &matrix.bars, machine.bars, |bars| (*bars, bars.name().to_owned()));
     let clock_axis = dimension("clock", &matrix.clock, card.clock, |clock| (*clock, clock.name().to_owned()));
     let spanned = |value: &Spanned<u32>| (*value.get_ref(), value.get_ref().to_string());
     let block = card.render_block.as_ref().map(|block| *block.get_ref());
@@ -92,6 +93,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
     let lengths = [
         song_axis.len(),
         transport_axis.len(),
+        bars_axis.len(),
         clock_axis.len(),
         block_axis.len(),
         rate_axis.len(),
@@ -110,21 +112,24 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
             *place = rest % *length;
             rest /= *length;
         }
-        let [song, transport, clock, block, rate, quantum, repeat] = places.map(|(_, place)| place);
+        let [song, transport, bars, clock, block, rate, quantum, repeat] = places.map(|(_, place)| place);
         let (song, song_name) = &song_axis[song];
         let (transport, transport_name) = &transport_axis[transport];
+        let (bars, bars_name) = &bars_axis[bars];
         let (clock, clock_name) = &clock_axis[clock];
         let (render_block, block_name) = &block_axis[block];
         let (sample_rate, rate_name) = &rate_axis[rate];
         let (quantum, quantum_name) = &quantum_axis[quantum];
         let (repetition, repeat_name) = &repeat_axis[repeat];
-        let names = [song_name, transport_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
+        let names =
+            [song_name, transport_name, bars_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
         let named: Vec<&str> = names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
         Case {
             name: named.join(" "),
             driver: None,
             song: song.clone(),
             transport: *transport,
+            bars: *bars,
             clock: *clock,
             render_block: *render_block,
             guard: card.guard,

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use card_control::Transport;
 
+use super::case::Case;
 use super::document::MachineTable;
 use super::file::Scenario;
 use crate::host::invocation;
 use crate::machine::Device;
-use crate::machine::conditions::Conditions;
+use crate::machine::conditions::{Bars, Conditions};
 use crate::playback::judge::Judge;
 use crate::testbed::violations::ViolationPolicy;
 
@@ -31,6 +32,8 @@ pub struct Overrides {
     pub policy: ViolationPolicy,
     /// How the card is attached to QEMU, instead of the scenario's.
     pub transport: Option<Transport>,
+    /// Where 64-bit base addresses are, instead of where the scenario has them.
+    pub bars: Option<Bars>,
     /// Frames a second, instead of the scenario's.
     pub sample_rate: Option<u32>,
     /// What decides whether a song was played right, instead of the scenario's.
@@ -40,13 +43,15 @@ pub struct Overrides {
 impl Overrides {
     /// Returns the conditions of each run of a case; none if the case does not run.
     pub(super) fn conditions(&self, scenario: &Scenario, repetition: u32) -> Vec<Conditions> {
-        let MachineTable { processors, delays, interrupts, .. } = scenario.machine;
+        let MachineTable { processors, delays, interrupts, messages, bars, .. } = scenario.machine;
         let own = Conditions {
             processors: self.processors.unwrap_or(processors),
             // A test that is no playback test has no repetitions: it begins with the first seed.
             seed: delays.then_some(u64::from(repetition.max(1))),
             verifier: true,
             interrupts,
+            messages,
+            bars: self.bars.unwrap_or(bars),
         };
         if self.seeds.is_empty() {
             return vec![own];
@@ -55,6 +60,19 @@ impl Overrides {
             return Vec::new();
         }
         self.seeds.iter().map(|&seed| Conditions { seed: Some(seed), ..own }).collect()
+    }
+
+    /// Returns the conditions of each run of a case of the matrix: what a variant is about before an option, and that
+    /// before the matrix.
+    pub(super) fn conditions_of(&self, scenario: &Scenario, case: &Case) -> Vec<Conditions> {
+        let variant = case.driver.as_ref();
+        let bars = variant.and_then(|driver| driver.bars).or(self.bars).unwrap_or(case.bars);
+        let mut found = self.conditions(scenario, case.repetition);
+        for conditions in &mut found {
+            conditions.bars = bars;
+            conditions.interrupts = variant.and_then(|driver| driver.interrupts).unwrap_or(conditions.interrupts);
+        }
+        found
     }
 
     /// Returns which violations do not stop the guests of a scenario.
@@ -86,6 +104,7 @@ impl Overrides {
         // Those of the scenario need no option either.
         let policy = self.policy.arguments();
         let transport = self.transport.map_or_else(String::new, |found| format!(" --transport {}", found.name()));
+        let bars = self.bars.map_or_else(String::new, |found| format!(" --bars {}", found.name()));
         let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
         let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
             Judge::Reference { wav, tolerance } if tolerance.is_exact() && tolerance.offset == 0 => {
@@ -98,7 +117,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{rate}{judge}",
+            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{bars}{rate}{judge}",
             invocation::program(),
             scenario.path.display(),
             self.device_options

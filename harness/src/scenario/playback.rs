@@ -76,7 +76,7 @@ fn runs<'a>(scenario: &'a Scenario, context: &Context<'_>) -> Vec<Run<'a>> {
         if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
             continue;
         }
-        for conditions in context.overrides.conditions(scenario, case.repetition) {
+        for conditions in context.overrides.conditions_of(scenario, case) {
             let reproduce = context.overrides.reproduce(scenario, Some(&case_name), conditions);
             let name = context.overrides.name(case_name.clone(), conditions);
             runs.push(Run { case, conditions, name, reproduce });

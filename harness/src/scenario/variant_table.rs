@@ -13,6 +13,7 @@ use super::expect::ExpectedBugCheck;
 use super::malformed::{ScenarioError, Source};
 use crate::host::file_error::FileError;
 use crate::machine::Device;
+use crate::machine::conditions::{Bars, Interrupts};
 use crate::machine::device::DeviceSource;
 use crate::playback::judge::Judge;
 
@@ -43,6 +44,10 @@ struct Variant {
     guards: Option<u16>,
     probe: Option<String>,
     judge: Option<Spanned<String>>,
+    /// How the device interrupts, where the variant is about that.
+    interrupts: Option<Interrupts>,
+    /// Where the device's 64-bit base addresses are, where the variant is about that.
+    bars: Option<Bars>,
     /// The example card that it is for, where that is not the project's card.
     device: Option<String>,
     /// Arguments of QEMU's `-device` for the device that it is for, where that is QEMU's.
@@ -79,7 +84,9 @@ fn read_variants(
     for entry in table.variant {
         let span = entry.span();
         let variant = entry.into_inner();
-        let Variant { name, driver, check, bug_check, guards, probe, judge, device, qemu, pci, .. } = variant;
+        let Variant {
+            name, driver, check, bug_check, guards, probe, judge, interrupts, bars, device, qemu, pci, ..
+        } = variant;
         let judge = match judge {
             Some(judge) => match Judge::by_name(judge.get_ref()) {
                 Some(known) => Some(known),
@@ -121,7 +128,7 @@ fn read_variants(
         let bug_check =
             (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
         let (script, variant) = (source.join(SCRIPT), Some(name));
-        found.push(BuiltDriver { script, driver, variant, bug_check, device, probe, judge });
+        found.push(BuiltDriver { script, driver, variant, bug_check, device, interrupts, bars, probe, judge });
     }
     Ok(found)
 }
@@ -158,6 +165,8 @@ pub(super) fn with_cpp_drivers(source: &Path, kind: &CppDriver, cases: &[Case]) 
         variant,
         bug_check: None,
         device: None,
+        interrupts: None,
+        bars: None,
         probe: None,
         judge: None,
     };
@@ -224,6 +233,10 @@ mod tests {
         let found: Vec<_> =
             passing.iter().map(|driver| (driver.variant.as_deref(), driver.bug_check.is_some())).collect();
         assert_eq!(found, [(Some("d"), false)]);
+        let placed =
+            "[[variant]]\nname = 'd'\nguards = 7\ninterrupts = 'message'\nbars = 'above-4g'\nstatus = 'passes'\n";
+        let placed = read(placed, VariantStatus::Passes).unwrap();
+        assert_eq!((placed[0].interrupts, placed[0].bars), (Some(Interrupts::Message), Some(Bars::Above4G)));
         let judged = "[[variant]]\nname = 'd'\nguards = 7\njudge = 'plays'\nstatus = 'passes'\n";
         assert_eq!(read(judged, VariantStatus::Passes).unwrap()[0].judge, Some(Judge::Plays));
         let both = judged.replace("judge = 'plays'", "device = 'mpu401'\nqemu = 'edu'");

@@ -34,7 +34,7 @@ pub mod violations;
 pub use card_control::{Clock, InjectedFault, UsedRingCorruption};
 pub use guest_protocol::DevicePower;
 
-pub use crate::machine::conditions::{Conditions, Interrupts};
+pub use crate::machine::conditions::{Bars, Conditions, Interrupts};
 pub use crate::machine::device;
 pub use crate::machine::{Accelerator, CardOptions, Device, DeviceControl, DeviceControlError, Offer};
 pub use crate::provision::Workspace;

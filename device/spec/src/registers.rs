@@ -12,8 +12,9 @@
 //! | subsystem | [`SUBSYSTEM_VENDOR_ID`], [`SUBSYSTEM_ID`] |
 //! | class | [`CLASS`]: a multimedia audio device |
 //! | revision | [`REVISION`] |
-//! | interrupts | pin INTA; MSI-X with [`VECTORS`] vectors, table and pending bits in BAR 1 |
-//! | BAR 0 | [`BAR_BYTES`] bytes of memory below 4 GiB: the areas below |
+//! | interrupts | pin INTA; MSI-X with [`VECTORS`] vectors, table and pending bits in BAR 2 |
+//! | BAR 0 | [`BAR_BYTES`] bytes of 64-bit memory, not prefetchable: the areas below |
+//! | BAR 2 | [`MSIX_BAR_BYTES`] bytes of 64-bit memory, not prefetchable |
 //! | capabilities | PCI Express (an endpoint with function-level reset), power management (D0, D3hot), MSI-X, five of virtio |
 //!
 //! # Areas of BAR 0
@@ -98,12 +99,12 @@ pub const BAR: u8 = 0;
 pub const BAR_BYTES: u32 = 0x8000;
 
 /// The base address register of MSI-X: the table at 0, the pending bits at [`MSIX_PENDING`].
-pub const MSIX_BAR: u8 = 1;
+pub const MSIX_BAR: u8 = 2;
 
-/// Bytes of BAR 1.
+/// Bytes of BAR 2.
 pub const MSIX_BAR_BYTES: u32 = 0x1000;
 
-/// Where the pending bits are in BAR 1.
+/// Where the pending bits are in BAR 2.
 pub const MSIX_PENDING: u32 = 0x800;
 
 /// The area of the common configuration.

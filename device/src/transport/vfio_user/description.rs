@@ -40,7 +40,7 @@ fn capability(kind: u8, offset: u32, length: u32) -> Vec<u8> {
 pub(super) fn describe() -> Description {
     let page = u64::from(STATUS_PAGE)..u64::from(STATUS_PAGE.saturating_add(STATUS_PAGE_BYTES));
     // Every access comes to the card, which diagnoses those that no register takes.
-    let registers = Bar::memory(BAR_BYTES.into()).allow_unaligned(0..page.start, Widths::ALL).map(page);
+    let registers = Bar::memory_64(BAR_BYTES.into()).allow_unaligned(0..page.start, Widths::ALL).map(page);
     let mut notify = capability(kind::NOTIFY, NOTIFY, NOTIFY_BYTES);
     notify.extend_from_slice(&NOTIFY_MULTIPLIER.to_le_bytes());
     let mut window = capability(kind::WINDOW, 0, 0);
@@ -54,7 +54,7 @@ pub(super) fn describe() -> Description {
         .class(base, sub, interface)
         .revision(REVISION)
         .bar(BAR.into(), registers)
-        .bar(MSIX_BAR.into(), Bar::memory(MSIX_BAR_BYTES.into()))
+        .bar(MSIX_BAR.into(), Bar::memory_64(MSIX_BAR_BYTES.into()))
         .interrupt_pin()
         .msix(msix)
         .power_management()

@@ -434,6 +434,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_log_s_readers_know_this_module_and_its_lines() {
+        let target = module_path!().strip_suffix("::tests").unwrap();
+        assert_eq!(target, card_control::log::DIAGNOSES);
+        let line = |error: DriverError| format!("[x WARN  {target}] {error}\n");
+        let wave = DriverError::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48);
+        let log = line(wave) + &line(DriverError::new(Diagnosis::CONFIG_WRITE));
+        assert_eq!(card_control::log::diagnoses(&log), ["RING_SIZE (wave)", "CONFIG_WRITE"]);
+    }
+
+    #[test]
     fn the_first_error_stays_and_later_ones_are_counted() {
         let registers = Registers::new();
         assert_eq!(registers.first_error().code.get(), Diagnosis::NONE.0);

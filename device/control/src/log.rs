@@ -1,12 +1,16 @@
 //! The lines of the card's log from which a supervisor learns why the card has ended, which its exit code does not tell.
 //!
-//! They are logged at the level `info` (`RUST_LOG=info`).
+//! They are logged at the level `info` (`RUST_LOG=info`); what the card finds wrong with a driver, at `warn`.
 
 /// Is logged when QEMU has closed its connection.
 pub const FRONT_END_DISCONNECTED: &str = "the front-end has disconnected";
 
 /// Is logged when a signal ends a card that serves QEMU: the signal's name follows.
 pub const STOPPED_BY_SIGNAL: &str = "stopping on ";
+
+/// The module that logs what the card finds wrong with a driver, a line each: the code's name, ` on queue ` and the queue's name
+/// if it is about one, a colon, and the sentence for the driver's author.
+pub const DIAGNOSES: &str = "dmus_card::diagnosis";
 
 /// Returns whether a log says that QEMU has closed its connection.
 #[must_use]
@@ -18,6 +22,25 @@ pub fn says_front_end_disconnected(log: &str) -> bool {
 #[must_use]
 pub fn stopping_signal(log: &str) -> Option<&str> {
     log.rsplit_once(STOPPED_BY_SIGNAL).and_then(|(_, rest)| rest.lines().next())
+}
+
+/// Returns what the card has found wrong with a driver by its log, each once, in the order in which it came first: the code's
+/// name, with the queue's in parentheses if it is about one, such as `RING_SIZE (wave)`.
+#[must_use]
+pub fn diagnoses(log: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for line in log.lines() {
+        let Some((_, text)) = line.split_once(DIAGNOSES).and_then(|(_, text)| text.split_once("] ")) else { continue };
+        let Some((subject, _)) = text.split_once(": ") else { continue };
+        let name = match subject.split_once(" on queue ") {
+            Some((code, queue)) => format!("{code} ({queue})"),
+            None => subject.to_owned(),
+        };
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
 }
 
 /// Returns a line of the log without the time, level and module that it begins with.
@@ -37,6 +60,16 @@ mod tests {
         assert!(says_front_end_disconnected(log));
         assert_eq!(stopping_signal(log), Some("SIGTERM"));
         assert_eq!(stopping_signal("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn lists_each_diagnosis_once_in_its_order() {
+        let log = "[x WARN  dmus_card::diagnosis] RING_SIZE on queue wave: ring size 48: parked\n\
+                   [x INFO  dmus_card::card] RING_SIZE on queue midi-in: of another module\n\
+                   [x WARN  dmus_card::diagnosis] CONFIG_WRITE: the driver wrote\n\
+                   [x WARN  dmus_card::diagnosis] RING_SIZE on queue wave: ring size 3: parked\n";
+        assert_eq!(diagnoses(log), ["RING_SIZE (wave)", "CONFIG_WRITE"]);
+        assert!(diagnoses("").is_empty());
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! The hostile driver: every fault of [`card_qtest`]'s table, injected through a real PCI function.
+//! Hostile drivers: every fault of [`card_qtest`]'s table, injected through a real PCI function without a guest, and those of the
+//! C++ driver that is hostile from [inside](inside) one.
+
+pub mod inside;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -12,6 +12,7 @@ use crate::conformance::{Contract, Repeats};
 use crate::event::TestResult;
 use crate::host::failure::Class;
 use crate::host::invocation;
+use crate::hostile::inside;
 use crate::kills::KillsReport;
 use crate::testbed::violations::FindingsReport;
 
@@ -112,6 +113,9 @@ pub struct Report {
     /// Allocation faults: each stack on which a driver allocates, and the outcome of its failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub low_resources: Vec<AllocFaultsReport>,
+    /// Faults of a driver that is hostile to the card: what the card had to find, and what it found, over each transport.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hostile: Vec<inside::Report>,
     /// Kills of harness, card and QEMU: the verdict expected after each, and the verdict found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kills: Vec<KillsReport>,
@@ -129,6 +133,18 @@ pub struct CountedTest {
     pub name: String,
     /// Whether it passed, failed or was ignored.
     pub result: TestResult,
+}
+
+impl CountedTest {
+    /// Returns each fault of a driver that is hostile to the card, in a suite for each transport.
+    pub fn of_faults(report: &inside::Report, test: &str) -> Vec<Self> {
+        let counted = |(row, outcome): (&inside::Row, &inside::Outcome)| Self {
+            suite: format!("{test} over {}", outcome.transport.name()),
+            name: format!("{}: {}", row.area, row.fault),
+            result: if outcome.holds() { TestResult::Passed } else { TestResult::Failed },
+        };
+        report.outcomes().map(counted).collect()
+    }
 }
 
 /// A broken variant of the C++ driver.
@@ -171,6 +187,7 @@ impl Report {
         self.counted_tests.extend(other.counted_tests);
         self.warnings.extend(other.warnings);
         self.low_resources.extend(other.low_resources);
+        self.hostile.extend(other.hostile);
         self.kills.extend(other.kills);
         self.variants.extend(other.variants);
     }

@@ -35,6 +35,7 @@ pub fn report_text(report: &Report) -> String {
         parts.push(format!("{scenario}:\n{}", repeats.table()));
     }
     parts.extend(report.low_resources.iter().map(crate::alloc_faults::AllocFaultsReport::table));
+    parts.extend(report.hostile.iter().map(crate::hostile::inside::Report::text));
     parts.extend(report.kills.iter().map(kills_text));
     if !report.variants.is_empty() {
         let rows = report.variants.iter().map(|row| {

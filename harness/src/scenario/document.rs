@@ -36,6 +36,9 @@ pub enum TestKind {
     Recovery,
     /// Kills the card behind a guard, starts another one, and checks that QEMU lives and that the driver recovers.
     CardKills,
+    /// Runs a driver that is hostile to the card, one fault a guest, over each transport, and checks that card and QEMU live and that
+    /// the card names the fault.
+    Hostile,
     /// Kills harness, card and QEMU, and checks that the verdict names the right process and that nothing is left.
     Kills,
 }

@@ -14,12 +14,13 @@ use super::expect::{Expectations, Outcome};
 use super::judge_table;
 use super::malformed::{ScenarioError, Source};
 use super::matrix::cases;
-use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
+use super::variant_table::{CPP_DRIVER, VARIANT_MARK, with_cpp_drivers};
 use super::waive_table;
 use card_control::Transport;
 
 use crate::event::Step;
 use crate::host::file_error::FileError;
+use crate::hostile::inside;
 use crate::machine::Device;
 use crate::machine::device::DeviceSource;
 use crate::playback::Kill;
@@ -112,7 +113,8 @@ impl Scenario {
     /// Returns whether it tests what only the project's card does.
     #[must_use]
     pub fn is_of_the_card(&self) -> bool {
-        matches!(self.test, Some(TestKind::Recovery | TestKind::CardKills | TestKind::Kills)) || !self.stalls.is_empty()
+        matches!(self.test, Some(TestKind::Recovery | TestKind::CardKills | TestKind::Hostile | TestKind::Kills))
+            || !self.stalls.is_empty()
     }
 
     /// Returns whether the text of a filter names a part of it or all of it.
@@ -120,6 +122,7 @@ impl Scenario {
     pub fn has_case(&self, text: &str) -> bool {
         self.names().iter().any(|name| name.contains(text))
             || (self.test.is_some() && self.name.contains(text))
+            || self.faults().iter().any(|fault| fault.is_named(text))
             || (self.test == Some(TestKind::LowResources) && alloc_faults::read_stack(text).is_ok())
     }
 
@@ -129,11 +132,28 @@ impl Scenario {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.test {
             Some(TestKind::Contract) => conformance::probe_names().map(str::to_owned).collect(),
+            Some(TestKind::Hostile) => self.faults().into_iter().map(|fault| fault.name).collect(),
             Some(
                 TestKind::Stress | TestKind::LowResources | TestKind::Recovery | TestKind::CardKills | TestKind::Kills,
             ) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }
+    }
+
+    /// Returns the folder of the driver that is hostile to the card, where the test is of one.
+    pub(super) fn hostile_driver(&self) -> Option<PathBuf> {
+        let driver = self
+            .cases
+            .first()
+            .and_then(|case| case.driver.as_ref())
+            .filter(|_| self.test == Some(TestKind::Hostile))?;
+        Some(driver.script.parent()?.join("drivers").join(driver.driver.as_ref()?))
+    }
+
+    /// Returns the faults of a driver that is hostile to the card; none of other tests, and of a table that cannot be read, which
+    /// the run reports.
+    fn faults(&self) -> Vec<inside::Fault> {
+        self.hostile_driver().and_then(|folder| inside::read(&inside::table_of(&folder)).ok()).unwrap_or_default()
     }
 
     /// Reads a file's text.
@@ -152,6 +172,11 @@ impl Scenario {
         if document.cpp_driver == Some(CppDriver::Broken) && document.expect.outcome != Outcome::GuestCrashed {
             let message = "a broken driver must be stopped: expect outcome = \"guest-crashed\"";
             return Err(file.error_at_key("cpp_driver", message));
+        }
+        let named = matches!(&document.cpp_driver, Some(CppDriver::Named(name)) if !name.contains(VARIANT_MARK));
+        if document.test == Some(TestKind::Hostile) && !named {
+            let message = "a test of a hostile driver names its folder: cpp_driver = \"hostile\"";
+            return Err(file.error_at_key("hostile", message));
         }
         if document.expect.same_pcm && cases.len() < 2 {
             return Err(file.error_at_key("same_pcm", "same_pcm compares cases, and there is only one"));

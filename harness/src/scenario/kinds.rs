@@ -1,4 +1,4 @@
-//! Runs the tests of a scenario that are no playback tests: contract, stress, recovery, low resources, kills.
+//! Runs the tests of a scenario that are no playback tests: contract, stress, recovery, low resources, hostile drivers, kills.
 
 use std::time::Instant;
 
@@ -11,12 +11,17 @@ use crate::alloc_faults::{self, AllocFaults};
 use crate::conformance;
 use crate::event::{Event, TestResult};
 use crate::host::failure::{Class, Diagnosed};
+use crate::hostile::HostileError;
+use crate::hostile::inside::{self, Inside};
 use crate::kills::{self, Kills};
-use crate::report::{Report, TestRecord};
+use crate::report::{CountedTest, Report, TestRecord};
 use crate::sound::songs;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::violations::{FindingsReport, ViolationPolicy};
+
+/// The seed of instants where no option names one.
+const FIRST_SEED: u64 = 1;
 
 /// Runs a test of a kind once for each seed; its rows are in the report.
 ///
@@ -60,7 +65,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                 if let Some(count) = context.overrides.count {
                     test.reproduce += &format!(" --count {count}");
                 }
-                let seed = conditions.seed.unwrap_or(1);
+                let seed = conditions.seed.unwrap_or(FIRST_SEED);
                 let kills = Kills {
                     workspace: context.workspace,
                     provisioned: &provisioned,
@@ -76,6 +81,10 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                     (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
                 }
                 report.kills.push(found);
+            }
+            Ok(provisioned) if kind == TestKind::Hostile => {
+                let seed = conditions.seed.unwrap_or(FIRST_SEED);
+                run_hostile(scenario, &provisioned, (part, seed), context, &mut test, &mut report)?;
             }
             Ok(provisioned) => {
                 let conformance = conformance::Context {
@@ -124,7 +133,9 @@ fn run_contract(
         TestKind::Stress => conformance::stress(context)?,
         TestKind::Recovery => conformance::recover(context)?,
         TestKind::CardKills => conformance::replace_card(context)?,
-        TestKind::Contract | TestKind::LowResources | TestKind::Kills => conformance::run_probes(context)?,
+        TestKind::Contract | TestKind::LowResources | TestKind::Hostile | TestKind::Kills => {
+            conformance::run_probes(context)?
+        }
     };
     // A filter leaves most rules not exercised.
     test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };
@@ -135,6 +146,47 @@ fn run_contract(
     test.findings = found.findings.clone();
     report.run_folders.extend(found.run_folders.clone());
     report.contract = Some(found);
+    Ok(())
+}
+
+/// Runs the driver that is hostile to the card, or a part of its faults.
+fn run_hostile(
+    scenario: &Scenario,
+    provisioned: &Provisioned,
+    (part, seed): (Option<&str>, u64),
+    context: &Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let folder = RunFolder::create(context.workspace, &test.name, None)?;
+    test.run_folder = Some(folder.path().into());
+    let only = context.overrides.transport.map(|transport| [transport]);
+    let inside = Inside {
+        source: &scenario.hostile_driver().unwrap_or_default(),
+        provisioned,
+        transports: only.as_ref().map_or(&inside::TRANSPORTS, |only| only),
+        filter: part,
+        seed,
+        jobs: context.jobs,
+        timeout: context.timeout,
+        observer: context.observer,
+    };
+    match inside::run(&inside, &folder) {
+        Ok(found) => {
+            test.violations = found.violations();
+            if !test.violations.is_empty() {
+                (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+            }
+            report.counted_tests.extend(CountedTest::of_faults(&found, &test.name));
+            report.hostile.push(found);
+        }
+        Err(error) if error.class() == Class::Interrupted => return Err(HostileError::Interrupted.into()),
+        // Other scenarios can run.
+        Err(error) => {
+            (test.result, test.class) = (TestResult::Failed, Some(error.class()));
+            test.violations = vec![error.to_string()];
+        }
+    }
     Ok(())
 }
 

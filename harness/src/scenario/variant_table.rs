@@ -26,7 +26,7 @@ pub(super) const CPP_DRIVER: &str = "../../guest-driver/fixture";
 const VARIANTS: &str = "variants";
 
 /// The character between the name of a driver and that of its variant.
-const VARIANT_MARK: char = ':';
+pub(super) const VARIANT_MARK: char = ':';
 
 /// A table of variants.
 #[derive(Deserialize)]

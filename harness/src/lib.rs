@@ -29,6 +29,7 @@ pub mod kills;
 pub mod machine;
 pub mod playback;
 pub mod provision;
+pub mod qemu_limits;
 pub mod report;
 pub mod scenario;
 pub mod sound;

@@ -6,6 +6,7 @@
 
 mod capture;
 mod captured;
+mod card_kills;
 mod context;
 mod delivery;
 mod device_capture;
@@ -13,6 +14,7 @@ mod dice;
 mod download;
 mod error;
 mod findings;
+mod kill_report;
 mod ledger;
 mod phrase;
 mod probe;
@@ -24,12 +26,14 @@ mod run;
 mod stress;
 mod unloading;
 
+pub use card_kills::kill_cards;
 pub use context::Context;
 pub use dice::Dice;
 pub use download::{Downloadable, instrument};
 pub use error::{ConformanceError, ProbeError};
 pub use findings::Findings;
+pub use kill_report::{CardKill, CardKillsReport, KillPhase};
 pub use probe::ProbeContext;
 pub use repeats::{Repeats, Tally};
 pub use report::{Contract, Counted, Row, Verdict, WaivedRule};
-pub use run::{probe_names, recover, replace_card, run_probes, stress};
+pub use run::{probe_names, recover, run_probes, stress};

@@ -36,6 +36,8 @@ pub struct ProbeContext<'a, 'o> {
     pub findings: &'a mut Findings,
     /// Frames a second; without, the pins' data ranges decide.
     pub sample_rate: Option<u32>,
+    /// Whether the probe leaves the device stopped.
+    pub stopped: bool,
 }
 
 impl ProbeContext<'_, '_> {
@@ -165,13 +167,16 @@ fn run_in(
     probe: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
     begin(bed, findings).map_err(|error| blame(bed, error.into()))?;
-    let mut result = probe(&mut ProbeContext { bed, findings, sample_rate }).map_err(|error| blame(bed, error));
+    let mut context = ProbeContext { bed, findings, sample_rate, stopped: false };
+    let result = probe(&mut context);
+    let ProbeContext { bed, findings, stopped, .. } = context;
+    let mut result = result.map_err(|error| blame(bed, error));
     if let Err(ProbeError::Failed(error)) = &result
         && !is_about_the_device(error)
     {
         return result;
     }
-    match bed.shut_down() {
+    match if stopped { bed.unload_and_leave() } else { bed.shut_down() } {
         Ok(rules) => findings.rules = rules,
         Err(error) if result.is_ok() => result = Err(bed.cause("shut down", error).into()),
         Err(_) => {}

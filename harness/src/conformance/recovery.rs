@@ -43,15 +43,8 @@ const CONTROL: u16 = 0;
 const MIDI_OUT: u16 = 1;
 const WAVE: u16 = 3;
 
-/// The probe of a card whose process is killed behind a guard.
-pub(super) const CARD_KILLS: Probe =
-    Probe { name: "card-kills", text: "a card that is killed and replaced", rules: &[], run: run_kills };
-
-/// Cards that are killed in one machine. The driver gives a card up that fails more often in a minute.
-const KILLS: usize = 5;
-
 fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
-    run_with(context, folder, findings, &CardOptions::default(), |recovery| {
+    run_with(context, folder, findings, |recovery| {
         recovery.lose_session()?;
         for (corruption, queue) in [
             (UsedRingCorruption::UsedId, WAVE),
@@ -66,20 +59,14 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
     })
 }
 
-fn run_kills(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
-    let options = CardOptions { guard: true, ..CardOptions::default() };
-    run_with(context, folder, findings, &options, |recovery| (0..KILLS).try_for_each(|_| recovery.kill_card()))
-}
-
 /// Plays a phrase, does `harm` to the card, and notes what came of it.
 fn run_with(
     context: &Context<'_>,
     folder: &RunFolder,
     findings: &mut Findings,
-    options: &CardOptions,
     harm: impl FnOnce(&mut Recovery<'_, '_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
-    with_guest(context, folder, findings, options, |probe| {
+    with_guest(context, folder, findings, &CardOptions::default(), |probe| {
         let device = probe.start()?;
         let phrase = Phrase::prepare(probe, &device)?;
         let (opened, _, _) = probe.open_music_filter(&device)?;
@@ -140,15 +127,6 @@ impl Recovery<'_, '_, '_> {
             })?;
         }
         self.expect_same_sound("the card loses its session")
-    }
-
-    /// Kills the card while a note sounds, and starts another one: QEMU lives, and the driver opens a session with the new card
-    /// without any request of a client.
-    fn kill_card(&mut self) -> Result<(), ProbeError> {
-        self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
-        self.probe.bed.replace_card()?;
-        self.until("opens no session with a new card by itself", |recovery| Ok(recovery.session()?.is_some()))?;
-        self.expect_same_sound("the card is killed and replaced")
     }
 
     /// Has the card corrupt a used ring while a note sounds.
@@ -251,7 +229,7 @@ impl Recovery<'_, '_, '_> {
 }
 
 /// Returns `None` for a request that the driver refused with a status, which is a clean failure.
-fn unless_refused<T>(result: Result<T, ProbeError>) -> Result<Option<T>, ProbeError> {
+pub(super) fn unless_refused<T>(result: Result<T, ProbeError>) -> Result<Option<T>, ProbeError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(ProbeError::Failed(ConformanceError::TestBed(TestBedError::Session(SessionError::Refused {

@@ -8,7 +8,7 @@ use super::findings::Findings;
 use super::ledger::Ledger;
 use super::probe::Probe;
 use super::probes;
-use super::recovery::{CARD_KILLS, PROBE as RECOVERY};
+use super::recovery::PROBE as RECOVERY;
 use super::report::{Contract, Counted, Verdict};
 use super::stress::PROBE as STRESS;
 use crate::event::{Event, Observer};
@@ -78,14 +78,6 @@ pub fn stress(context: &Context<'_>) -> Result<Contract, ConformanceError> {
 /// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.
 pub fn recover(context: &Context<'_>) -> Result<Contract, ConformanceError> {
     Ok(without_not_exercised(run_all(context, &[&RECOVERY])?))
-}
-
-/// Kills the card behind a guard, again and again, and starts another one: QEMU lives, and the driver recovers.
-///
-/// # Errors
-/// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.
-pub fn replace_card(context: &Context<'_>) -> Result<Contract, ConformanceError> {
-    Ok(without_not_exercised(run_all(context, &[&CARD_KILLS])?))
 }
 
 /// Leaves out the rules that were not exercised: stress and recovery are about circumstances, not about each rule.

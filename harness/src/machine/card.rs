@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use card_control::{Clock, Status, Transport, log};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::card_exit::CARD_LEFT;
 use super::control::CardControl;
@@ -82,6 +83,18 @@ impl CardFreezer {
 impl Drop for CardFreezer {
     fn drop(&mut self) {
         self.freeze(false);
+    }
+}
+
+/// Kills the card's process from another thread.
+#[derive(Debug)]
+pub struct CardKiller(OwnedFd);
+
+impl CardKiller {
+    /// Kills it with SIGKILL, unless it has ended.
+    pub fn kill(&self) {
+        // The descriptor stands for that process alone: what fails here is that it has ended.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 
@@ -233,6 +246,14 @@ impl Card {
     #[must_use]
     pub fn freezer(&self) -> CardFreezer {
         CardFreezer { stopped: self.stopped.clone(), process: self.process.freezer() }
+    }
+
+    /// Returns a handle that kills the card's process from another thread.
+    ///
+    /// # Errors
+    /// The host's error, where it gives no descriptor of the process.
+    pub fn killer(&self) -> io::Result<CardKiller> {
+        self.process.pidfd().map(CardKiller)
     }
 
     /// Returns a handle that stops the card's process as a busy host would, which counts as a standstill.

@@ -59,6 +59,8 @@ pub struct Processes {
     found: Option<Death>,
     /// Whether QEMU has started a guest.
     started: bool,
+    /// Whether a test is about to kill the card: its end is no death until another one takes its place.
+    card_expendable: bool,
 }
 
 /// When each process was seen to end, and which was seen to end alone.
@@ -153,7 +155,8 @@ impl Processes {
             MachineDevice::VfioUser { name, .. } => Some(name.clone()),
             _ => None,
         };
-        let mut processes = Self { standstills, machine, device, watch, server, found: None, started: false };
+        let mut processes =
+            Self { standstills, machine, device, watch, server, found: None, started: false, card_expendable: false };
         let device = &mut processes.device;
         device.note_limits();
         let is_card = device.card().is_some();
@@ -188,7 +191,13 @@ impl Processes {
         self.watch =
             Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?).map_err(resource)?;
         self.standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
+        self.card_expendable = false;
         Ok(true)
+    }
+
+    /// Has the card's end be no death from now on, because a test is about to kill it, until another card takes its place.
+    pub fn expect_card_to_be_lost(&mut self) {
+        self.card_expendable = true;
     }
 
     /// Returns why QEMU's monitor did not answer.
@@ -227,7 +236,8 @@ impl Processes {
     pub fn leave(&mut self, limit: Duration, end_device: impl FnOnce()) -> Result<(), LeaveError> {
         let begun = Instant::now();
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
-        while self.machine.ended().is_none() && self.device.ended().is_none_or(|ended| ended == CARD_LEFT) {
+        let lost = self.card_expendable;
+        while self.machine.ended().is_none() && (lost || self.device.ended().is_none_or(|ended| ended == CARD_LEFT)) {
             if interrupt::requested() {
                 return Err(LeaveError::Interrupted);
             }
@@ -238,6 +248,10 @@ impl Processes {
         }
         if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
+        }
+        if self.card_expendable {
+            self.device.stop();
+            return Ok(());
         }
         end_device();
         let is_card = self.device.card().is_some();
@@ -257,9 +271,9 @@ impl Processes {
     /// Decides which death was first, once at least one process has ended.
     fn decide(&mut self) -> Option<Death> {
         match self.device {
-            RunningDevice::Card(_) => self.decide_with_card(),
+            RunningDevice::Card(_) if !self.card_expendable => self.decide_with_card(),
             RunningDevice::Process(_) => self.decide_with_device(),
-            RunningDevice::NotOurs => {
+            RunningDevice::Card(_) | RunningDevice::NotOurs => {
                 let ended = self.machine.ended().is_some();
                 if !ended {
                     self.machine.note_limits();

@@ -8,12 +8,13 @@ use card_qtest::table::Row;
 use serde::Serialize;
 
 use crate::alloc_faults::AllocFaultsReport;
-use crate::conformance::{Contract, Repeats};
+use crate::conformance::{CardKillsReport, Contract, Repeats};
 use crate::event::TestResult;
 use crate::host::failure::Class;
 use crate::host::invocation;
 use crate::hostile::inside;
 use crate::kills::KillsReport;
+use crate::qemu_limits::LimitsReport;
 use crate::testbed::violations::FindingsReport;
 
 /// The result of one test.
@@ -116,6 +117,12 @@ pub struct Report {
     /// Faults of a driver that is hostile to the card: what the card had to find, and what it found, over each transport.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hostile: Vec<inside::Report>,
+    /// What QEMU asserts on or refuses: what was noted, and what was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub qemu_limits: Vec<LimitsReport>,
+    /// Killed cards, and what came of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub card_kills: Vec<CardKillsReport>,
     /// Kills of harness, card and QEMU: the verdict expected after each, and the verdict found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kills: Vec<KillsReport>,
@@ -136,14 +143,15 @@ pub struct CountedTest {
 }
 
 impl CountedTest {
-    /// Returns each fault of a driver that is hostile to the card, in a suite for each transport.
+    /// Returns each fault of a driver that is hostile to the card whose outcome is as expected, in a suite for each transport. The
+    /// others are violations of the test.
     pub fn of_faults(report: &inside::Report, test: &str) -> Vec<Self> {
         let counted = |(row, outcome): (&inside::Row, &inside::Outcome)| Self {
             suite: format!("{test} over {}", outcome.transport.name()),
             name: format!("{}: {}", row.area, row.fault),
-            result: if outcome.holds() { TestResult::Passed } else { TestResult::Failed },
+            result: TestResult::Passed,
         };
-        report.outcomes().map(counted).collect()
+        report.outcomes().filter(|(_, outcome)| outcome.holds()).map(counted).collect()
     }
 }
 
@@ -188,6 +196,8 @@ impl Report {
         self.warnings.extend(other.warnings);
         self.low_resources.extend(other.low_resources);
         self.hostile.extend(other.hostile);
+        self.qemu_limits.extend(other.qemu_limits);
+        self.card_kills.extend(other.card_kills);
         self.kills.extend(other.kills);
         self.variants.extend(other.variants);
     }

@@ -36,6 +36,8 @@ pub fn report_text(report: &Report) -> String {
     }
     parts.extend(report.low_resources.iter().map(crate::alloc_faults::AllocFaultsReport::table));
     parts.extend(report.hostile.iter().map(crate::hostile::inside::Report::text));
+    parts.extend(report.qemu_limits.iter().map(crate::qemu_limits::LimitsReport::text));
+    parts.extend(report.card_kills.iter().map(crate::conformance::CardKillsReport::text));
     parts.extend(report.kills.iter().map(kills_text));
     if !report.variants.is_empty() {
         let rows = report.variants.iter().map(|row| {

@@ -34,11 +34,14 @@ pub enum TestKind {
     LowResources,
     /// Injects lost sessions and corrupt used rings into the card, and checks that the driver recovers.
     Recovery,
-    /// Kills the card behind a guard, starts another one, and checks that QEMU lives and that the driver recovers.
+    /// Kills the card at random instants, and checks that QEMU lives and that the driver recovers with another card behind a guard, or
+    /// fails cleanly without one over vfio-user.
     CardKills,
     /// Runs a driver that is hostile to the card, one fault a guest, over each transport, and checks that card and QEMU live and that
     /// the card names the fault.
     Hostile,
+    /// Shows what QEMU itself asserts on or refuses around the card, and finds what no longer is so.
+    QemuLimits,
     /// Kills harness, card and QEMU, and checks that the verdict names the right process and that nothing is left.
     Kills,
 }

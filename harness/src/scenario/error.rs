@@ -9,6 +9,7 @@ use crate::hostile::HostileError;
 use crate::kills::KillsError;
 use crate::playback::PlaybackError;
 use crate::provision::ProvisionError;
+use crate::qemu_limits::LimitsError;
 use crate::sound::midi::MidiError;
 use crate::sound::song_file::SongFileError;
 use crate::testbed::TestBedError;
@@ -46,12 +47,15 @@ pub enum RunError {
     /// The hostile driver was not run.
     #[error(transparent)]
     Hostile(#[from] HostileError),
+    /// QEMU's limits were not shown.
+    #[error(transparent)]
+    QemuLimits(#[from] LimitsError),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-diagnosed_by_variant!(RunError: Scenario, Midi, SongFile, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, File);
+diagnosed_by_variant!(RunError: Scenario, Midi, SongFile, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, QemuLimits, File);
 
 impl From<ProvisionError> for RunError {
     fn from(error: ProvisionError) -> Self {

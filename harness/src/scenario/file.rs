@@ -113,8 +113,10 @@ impl Scenario {
     /// Returns whether it tests what only the project's card does.
     #[must_use]
     pub fn is_of_the_card(&self) -> bool {
-        matches!(self.test, Some(TestKind::Recovery | TestKind::CardKills | TestKind::Hostile | TestKind::Kills))
-            || !self.stalls.is_empty()
+        matches!(
+            self.test,
+            Some(TestKind::Recovery | TestKind::CardKills | TestKind::Hostile | TestKind::QemuLimits | TestKind::Kills)
+        ) || !self.stalls.is_empty()
     }
 
     /// Returns whether the text of a filter names a part of it or all of it.
@@ -134,7 +136,12 @@ impl Scenario {
             Some(TestKind::Contract) => conformance::probe_names().map(str::to_owned).collect(),
             Some(TestKind::Hostile) => self.faults().into_iter().map(|fault| fault.name).collect(),
             Some(
-                TestKind::Stress | TestKind::LowResources | TestKind::Recovery | TestKind::CardKills | TestKind::Kills,
+                TestKind::Stress
+                | TestKind::LowResources
+                | TestKind::Recovery
+                | TestKind::CardKills
+                | TestKind::QemuLimits
+                | TestKind::Kills,
             ) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }
@@ -182,9 +189,10 @@ impl Scenario {
             return Err(file.error_at_key("same_pcm", "same_pcm compares cases, and there is only one"));
         }
         if let Some(rounds) = &document.rounds
-            && (!matches!(document.test, Some(TestKind::Stress | TestKind::Kills)) || *rounds.get_ref() == 0)
+            && (!matches!(document.test, Some(TestKind::Stress | TestKind::CardKills | TestKind::Kills))
+                || *rounds.get_ref() == 0)
         {
-            let message = "rounds, at least 1, belong to test = \"stress\" and test = \"kills\"";
+            let message = "rounds, at least 1, belong to test = \"stress\", \"card-kills\" and \"kills\"";
             return Err(file.error(rounds.span(), message));
         }
         let processors = document.machine.processors;
@@ -209,8 +217,9 @@ impl Scenario {
         }
         let ScenarioDevice { device, notices } = device(file, folder, &document)?;
         let policy = waive_table::policy(file, &document.waive, document.keep_going)?;
-        if !policy.is_strict() && document.test == Some(TestKind::Kills) {
-            let message = "a test of kills judges no driver: there is nothing to waive or to go on after";
+        if !policy.is_strict() && matches!(document.test, Some(TestKind::Kills | TestKind::QemuLimits)) {
+            let message =
+                "a test of kills or of QEMU's limits judges no driver: there is nothing to waive or to go on after";
             return Err(file.error_at_key("kills", message));
         }
         if document.cpp_driver == Some(CppDriver::Broken) && document.keep_going {

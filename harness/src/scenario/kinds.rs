@@ -1,4 +1,4 @@
-//! Runs the tests of a scenario that are no playback tests: contract, stress, recovery, low resources, hostile drivers, kills.
+//! Runs the tests of a scenario that are no playback tests: contract, stress, recovery, low resources, hostile drivers, QEMU's limits, kills.
 
 use std::time::Instant;
 
@@ -14,6 +14,8 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::hostile::HostileError;
 use crate::hostile::inside::{self, Inside};
 use crate::kills::{self, Kills};
+use crate::machine::conditions::Conditions;
+use crate::qemu_limits;
 use crate::report::{CountedTest, Report, TestRecord};
 use crate::sound::songs;
 use crate::testbed::Provisioned;
@@ -37,6 +39,7 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
     let policy = context.overrides.policy(scenario);
     for conditions in context.overrides.conditions(scenario, 0) {
         let begun = Instant::now();
+        let seed = conditions.seed.unwrap_or(FIRST_SEED);
         let name = context.overrides.name(scenario.name.clone(), conditions);
         context.observer.event(&Event::TestBegun { name: name.clone() });
         let mut test = TestRecord {
@@ -65,7 +68,6 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                 if let Some(count) = context.overrides.count {
                     test.reproduce += &format!(" --count {count}");
                 }
-                let seed = conditions.seed.unwrap_or(FIRST_SEED);
                 let kills = Kills {
                     workspace: context.workspace,
                     provisioned: &provisioned,
@@ -83,8 +85,18 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                 report.kills.push(found);
             }
             Ok(provisioned) if kind == TestKind::Hostile => {
-                let seed = conditions.seed.unwrap_or(FIRST_SEED);
                 run_hostile(scenario, &provisioned, (part, seed), context, &mut test, &mut report)?;
+            }
+            Ok(provisioned) if kind == TestKind::QemuLimits => {
+                let folder = RunFolder::create(context.workspace, &test.name, None)?;
+                test.run_folder = Some(folder.path().into());
+                let artefacts = &provisioned.artefacts;
+                let found = qemu_limits::run(&artefacts.qemu, &artefacts.card, &folder, context.observer)?;
+                test.violations = found.violations();
+                if !test.violations.is_empty() {
+                    (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+                }
+                report.qemu_limits.push(found);
             }
             Ok(provisioned) => {
                 let conformance = conformance::Context {
@@ -102,7 +114,17 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
                     reproduce: test.reproduce.clone(),
                     observer: context.observer,
                 };
-                run_contract(kind, &conformance, &mut test, &mut report)?;
+                if kind == TestKind::CardKills {
+                    let count = context.overrides.count.unwrap_or(scenario.rounds);
+                    if let Some(count) = context.overrides.count {
+                        test.reproduce += &format!(" --count {count}");
+                    }
+                    let conditions = Conditions { seed: None, ..conditions };
+                    let conformance = conformance::Context { conditions, ..conformance };
+                    run_card_kills(&conformance, (count, seed), &mut test, &mut report)?;
+                } else {
+                    run_contract(kind, &conformance, &mut test, &mut report)?;
+                }
             }
         }
         if test.result == TestResult::Passed {
@@ -132,10 +154,12 @@ fn run_contract(
     let found = match kind {
         TestKind::Stress => conformance::stress(context)?,
         TestKind::Recovery => conformance::recover(context)?,
-        TestKind::CardKills => conformance::replace_card(context)?,
-        TestKind::Contract | TestKind::LowResources | TestKind::Hostile | TestKind::Kills => {
-            conformance::run_probes(context)?
-        }
+        TestKind::CardKills
+        | TestKind::Contract
+        | TestKind::LowResources
+        | TestKind::Hostile
+        | TestKind::QemuLimits
+        | TestKind::Kills => conformance::run_probes(context)?,
     };
     // A filter leaves most rules not exercised.
     test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };
@@ -146,6 +170,23 @@ fn run_contract(
     test.findings = found.findings.clone();
     report.run_folders.extend(found.run_folders.clone());
     report.contract = Some(found);
+    Ok(())
+}
+
+/// Kills cards at instants of a seed.
+fn run_card_kills(
+    context: &conformance::Context<'_>,
+    (count, seed): (u32, u64),
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let found = conformance::kill_cards(context, count, seed)?;
+    test.violations = found.violations();
+    if !test.violations.is_empty() {
+        (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+    }
+    report.run_folders.extend(found.run_folders.clone());
+    report.card_kills.push(found);
     Ok(())
 }
 

@@ -20,8 +20,8 @@ use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
-    Card, CardControl, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part, Processes,
-    guest_exit,
+    Card, CardControl, CardKiller, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part,
+    Processes, guest_exit,
 };
 use crate::provision::inf;
 
@@ -221,6 +221,18 @@ impl<'o> TestBed<'o> {
         }
     }
 
+    /// Returns a handle that kills the card from another thread. From now on its end is no death, until
+    /// [`replace_card`](Self::replace_card) puts another in its place.
+    ///
+    /// # Errors
+    /// [`TestBedError::NotTheCard`] where the driver is for another device; [`TestBedError::Control`] where the host gives no
+    /// handle.
+    pub fn card_killer(&mut self) -> Result<CardKiller, TestBedError> {
+        let killer = self.the_card()?.killer().map_err(TestBedError::Control)?;
+        self.session.health.expect_card_to_be_lost();
+        Ok(killer)
+    }
+
     /// Stops the process of the card, or of the device in its place, where it is, or lets it continue. Tells whether there
     /// is one.
     pub fn freeze_card(&mut self, frozen: bool) -> bool {
@@ -388,6 +400,15 @@ impl<'o> TestBed<'o> {
     /// that left in another way.
     pub fn shut_down(&mut self) -> Result<Vec<RuleState>, TestBedError> {
         self.session.done("stop the device", Request::StopDevice)?;
+        self.unload_and_leave()
+    }
+
+    /// Unloads a driver whose device is stopped, and shuts the guest down. Returns the state of the contract's rules at the very
+    /// end.
+    ///
+    /// # Errors
+    /// As for [`shut_down`](Self::shut_down).
+    pub fn unload_and_leave(&mut self) -> Result<Vec<RuleState>, TestBedError> {
         self.session.unload_driver()?;
         let rules = self.session.contract()?;
         self.session.done("shut down", Request::Shutdown)?;

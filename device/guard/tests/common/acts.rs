@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use vhost::vhost_user::message::FrontendReq;
 use vhost_user_guard::{Fault, Field};
 
-use crate::common::device;
 use crate::common::front_end::{
     FrontEnd, GUEST, NEED_REPLY, RAM, USER, VERSION_1, address_body, config_body, eventfd, fd, region_body, ring_body,
     table_body,
 };
+use crate::common::{device, until};
 
 /// What becomes of a bare back-end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,8 @@ pub(crate) const ACTS: &[Act] = &[
         found: None,
         act: |f| {
             f.offer(0, &[device::FAIL; 4]);
+            // From then on it ends, even at a ring that is stopped meanwhile.
+            until("the worker has read the kick", || (!f.rings[0].is_kicked()).then_some(()));
         },
     },
     // Indices.

@@ -91,7 +91,11 @@ pub(crate) fn address_body(index: u32, flags: u32, [descriptors, used, available
 
 impl FrontEnd {
     pub(crate) fn connect(path: &Path) -> Self {
-        let socket = super::until("a connection", || UnixStream::connect(path).ok());
+        Self::over(super::until("a connection", || UnixStream::connect(path).ok()))
+    }
+
+    /// Returns a front-end at the other end of a guard's connection.
+    pub(crate) fn over(socket: UnixStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let ram = tempfile::tempfile().unwrap();
         ram.set_len(RAM).unwrap();
@@ -308,6 +312,13 @@ impl FrontEnd {
 impl DriverRing {
     pub(crate) fn kick_fd(&self) -> BorrowedFd<'_> {
         fd(&self.kick)
+    }
+
+    /// Returns whether a kick waits to be read.
+    pub(crate) fn is_kicked(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut ready = [PollFd::from_borrowed_fd(self.kick_fd(), PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() > 0
     }
 
     pub(crate) fn call_fd(&self) -> BorrowedFd<'_> {

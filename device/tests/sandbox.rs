@@ -132,8 +132,6 @@ fn a_process_out_of_memory_ends_with_its_sentence() {
 
 #[test]
 fn a_host_that_refuses_filters_is_named_with_its_exit_code_and_what_to_do() {
-    let folder = TempDir::new().unwrap();
-    let socket = place(&folder, "card.sock").1;
     if let Some(socket) = task() {
         // As a container does that does not let its processes call seccomp.
         let rules = [(libc::SYS_seccomp, Vec::new())].into_iter().collect();
@@ -143,6 +141,8 @@ fn a_host_that_refuses_filters_is_named_with_its_exit_code_and_what_to_do() {
         seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
         panic!("{}", program().args(["--socket-path", &socket]).stderr(Stdio::inherit()).exec());
     }
+    let folder = TempDir::new().unwrap();
+    let socket = place(&folder, "card.sock").1;
     let output = as_a_process("a_host_that_refuses_filters_is_named_with_its_exit_code_and_what_to_do", &socket);
     assert_eq!(output.status.code(), Some(ExitCode::Sandbox.number().into()), "{}", error_of(&output));
     assert!(error_of(&output).contains("--sandbox off"), "{}", error_of(&output));

@@ -7,16 +7,19 @@
 mod common;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Mutex, Once};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use common::PATIENCE;
 use common::front_end::{
     FrontEnd, GUEST, NEED_REPLY, RAM, SIZE, USER, VERSION_1, address_body, config_body, eventfd, fd, ring_body,
     table_body,
 };
-use common::{Guarded, PATIENCE};
 use vhost::vhost_user::message::FrontendReq;
+use vhost_user_guard::{Connector, Guard};
 
 /// Bytes before the data of an act: what, which, length of data, flags, number, wide number.
 const RECORD: usize = 16;
@@ -30,7 +33,7 @@ const MARK: (u32, u32) = (3, 7);
 /// Descriptors that may be open besides those before the first input: of a connection that is just ending.
 const DESCRIPTORS_SPARE: usize = 16;
 
-static BENCH: Mutex<Option<(Guarded, usize)>> = Mutex::new(None);
+static BENCH: Mutex<Option<(Bench, usize)>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
 /// A part of an input.
@@ -61,25 +64,55 @@ fn acts(mut input: &[u8]) -> impl Iterator<Item = Act<'_>> {
     })
 }
 
-fn start() -> Guarded {
-    // A panic of the guard's ends its thread, and would only show as a silent one.
-    HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            eprintln!("{panic}");
-            std::process::abort();
-        }));
-    });
-    let guarded = Guarded::start(|builder| {
+/// A guard in front of a back-end, for as long as the process runs. Nothing of it has a path, so that nothing is left of it.
+struct Bench {
+    /// Front-ends, for the guard to serve.
+    front_ends: Sender<UnixStream>,
+    /// What it has reported of the back-end.
+    changes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bench {
+    fn start() -> Self {
+        // A panic of the guard's ends its thread, and would only show as a silent one.
+        HOOK.call_once(|| {
+            std::panic::set_hook(Box::new(|panic| {
+                eprintln!("{panic}");
+                std::process::abort();
+            }));
+        });
+        let name = format!("vhost-user-guard-fuzz-{}", std::process::id());
         let mut limits = vhost_user_guard::Limits::default();
         // What this back-end takes: it would be lost once otherwise, and the guard learn it.
         limits.ring_size = 128;
         limits.heartbeat = Duration::from_millis(20);
         limits.answer = PATIENCE;
         limits.kick = PATIENCE;
-        builder.limits(limits)
-    });
-    common::serve_devices(UnixListener::bind(guarded.backend()).unwrap(), 1, true);
-    guarded
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let guard = Guard::builder(Connector::abstract_name(&name).unwrap())
+            .limits(limits)
+            .on_backend({
+                let changes = Arc::clone(&changes);
+                move |change| changes.lock().unwrap().push(format!("{change:?}"))
+            })
+            .build();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        common::serve_devices(UnixListener::bind_addr(&address).unwrap(), 1, true);
+        let (front_ends, served) = channel();
+        std::thread::spawn(move || {
+            let (never, _stop) = std::io::pipe().unwrap();
+            for front_end in served {
+                guard.serve_connection(front_end, &never).unwrap();
+            }
+        });
+        Self { front_ends, changes }
+    }
+
+    fn connect(&self) -> FrontEnd {
+        let (near, far) = UnixStream::pair().unwrap();
+        self.front_ends.send(far).unwrap();
+        FrontEnd::over(near)
+    }
 }
 
 fn descriptors() -> usize {
@@ -93,12 +126,12 @@ fn descriptors() -> usize {
 pub fn drive(input: &[u8]) {
     let mut slot = BENCH.lock().unwrap();
     // Those before the first input, so that a descriptor that each leaves open is found.
-    let (guarded, before) = slot.get_or_insert_with(|| {
-        let guarded = start();
-        conform(&guarded);
-        (guarded, descriptors())
+    let (bench, before) = slot.get_or_insert_with(|| {
+        let bench = Bench::start();
+        conform(&bench);
+        (bench, descriptors())
     });
-    let mut peer = Peer { front_end: FrontEnd::connect(&guarded.socket()), kept: Vec::new(), in_step: true };
+    let mut peer = Peer { front_end: bench.connect(), kept: Vec::new(), in_step: true };
     peer.front_end.introduce().unwrap();
     for act in acts(input).take(ACTS_MAX) {
         peer.act(act);
@@ -106,21 +139,20 @@ pub fn drive(input: &[u8]) {
     }
     peer.catch_up();
     drop(peer);
-    conform(guarded);
+    conform(bench);
     let deadline = Instant::now() + PATIENCE;
     while descriptors() > *before + DESCRIPTORS_SPARE {
         assert!(Instant::now() < deadline, "{} descriptors stay open, {before} before", descriptors());
         std::thread::yield_now();
     }
-    guarded.take_findings();
-    let mut changes = guarded.changes.lock().unwrap();
+    let mut changes = bench.changes.lock().unwrap();
     assert!(changes.iter().all(|change| change == "Reached"), "the back-end was lost: {changes:?}");
     changes.clear();
 }
 
 /// A conforming front-end and driver.
-fn conform(guarded: &Guarded) {
-    let mut front_end = FrontEnd::connect(&guarded.socket());
+fn conform(bench: &Bench) {
+    let mut front_end = bench.connect();
     front_end.introduce().unwrap();
     front_end.start().unwrap();
     assert!(front_end.echoes(0, PATIENCE) && front_end.echoes(1, PATIENCE));

@@ -5,8 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -81,8 +80,8 @@ impl Client {
     ///
     /// # Panics
     /// When the server does not listen.
-    pub(super) fn connect(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).expect("the server listens");
+    pub(super) fn connect(address: &SocketAddr) -> Self {
+        let stream = UnixStream::connect_addr(address).expect("the server listens");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Self { stream, id: 0 }

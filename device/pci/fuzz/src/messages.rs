@@ -10,6 +10,7 @@
 //! | 5 | disconnects, and connects anew |
 
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 
 use super::client::{Client, Descriptors, FILE_BYTES};
 use super::record::{Act, acts};
@@ -18,8 +19,11 @@ use super::server::{IDENTITY, Running, running};
 /// The most messages of an input: an input is to take milliseconds.
 const ACTS_MAX: usize = 200;
 
-/// Descriptors that may be open besides those of the process at the first input: a connection that is just ending.
-const DESCRIPTORS_SPARE: usize = 2;
+/// Descriptors that may be open besides those before the first input: of a connection that is just ending.
+const DESCRIPTORS_SPARE: usize = 16;
+
+/// Descriptors that were open before the first input, so that one that each input leaves open is found.
+static BEFORE: OnceLock<usize> = OnceLock::new();
 
 /// Executes an input, and checks that the server has come through it.
 ///
@@ -28,7 +32,7 @@ const DESCRIPTORS_SPARE: usize = 2;
 pub fn drive(input: &[u8]) {
     let running = running();
     check(running);
-    let before = open_descriptors();
+    let before = *BEFORE.get_or_init(open_descriptors);
     {
         let descriptors = Descriptors::new();
         let mut client = Client::connect(&running.socket);

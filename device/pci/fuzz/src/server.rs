@@ -1,10 +1,11 @@
 //! The server that is driven, with a card that does what a driver says; one for the whole process.
 
-use std::path::PathBuf;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 
-use vfio_user_card::{Access, Bar, Card, Description, Handle, MemoryRegion, Msi, Msix, Reset, Server, Sockets, Widths};
+use vfio_user_card::{Access, Bar, Card, Description, Handle, MemoryRegion, Msi, Msix, Reset, Server, Widths};
 
 /// The vendor and the device id of the function.
 pub(super) const IDENTITY: u32 = 0x1001_4242;
@@ -12,10 +13,9 @@ pub(super) const IDENTITY: u32 = 0x1001_4242;
 /// A running server.
 pub(super) struct Running {
     /// Where it listens.
-    pub(super) socket: PathBuf,
+    pub(super) socket: SocketAddr,
     /// The card's access to its function.
     pub(super) handle: Handle,
-    _folder: tempfile::TempDir,
 }
 
 /// A card whose registers trigger vectors, move the line and copy memory, and which checks what it learns of memory.
@@ -87,10 +87,11 @@ fn description() -> Description {
 pub(super) fn running() -> &'static Running {
     static RUNNING: OnceLock<Running> = OnceLock::new();
     RUNNING.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let sockets = Sockets { socket: folder.path().join("vfio"), control: None };
-        let socket = sockets.socket.clone();
-        let server = Server::bind(description(), &sockets).expect("a server");
+        // No file is left of an abstract name.
+        let name = format!("vfio-user-card-fuzz-{}", std::process::id());
+        let socket = SocketAddr::from_abstract_name(name).expect("a name");
+        let listener = UnixListener::bind_addr(&socket).expect("a socket");
+        let server = Server::listening(description(), listener).expect("a server");
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
             let served = server.run(|handle| {
@@ -102,6 +103,6 @@ pub(super) fn running() -> &'static Running {
             std::process::abort();
         });
         let handle = receiver.recv().expect("the server runs");
-        Running { socket, handle, _folder: folder }
+        Running { socket, handle }
     })
 }

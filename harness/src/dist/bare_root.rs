@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::DistError;
-use super::files::copy;
+use super::files::{copy, copy_tree};
 use super::libraries;
+use super::tree::BELOW_PREFIX as TEMPLATE;
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
 use crate::host::limits;
@@ -57,11 +58,21 @@ pub fn play_in_bare_root(tarball: &Path) -> Result<Played, DistError> {
             copy(&library, &root.join(LIBRARIES).join(name))?;
         }
     }
+    // A team's folder: the template, and a driver beside it.
+    copy_tree(&prefix.join(TEMPLATE), &root.join("home/team"))?;
+    copy(&prefix.join("lib/dmus/dmuscard.sys"), &root.join("home/team/my.sys"))?;
     let dmus = Path::new("/").join(prefix.strip_prefix(&root).unwrap_or(&prefix)).join("bin/dmus");
     let mut played = Played { commands: Vec::new() };
-    for arguments in [&["doctor"][..], &["demo"], &["demo", "--transport", "vfio-user"], &["run", "contract"]] {
-        let what = format!("dmus {}", arguments.join(" "));
-        let said = run_in(&root, &dmus, arguments)?;
+    for line in [
+        "doctor",
+        "demo",
+        "demo --transport vfio-user",
+        "run contract",
+        "run /home/team/scenarios --driver /home/team/my.sys --junit /home/reports/team.xml --html /home/reports/team.html",
+    ] {
+        let what = format!("dmus {line}");
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let said = run_in(&root, &dmus, &arguments)?;
         if !said.status.success() {
             let output = format!("{}{}", said.stdout, said.stderr);
             return Err(DistError::Failed { what, status: said.status.to_string(), output });

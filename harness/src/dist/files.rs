@@ -38,3 +38,16 @@ pub(super) fn folder_of(path: &Path) -> Result<(), DistError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     Ok(fs::create_dir_all(folder).map_err(FileError::own("create", folder))?)
 }
+
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+/// [`DistError::File`] when something cannot be read or written.
+pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), DistError> {
+    for entry in fs::read_dir(from).map_err(FileError::own("read", from))? {
+        let path = entry.map_err(FileError::own("read", from))?.path();
+        let to = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() { copy_tree(&path, &to)? } else { copy(&path, &to)? }
+    }
+    Ok(())
+}

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::host::file_error::FileError;
+use crate::host::hash::sha256_hex;
 use crate::host::leftovers::Scratch;
 use crate::host::lossy;
 
@@ -74,9 +75,12 @@ impl Dist<'_> {
             None
         };
         let content = fs::read(&tarball).map_err(FileError::own("read", &tarball))?;
+        let sha256 = sha256_hex(&content);
+        // In the form that `sha256sum --check` reads.
+        files::write(&tarball.with_extension("gz.sha256"), format!("{sha256}  {name}.tar.gz\n"))?;
         Ok(Made {
             tarball_bytes: content.len() as u64,
-            sha256: crate::host::hash::sha256_hex(&content),
+            sha256,
             tarball,
             deb,
             unpacked_bytes: tree.bytes,

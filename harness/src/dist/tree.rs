@@ -8,7 +8,7 @@ use std::process::Command;
 use card_control::guard;
 
 use super::error::DistError;
-use super::files::{copy, folder_of, write};
+use super::files::{copy, copy_tree, folder_of, write};
 use super::inputs::Dist;
 use super::{emulator, libraries, notices};
 use crate::host::file_error::FileError;
@@ -20,6 +20,10 @@ use crate::scenario::files_in;
 
 /// Longest time to strip a program of its debug information.
 const STRIP_LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// The folder that a driver's team copies, in a checkout and below the prefix.
+const TEMPLATE: &str = "harness/template";
+pub(super) const BELOW_PREFIX: &str = "share/dmus/template";
 
 /// A tree that was laid out.
 pub(super) struct Tree {
@@ -72,6 +76,7 @@ pub(super) fn lay_out(dist: &Dist<'_>, prefix: &Path) -> Result<Tree, DistError>
         copy(&workspace.root.join(name), &doc.join(name))?;
     }
     copy(&workspace.root.join("harness/README.md"), &doc.join("README.md"))?;
+    copy_tree(&workspace.root.join(TEMPLATE), &prefix.join(BELOW_PREFIX))?;
     write(&doc.join("THIRD-PARTY.txt"), notices::text(workspace)?)?;
     let glibc = libraries::glibc(&programs)?;
     let whole = Manifest::of(prefix).map_err(FileError::own("read", prefix))?;

@@ -15,7 +15,7 @@ use dmus::machine::device::{DeviceCommand, DeviceSource, resources};
 use dmus::machine::{Device, Offer, Part};
 use dmus::provision::{Workspace, cpp_driver, inf};
 use dmus::testbed::session::{Consequence, SessionError};
-use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
+use dmus::testbed::{Bars, Conditions, TestBed, TestBedBuilder, TestBedError};
 
 /// The INF of the driver, from the workspace's root.
 const INF: &str = "guest-driver/fixture/drivers/devices/devices.inf";
@@ -145,6 +145,20 @@ fn registers_of_another_function_are_not_the_drivers_to_map() {
     let Some(SessionError::BugCheck(found)) = error.session_error() else { panic!("no bug check, but: {error}") };
     assert_eq!(found.rule, Some(118), "{}", found.message);
     assert!(found.message.contains("registers of 00:02.0 1b36:0005"), "{}", found.message);
+}
+
+#[test]
+fn memory_of_64_bits_is_above_4_gib_where_the_options_place_it() -> Tested {
+    let device = || Device { pci: "1b36:0005".parse().ok(), ..qemu("pci-testdev,membar=8G") };
+    let above = Conditions { bars: Bars::Above4G, ..Conditions::default() };
+    run("devices-above-4g", device(), |bed| {
+        let lines = ["memory 0 GiB up, of 0x1000 bytes", "large memory 0x800000000, of 0x200000000 bytes"];
+        let mut bed = boot_and_expect(bed.conditions(above), &lines)?;
+        // Elsewhere, on the same side.
+        bed.restart_device()?;
+        bed.expect_log("devices: large memory 0xa00000000, of 0x200000000 bytes")?;
+        bed.shut_down().map(drop)
+    })
 }
 
 #[test]

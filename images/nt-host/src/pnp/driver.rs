@@ -440,7 +440,8 @@ pub fn remove() -> Result<(), Failure> {
             [started.pdo as u64, connected as u64, 0, 0],
             format_args!(
                 "after IRP_MN_REMOVE_DEVICE {connected} interrupts of the device are still connected: call \
-                 IoDisconnectInterrupt (IoDisconnectInterruptEx for what IoConnectInterruptEx connected) when the device stops"
+                 IoDisconnectInterrupt (IoDisconnectInterruptEx for what IoConnectInterruptEx connected) before IoDeleteDevice \
+                 [IoDisconnectInterrupt; IRP_MN_REMOVE_DEVICE]"
             ),
         );
     }

@@ -145,7 +145,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.sandbox == Confinement::On {
         descriptor_info::prepare()?;
         let connects = arguments.backend_listen.is_none();
-        sandbox::enter(&bound.0, connects)?;
+        sandbox::enter(&bound.0, connects, &limits)?;
     }
     Ok(guard.build().serve(&listener, &stop)?)
 }

@@ -3,91 +3,67 @@
 //!
 //! Three means, each of which stands when another fails: a seccomp filter with the calls of [`calls`]; Landlock, where the
 //! kernel has it, which takes what the filter cannot see, namely the paths that a call names; and limits of the process. The
-//! guard has one thread, so there is one list. A call outside of it ends the process with [`VIOLATION`] and a line on standard
+//! guard has one thread, so there is one list. A call outside of it ends the process with [`error::VIOLATION`] and a line on standard
 //! error.
 //!
 //! Source: Linux, `Documentation/userspace-api/seccomp_filter.rst` and `landlock.rst`.
 
 mod calls;
 mod descriptors;
+mod error;
 mod filter;
 mod violation;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use vhost_user_guard::{Limits, RINGS_MAX, TABLE_REGIONS_MAX};
 
 pub(crate) use descriptors::close_inherited;
-
-/// How the process ends when the sandbox cannot be set up.
-pub(crate) const UNAVAILABLE: u8 = 7;
-
-/// How the process ends when a filter has refused a call.
-pub(crate) const VIOLATION: u8 = 71;
+pub(crate) use error::{SandboxError, UNAVAILABLE};
 
 /// The newest version of Landlock whose restrictions are used: the newest that the guard was run with. An older kernel enforces
 /// what it has. Version 9 can restrict connections to sockets in the file system, which the guard makes.
 const NEWEST: ABI = ABI::V7;
 
-/// Descriptors that the guard holds at most: for each of 256 rings a kick, a call and an error counter, 509 memory regions twice,
-/// because a front-end replaces all of them at once, those of one message, and its own.
-const DESCRIPTORS_MAX: u64 = 3 * 256 + 2 * 509 + 32 + 64;
+/// Descriptors that do not depend on a front-end: standard streams, listeners, pipes, connections. There are some 20.
+const OWN_DESCRIPTORS: usize = 64;
 
-/// Why the sandbox cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SandboxError {
-    /// There are no filters for this processor.
-    #[error("no system call filter can be made for this processor: {0}")]
-    Architecture(#[from] seccompiler::BackendError),
-    /// The host refuses the filter.
-    #[error(
-        "the host refuses a system call filter: {0}; its kernel must be built with CONFIG_SECCOMP_FILTER, and a container \
-         must let the process call seccomp and prctl"
-    )]
-    Filter(#[from] seccompiler::Error),
-    /// The kernel has Landlock, and refuses its rules.
-    #[error("the host refuses Landlock rules: {0}")]
-    Folders(#[from] landlock::RulesetError),
-    /// The host refuses a limit, the handler of refused calls, or to close descriptors.
-    #[error("the host refuses {what}: {source}")]
-    Host {
-        /// What it refuses.
-        what: &'static str,
-        /// Its error.
-        source: io::Error,
-    },
-}
-
-impl SandboxError {
-    fn host(what: &'static str, error: impl Into<io::Error>) -> Self {
-        Self::Host { what, source: error.into() }
-    }
+/// Returns how many descriptors the guard holds at most: for each ring a kick and its copy, a call and an error counter; memory
+/// regions twice, because a front-end replaces all of them at once; those of one message; its own.
+fn descriptors_max(limits: &Limits) -> u64 {
+    let most = 4 * RINGS_MAX + TABLE_REGIONS_MAX + OWN_DESCRIPTORS;
+    limits.regions.saturating_mul(2).saturating_add(most) as u64
 }
 
 /// Confines the process, for good. To be called when all that it opens is open, in its only thread. `sockets` are the paths of
-/// its sockets, which it removes at the end; `connects` says that it connects to an abstract socket of another process.
+/// its sockets, which it removes at the end; `connects` says that it connects to an abstract socket of another process; `limits` are
+/// those of the guard.
 ///
 /// # Errors
 /// [`SandboxError`], when the host or the processor has no such sandbox.
-pub(crate) fn enter(sockets: &[PathBuf], connects: bool) -> Result<(), SandboxError> {
+pub(crate) fn enter(sockets: &[PathBuf], connects: bool, limits: &Limits) -> Result<(), SandboxError> {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     // Guest memory would be in them.
     setrlimit(Resource::Core, none).map_err(|error| SandboxError::host("to turn core dumps off", error))?;
-    limit_descriptors()?;
+    limit_descriptors(descriptors_max(limits))?;
     violation::install()?;
+    // The standard library's shows a backtrace, for which it opens files.
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("{panic}; this is a defect of the guard, please report it; --sandbox off shows a backtrace");
+    }));
     let status = restrict(sockets, connects)?;
     log::debug!("sandbox: system calls are filtered; Landlock: {:?}, {:?}", status.landlock, status.ruleset);
     filter::enter()
 }
 
-fn limit_descriptors() -> Result<(), SandboxError> {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let current = Some(limit.current.map_or(DESCRIPTORS_MAX, |current| current.min(DESCRIPTORS_MAX)));
+fn limit_descriptors(most: u64) -> Result<(), SandboxError> {
+    let limit = getrlimit(Resource::Nofile);
+    let current = Some(limit.current.map_or(most, |current| current.min(most)));
     setrlimit(Resource::Nofile, Rlimit { current, ..limit })
         .map_err(|error| SandboxError::host("to lower the number of descriptors", error))
 }
@@ -113,7 +89,7 @@ fn folder_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::net::TcpStream;
     use std::os::unix::net::UnixListener;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -121,6 +97,7 @@ mod tests {
 
     use rustix::process::{Pid, Signal, kill_process};
 
+    use super::error::VIOLATION;
     use super::*;
 
     /// Tells a test of this program what to do as a process of its own: a refused call ends it.
@@ -139,7 +116,7 @@ mod tests {
     #[test]
     fn refuses_programs_files_the_network_code_and_signals_and_names_the_call() {
         if let Some(task) = task() {
-            enter(&[], false).unwrap();
+            enter(&[], false, &Limits::default()).unwrap();
             match task.as_str() {
                 "openat" => drop(fs::File::open("/etc/passwd")),
                 "socket" => drop(TcpStream::connect("127.0.0.1:9")),
@@ -168,7 +145,7 @@ mod tests {
     #[test]
     fn starts_no_threads_and_no_processes() {
         if let Some(task) = task() {
-            enter(&[], false).unwrap();
+            enter(&[], false, &Limits::default()).unwrap();
             match task.as_str() {
                 "thread" => drop(std::thread::Builder::new().spawn(|| {})),
                 _ => drop(Command::new("/bin/true").spawn()),
@@ -183,6 +160,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_panic_is_named_and_shows_no_backtrace() {
+        if task().is_some() {
+            let _ = env_logger::try_init();
+            enter(&[], false, &Limits::default()).unwrap();
+            assert!(std::panic::catch_unwind(|| panic!("on purpose")).is_err());
+            signal_hook::low_level::exit(3);
+        }
+        let name = "sandbox::tests::a_panic_is_named_and_shows_no_backtrace";
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(TASK, "panic");
+        let output = command.env("RUST_BACKTRACE", "1").env("RUST_LOG", "error").output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(error.contains("on purpose") && error.contains("--sandbox off"), "{error}");
+    }
+
     /// Returns whether this kernel has Landlock.
     fn has_landlock() -> bool {
         use landlock::{CompatLevel, Compatible};
@@ -194,7 +188,7 @@ mod tests {
     fn removes_its_own_sockets_and_nothing_elsewhere() {
         if let Some(folder) = task() {
             let [inside, outside] = ["inside", "outside"].map(|name| Path::new(&folder).join(name).join("socket"));
-            enter(std::slice::from_ref(&inside), false).unwrap();
+            enter(std::slice::from_ref(&inside), false, &Limits::default()).unwrap();
             let outcome = (fs::remove_file(inside).is_ok(), fs::remove_file(outside).is_ok());
             let _ = writeln!(io::stderr(), "removed: {outcome:?}");
             return;

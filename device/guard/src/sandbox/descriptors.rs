@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::SandboxError;
+use super::error::SandboxError;
 
 /// The first descriptor that is not a standard stream.
 const FIRST: libc::c_uint = 3;

@@ -7,8 +7,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::SandboxError;
 use super::calls::{Allowed, CALLS, Only, Value};
+use super::error::SandboxError;
 
 /// Puts the process, which has one thread, under the filter for good: what the list does not allow raises `SIGSYS`.
 ///

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use syscalls::Sysno;
 use vmm_sys_util::signal::register_signal_handler;
 
-use super::{SandboxError, VIOLATION};
+use super::error::{SandboxError, VIOLATION};
 
 /// Place of the call's number in the kernel's `siginfo_t` for `SIGSYS`, in words of 32 bits: behind three words, a word
 /// of padding and the address of the call (Linux, `include/uapi/asm-generic/siginfo.h`, `_sigsys`).

@@ -104,9 +104,6 @@ const ACCESS_MAX: usize = 512;
 /// Most buffers of an act.
 const BUFFERS_MAX: u32 = 16;
 
-/// Bytes of a page, which memory is mapped in.
-const PAGE: u64 = 4096;
-
 /// The state that outlasts an input.
 struct Bench {
     card: Card,

@@ -18,8 +18,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::super::card::Served;
-use super::super::guest::{DriverAccess, FEATURES, Guest, Plan, RAM_LENGTH, RAM_START};
-use super::PAGE;
+use super::super::guest::{DriverAccess, FEATURES, Guest, PAGE, Plan, RAM_LENGTH, RAM_START};
 use super::client::{CONFIG, Client, command};
 use super::config::{Config, Through};
 use super::model::{Expected, Model};
@@ -132,6 +131,15 @@ struct Generation {
     block: IdentityBlock,
 }
 
+/// What the card knows before an access.
+struct Seen {
+    /// Errors since the process started.
+    errors: u64,
+    /// The card's time.
+    since: u64,
+    block: IdentityBlock,
+}
+
 /// The machine.
 pub(super) struct Machine<'a> {
     client: Client,
@@ -142,6 +150,8 @@ pub(super) struct Machine<'a> {
     /// The high word that the card has latched: the least and the most that it may be, where that is known.
     latched: Option<(u32, u32)>,
     generation: Option<Generation>,
+    /// How many errors there were when the cause was last cleared; `None` when the card has found some meanwhile.
+    acknowledged: Option<u64>,
     card_time: u64,
     rest: Option<Rest>,
     rests: u32,
@@ -162,22 +172,27 @@ impl<'a> Machine<'a> {
             model: Model::new(Diagnosis::NONE),
             latched: None,
             generation: None,
+            acknowledged: None,
             card_time: 0,
             rest: None,
             rests: RESTS_MAX,
             settle_left: SETTLE_ALL,
             stuck: [None; QUEUE_COUNT],
         };
-        machine.forget();
+        let errors = link.registers.total();
+        machine.forget(errors);
         machine
     }
 
-    /// Waits until the card's own thread has done what it had begun, and begins with the state after power-on.
-    fn forget(&mut self) {
+    /// Waits until the card's own thread has done what it had begun, and begins with the state after power-on. `errors` is how
+    /// many there were at the reset: what the thread has found since is a cause that the reset has not cleared.
+    fn forget(&mut self, errors: u64) {
         for _ in 0..2 {
             self.link.with_card(|_| ()).expect("the card's thread answers");
         }
-        self.model.reset(Diagnosis(self.link.registers.first_error().code.get()));
+        let registers = &self.link.registers;
+        self.model.reset(Diagnosis(registers.first_error().code.get()), registers.total() == errors);
+        self.acknowledged = (registers.total() == errors).then_some(errors);
         (self.latched, self.generation) = (None, None);
     }
 
@@ -275,12 +290,15 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Looks at what the card knows, before an access.
+    fn look(&self) -> Seen {
+        let registers = &self.link.registers;
+        Seen { errors: registers.total(), since: registers.card_time(), block: self.link.identity.read() }
+    }
+
     fn read_registers(&mut self, offset: u64, bytes: usize) {
         let reached = self.reached(offset, bytes);
-        let before = self.link.registers.total();
-        let since = self.link.registers.card_time();
-        let up = self.model.is_up();
-        let block = self.link.identity.read();
+        let (seen, up) = (self.look(), self.model.is_up());
         let (expected, codes) = match reached {
             Reached::Card => self.model.read(offset, bytes),
             Reached::Pages | Reached::Nothing => (Expected::Ones, Vec::new()),
@@ -288,19 +306,17 @@ impl<'a> Machine<'a> {
         let data = self.client.read(0, offset, bytes);
         assert_eq!(data.is_some(), bytes > 0, "only a read of nothing is an error");
         let Some(data) = data else { return };
-        self.check_errors(before, &codes, up);
+        self.check_errors(seen.errors, &codes, up);
         match reached {
             Reached::Pages => {}
             Reached::Nothing => assert!(data.iter().all(|byte| *byte == 0xff), "nothing takes the read at {offset:#x}"),
-            Reached::Card => self.check(expected, offset, &data, since, &block),
+            Reached::Card => self.check(expected, offset, &data, &seen),
         }
     }
 
     fn read_config(&mut self, offset: u64, bytes: usize) {
         let (offset, bytes) = self.whole(offset, bytes);
-        let before = self.link.registers.total();
-        let since = self.link.registers.card_time();
-        let (up, block) = (self.model.is_up(), self.link.identity.read());
+        let (seen, up) = (self.look(), self.model.is_up());
         let through = usize::try_from(offset).ok().and_then(|offset| self.config.through(offset, bytes));
         let read = through.map(|Through { offset, width, .. }| (self.model.read(offset, width), offset, width));
         let data = self.client.read(CONFIG, offset, bytes);
@@ -308,11 +324,11 @@ impl<'a> Machine<'a> {
         let Some(data) = data else { return };
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
         if let Some(((expected, codes), offset, width)) = read {
-            self.check_errors(before, &codes, up);
+            self.check_errors(seen.errors, &codes, up);
             let [.., place] = self.config.window();
             let mut value = [0; 4];
             value.copy_from_slice(&data[place - at..place - at + 4]);
-            self.check(expected, offset, &value[..width], since, &block);
+            self.check(expected, offset, &value[..width], &seen);
             let above = if expected == Expected::Ones { 0xff } else { 0 };
             assert!(
                 value[width..].iter().all(|byte| *byte == above),
@@ -320,7 +336,7 @@ impl<'a> Machine<'a> {
             );
             self.config.set_data(value);
         } else {
-            self.check_errors(before, &[], up);
+            self.check_errors(seen.errors, &[], up);
         }
         if at < usize::MAX - bytes {
             self.config.check(at, &data, self.model.is_up());
@@ -368,15 +384,17 @@ impl<'a> Machine<'a> {
         assert!(last.eq(codes.iter().copied()), "{codes:?} must be diagnosed, and {:?} were", history.recent);
     }
 
-    fn check(&mut self, expected: Expected, offset: u64, data: &[u8], since: u64, block: &IdentityBlock) {
+    fn check(&mut self, expected: Expected, offset: u64, data: &[u8], seen: &Seen) {
+        let Seen { errors, since, block } = seen;
         let mut word = [0; 4];
         word.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
         let value = u32::from_le_bytes(word);
-        let (up, at) = (self.model.is_up(), format_args!("BAR 0+{offset:#x}").to_string());
+        let (up, at) = (self.model.is_up(), format!("BAR 0+{offset:#x}"));
         match expected {
             Expected::Value(right) => assert_eq!(value, right, "{at}"),
             Expected::Ones => assert!(data.iter().all(|byte| *byte == 0xff), "{at}: no register takes this, {data:x?}"),
             Expected::Within(bits) => assert_eq!(value & !bits, 0, "{at}: {value:#x}"),
+            Expected::Cause => self.check_cause(value, *errors),
             Expected::Identity(place) => {
                 self.saw(block, None);
                 if !up {
@@ -390,7 +408,7 @@ impl<'a> Machine<'a> {
                 assert_eq!(value >> DIAGNOSIS_CODE_SHIFT != 0, latched, "{at}: {value:#x}");
                 assert_eq!(value & 0xffff & !DIAGNOSIS_LATCHED, 0, "{at}: {value:#x}");
             }
-            Expected::Word { at, latched } => self.check_word(at, latched, value, since, block),
+            Expected::Word { at, latched } => self.check_word(at, latched, value, *since, block),
         }
         if let Some(place) = offset.checked_sub(FILE.into()).filter(|_| data.len() == 4)
             && !matches!(expected, Expected::Ones | Expected::Word { .. })
@@ -398,8 +416,21 @@ impl<'a> Machine<'a> {
         {
             self.latched = None;
         }
-        if offset == u64::from(FILE + file::CAUSE) && up && self.link.registers.total() == 0 {
-            assert_eq!(value & CAUSE_DIAGNOSED, 0, "no error was diagnosed yet");
+    }
+
+    /// Checks the cause while the driver is up. `errors` is how many there were before the read.
+    fn check_cause(&self, value: u32, errors: u64) {
+        let queues = (1 << QUEUE_COUNT) - 1;
+        assert_eq!(value & !(queues | CAUSE_DIAGNOSED), 0, "CAUSE {value:#x}");
+        if let Some(acknowledged) = self.acknowledged
+            && self.link.registers.total() == errors
+        {
+            let diagnosed = value & CAUSE_DIAGNOSED != 0;
+            assert_eq!(
+                diagnosed,
+                errors != acknowledged,
+                "CAUSE {value:#x}: {errors} errors, {acknowledged} acknowledged"
+            );
         }
     }
 
@@ -510,14 +541,19 @@ impl<'a> Machine<'a> {
         let (before, was_up) = (self.link.registers.total(), self.model.is_up());
         let mut word = [0; 4];
         word.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
-        let (codes, reset) = match self.reached(offset, data.len()) {
-            Reached::Card => self.model.write(offset, data.len(), u32::from_le_bytes(word)),
-            Reached::Pages | Reached::Nothing => (Vec::new(), false),
+        let (codes, reset, acknowledges) = match self.reached(offset, data.len()) {
+            Reached::Card => {
+                let value = u32::from_le_bytes(word);
+                let (codes, reset) = self.model.write(offset, data.len(), value);
+                (codes, reset, acknowledges(offset, data.len(), value))
+            }
+            Reached::Pages | Reached::Nothing => (Vec::new(), false, false),
         };
         self.end_rest_if_up(was_up, guest);
         assert_eq!(self.client.write(0, offset, data), !data.is_empty(), "only a write of nothing is an error");
         self.check_errors(before, &codes, was_up);
-        self.after(reset, guest);
+        self.acknowledge(acknowledges, before);
+        self.after(reset, before + codes.len() as u64, guest);
     }
 
     fn write_config(&mut self, offset: u64, data: &[u8], guest: &Guest) {
@@ -540,12 +576,21 @@ impl<'a> Machine<'a> {
         self.end_rest_if_up(was_up, guest);
         assert_eq!(self.client.write(CONFIG, offset, &bytes), !bytes.is_empty(), "only a write of nothing is an error");
         self.check_errors(before, &codes, was_up);
+        let acknowledges = |Through { offset, width, value }| acknowledges(offset, width, value);
+        self.acknowledge(effects.through.is_some_and(acknowledges), before);
         if effects.reset {
             self.config.reset();
             reset = true;
         }
         self.model.bus_master = self.config.bus_master();
-        self.after(reset, guest);
+        self.after(reset, before + codes.len() as u64, guest);
+    }
+
+    /// Notes that the driver has cleared the cause, if it has. `errors` is how many there were before.
+    fn acknowledge(&mut self, cleared: bool, errors: u64) {
+        if cleared {
+            self.acknowledged = (self.link.registers.total() == errors).then_some(errors);
+        }
     }
 
     /// Compares guest memory a last time before the driver is up.
@@ -555,11 +600,12 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Looks at what a write has done: from a reset on, and while bus mastering is off, the card leaves memory alone.
-    fn after(&mut self, reset: bool, guest: &Guest) {
+    /// Looks at what a write has done: from a reset on, and while bus mastering is off, the card leaves memory alone. `errors` is
+    /// how many there must be.
+    fn after(&mut self, reset: bool, errors: u64, guest: &Guest) {
         if reset {
             self.begin_rest_now(guest);
-            self.forget();
+            self.forget(errors);
         }
         self.begin_rest(guest);
     }
@@ -658,21 +704,23 @@ impl<'a> Machine<'a> {
                 self.write(CONFIG, at, &[0], guest);
             }
             Reset::Machine => {
+                let errors = self.link.registers.total();
                 self.client.ask(command::RESET, &[], &[]).expect("the card takes the machine's reset");
                 self.config.reset();
                 self.model.bus_master = false;
-                self.after(true, guest);
+                self.after(true, errors, guest);
             }
         }
     }
 
     /// Disconnects, and connects again: the machine was switched off.
     pub(super) fn reconnect(&mut self, served: &Served, guest: &Guest) {
+        let errors = self.link.registers.total();
         self.client.disconnect();
         self.client = Client::new(served.connect());
         self.config.reset();
         self.model.bus_master = false;
-        self.after(true, guest);
+        self.after(true, errors, guest);
     }
 
     /// Waits until the card has returned what is on a ring, for a short time.
@@ -696,6 +744,11 @@ impl<'a> Machine<'a> {
         self.end_rest(guest);
         self.client.disconnect();
     }
+}
+
+/// Returns whether a write to BAR 0 clears the cause that an error was diagnosed.
+fn acknowledges(offset: u64, width: usize, value: u32) -> bool {
+    offset == u64::from(FILE + file::CAUSE) && width == 4 && value & CAUSE_DIAGNOSED != 0
 }
 
 /// Where an access to BAR 0 goes.

@@ -14,9 +14,6 @@ use card_spec::{ABI_MAJOR, ABI_MINOR};
 
 use super::super::guest::FEATURES;
 
-/// Causes that are queues.
-const CAUSE_QUEUES: u32 = (1 << QUEUE_COUNT) - 1;
-
 /// What a read must return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
@@ -39,6 +36,8 @@ pub(super) enum Expected {
     State,
     /// A first error is latched, or none.
     Diagnosis,
+    /// The cause, while the card may find errors and interrupt by itself.
+    Cause,
     /// Nothing but these bits.
     Within(u32),
 }
@@ -95,9 +94,10 @@ impl Model {
         }
     }
 
-    /// Returns to the state after power-on. `first` is the first error, which stays until rings start again.
-    pub(super) fn reset(&mut self, first: Diagnosis) {
-        *self = Self { bus_master: self.bus_master, ..Self::new(first) };
+    /// Returns to the state after power-on. `first` is the first error, which stays until rings start again; `quiet` says that the
+    /// card has found none since the reset.
+    pub(super) fn reset(&mut self, first: Diagnosis, quiet: bool) {
+        *self = Self { bus_master: self.bus_master, diagnosed: quiet.then_some(false), ..Self::new(first) };
     }
 
     /// Returns whether the driver is up, so that the card works by itself.
@@ -172,7 +172,7 @@ impl Model {
             common::QUEUE_MSIX_VECTOR => queue.map_or(NO_VECTOR, |queue| queue.vector).into(),
             common::QUEUE_ENABLE => queue.is_some_and(|queue| queue.enabled).into(),
             common::QUEUE_NOTIFY_OFF | common::QUEUE_NOTIFY_DATA => queue.map_or(0, |_| self.queue_select.into()),
-            0x20..0x38 => word((at as usize - 0x20) / 8, if at % 8 == 0 { 0 } else { 32 }),
+            0x20..0x38 => word((at as usize - 0x20) / 8, if at.is_multiple_of(8) { 0 } else { 32 }),
             // `queue_reset`.
             _ => 0,
         })
@@ -194,7 +194,7 @@ impl Model {
             file::SCRATCH => Expected::Value(self.scratch),
             file::CAUSE => match self.diagnosed {
                 Some(diagnosed) => Expected::Value(if diagnosed { CAUSE_DIAGNOSED } else { 0 }),
-                None => Expected::Within(CAUSE_QUEUES | CAUSE_DIAGNOSED),
+                None => Expected::Cause,
             },
             file::DIAGNOSIS => match self.first {
                 Some(Diagnosis::NONE) => Expected::Value(0),
@@ -267,7 +267,8 @@ impl Model {
                     common::QUEUE_SIZE => queue.size = value,
                     at => {
                         let address = &mut queue.addresses[(at as usize - 0x20) / 8];
-                        let (keep, shift) = if at % 8 == 0 { (u64::MAX << 32, 0) } else { (u32::MAX.into(), 32) };
+                        let (keep, shift) =
+                            if at.is_multiple_of(8) { (u64::MAX << 32, 0) } else { (u32::MAX.into(), 32) };
                         *address = *address & keep | u64::from(value) << shift;
                     }
                 }

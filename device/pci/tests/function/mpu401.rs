@@ -2,14 +2,14 @@
 
 #[path = "../../examples/mpu401.rs"]
 #[allow(dead_code, reason = "`main` is the example's")]
-mod mpu401;
+mod example;
 
 use std::thread::JoinHandle;
 
 use crate::common::client::{EVENTFD, INTX, NONE, Raw, TRIGGER, UNMASK};
 use crate::common::control::Control;
 use crate::common::memory::{eventfd, signals};
-use mpu401::{Mpu401, description};
+use example::{Mpu401, description};
 use serde_json::json;
 use tempfile::TempDir;
 use vfio_user_card::{ServeError, Server, Sockets, Stop};

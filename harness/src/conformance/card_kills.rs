@@ -4,6 +4,7 @@
 //! the same phrase sounds as before. Over vfio-user no card can take its place in a running QEMU: QEMU lives, the driver fails cleanly,
 //! and stops and unloads as if its device had been pulled out.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use card_control::Transport;
@@ -15,7 +16,7 @@ use super::download::download_both;
 use super::error::{ConformanceError, ProbeError};
 use super::findings::Findings;
 use super::kill_report::{CardKill, CardKillsReport, KillPhase};
-use super::phrase::{PHRASE_QUANTUM, Phrase, takes_downloads};
+use super::phrase::{Phrase, takes_downloads};
 use super::probe::{ProbeContext, with_guest};
 use super::recovery::unless_refused;
 use crate::event::{Event, Observer};
@@ -30,9 +31,6 @@ use crate::testbed::session::{Consequence, SessionError};
 /// Cards that are killed in one machine behind a guard. The driver gives a card up that fails eight times in a minute, and tries more
 /// than once while there is none.
 const KILLS_PER_MACHINE: usize = 3;
-
-/// Frames that stream while a card is killed: few requests, each of which the driver may try its recovery at.
-const STREAMED: u64 = 3 * PHRASE_QUANTUM as u64;
 
 /// The number of tries of the phrase after a kill: the driver's recovery may begin with one.
 const TRIES: usize = 5;
@@ -74,7 +72,7 @@ struct Planned {
 
 /// The phases in their order, and the milliseconds within which a kill comes: a part of what each takes.
 const PHASES: [(KillPhase, u64); 4] =
-    [(KillPhase::Streaming, 30), (KillPhase::Idle, 50), (KillPhase::Start, 60), (KillPhase::Stop, 20)];
+    [(KillPhase::Streaming, 150), (KillPhase::Idle, 50), (KillPhase::Start, 60), (KillPhase::Stop, 20)];
 
 /// Draws kills: each phase as often as the others, at instants of a seed.
 fn plan(count: u32, seed: u64) -> Vec<Planned> {
@@ -105,8 +103,9 @@ pub fn kill_cards(context: &Context<'_>, count: u32, seed: u64) -> Result<CardKi
             kills.iter().map(|kill| CardKill::new(kill.number, kill.phase, kill.after)).collect();
         let options = CardOptions { guard: guarded, ..CardOptions::default() };
         let mut findings = Findings::default();
+        let mut keepers = Vec::new();
         let ended = with_guest(&context, &folder, &mut findings, &options, |probe| {
-            let machine = Machine { probe, guarded, playing: None, before: Vec::new() };
+            let machine = Machine { probe, guarded, keepers: &mut keepers, playing: None, before: Vec::new() };
             machine.run(kills, &mut rows)
         });
         Ok::<_, ConformanceError>((folder, rows, ended))
@@ -150,6 +149,8 @@ pub fn kill_cards(context: &Context<'_>, count: u32, seed: u64) -> Result<CardKi
 struct Machine<'a, 'b, 'c> {
     probe: &'a mut ProbeContext<'b, 'c>,
     guarded: bool,
+    /// Hold the threads that have started cards.
+    keepers: &'a mut Vec<mpsc::Sender<()>>,
     /// The open pins of a started device.
     playing: Option<Phrase>,
     /// The phrase before anything happened.
@@ -168,7 +169,7 @@ impl Machine<'_, '_, '_> {
             self.kill(*kill)?;
             // QEMU answers for the guest, which answers for the driver.
             self.probe.bed.session.statistics()?;
-            let outcome = if self.guarded { self.replace()? } else { self.go_on_without()? };
+            let outcome = if self.guarded { self.go_on_with_another()? } else { self.go_on_without()? };
             row.outcome = Some(outcome);
             row.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
         }
@@ -204,38 +205,49 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// Plays the beginning of the phrase, unless the driver refuses.
-    fn stream(&mut self) -> Result<(), ProbeError> {
-        let Some(phrase) = &self.playing else { return Ok(()) };
-        unless_refused(phrase.play_on(self.probe, STREAMED)).map(drop)
-    }
-
     /// Kills the card in a phase, so long after its beginning, and waits for the end of the phase.
     fn kill(&mut self, kill: Planned) -> Result<(), ProbeError> {
         if kill.phase == KillPhase::Start {
             self.stop()?;
         }
-        let killer = self.probe.bed.card_killer()?;
-        let thread = std::thread::spawn(move || {
+        let (sent, started) = mpsc::channel();
+        let act: Box<dyn FnOnce() + Send> = if self.guarded {
+            let replacer = self.probe.bed.card_replacer()?;
+            // A card ends with the thread that has started it.
+            let (keeper, kept) = mpsc::channel::<()>();
+            self.keepers.push(keeper);
+            Box::new(move || {
+                let _ = sent.send(Some(replacer.replace()));
+                let _ = kept.recv();
+            })
+        } else {
+            let killer = self.probe.bed.card_killer()?;
+            Box::new(move || {
+                killer.kill();
+                let _ = sent.send(None);
+            })
+        };
+        std::thread::spawn(move || {
             std::thread::sleep(kill.after);
-            killer.kill();
+            act();
         });
         let phase = match kill.phase {
             KillPhase::Idle => Ok(()),
             KillPhase::Start => unless_refused(self.start()).map(drop),
-            KillPhase::Streaming => self.stream(),
+            KillPhase::Streaming => self.play().map(drop),
             KillPhase::Stop => self.stop(),
         };
         // Whatever became of the phase, the card is dead from here on.
-        if thread.join().is_err() {
-            return Err(violated("the thread that kills the card panicked".into()));
+        match started.recv() {
+            Ok(Some(replacement)) => self.probe.bed.adopt_card(replacement.map_err(TestBedError::from)?)?,
+            Ok(None) => {}
+            Err(_) => return Err(violated("the thread that kills the card panicked".into())),
         }
         phase
     }
 
-    /// Puts another card in the dead one's place, and waits until the driver has it. Returns what came of it.
-    fn replace(&mut self) -> Result<&'static str, ProbeError> {
-        self.probe.bed.replace_card()?;
+    /// Waits until the driver has the card that has taken the dead one's place. Returns what came of it.
+    fn go_on_with_another(&mut self) -> Result<&'static str, ProbeError> {
         let began_again = self.playing.is_none();
         if began_again {
             if !self.probe.stopped {

@@ -98,6 +98,33 @@ impl CardKiller {
     }
 }
 
+/// Kills a card behind a guard from another thread, and starts the next one, as a supervisor does.
+#[derive(Debug)]
+pub struct CardReplacer {
+    killer: CardKiller,
+    start: Start,
+}
+
+/// A card that was started in a dead one's place. It ends with the thread that started it.
+#[derive(Debug)]
+pub struct Replacement {
+    process: Process,
+    command_line: Vec<String>,
+    start: Start,
+}
+
+impl CardReplacer {
+    /// Kills the card with SIGKILL and starts the next one.
+    ///
+    /// # Errors
+    /// [`MachineError::Spawn`] where the process cannot be started.
+    pub fn replace(mut self) -> Result<Replacement, MachineError> {
+        self.killer.kill();
+        let (process, command_line) = self.start.process(None)?;
+        Ok(Replacement { process, command_line, start: self.start })
+    }
+}
+
 /// The card's process.
 #[derive(Debug)]
 pub struct Card {
@@ -197,21 +224,28 @@ impl Card {
         Ok(Self { process, stopped, control: sockets.control.clone(), guarded, talks: talks(), command_line })
     }
 
-    /// Kills the card behind a guard with SIGKILL and starts another one in its place. False when there is no guard: QEMU
+    /// Returns what kills the card behind a guard and starts the next one from another thread; `None` when there is no guard: QEMU
     /// would not survive it.
     ///
     /// # Errors
-    /// [`MachineError::Spawn`] where the process cannot be started.
-    pub(super) fn replace(&mut self) -> Result<bool, MachineError> {
-        let Some((_, start)) = self.guarded.as_deref_mut() else { return Ok(false) };
-        self.process.kill();
-        (self.process, self.command_line) = start.process(None)?;
+    /// The host's error, where it gives no descriptor of the process.
+    pub fn replacer(&self) -> io::Result<Option<CardReplacer>> {
+        let Some((_, start)) = self.guarded.as_deref() else { return Ok(None) };
+        Ok(Some(CardReplacer { killer: self.killer()?, start: start.clone() }))
+    }
+
+    /// Takes over the card that was started in the dead one's place, once it answers.
+    pub(super) fn adopt(&mut self, replacement: Replacement) {
+        let Replacement { process, command_line, start } = replacement;
+        (self.process, self.command_line) = (process, command_line);
+        if let Some((_, before)) = self.guarded.as_deref_mut() {
+            *before = start;
+        }
         let begun = Instant::now();
         // The dead card's control socket stays until the new one replaces it.
         while self.ended().is_none() && begun.elapsed() < ANSWER_LIMIT && self.status().is_err() {
             std::thread::sleep(POLL);
         }
-        Ok(true)
     }
 
     /// Reads the card's status.

@@ -20,7 +20,7 @@ mod qemu;
 mod qmp;
 mod running_device;
 
-pub use card::{Card, CardFreezer, CardKiller, CardOptions, CardSockets};
+pub use card::{Card, CardFreezer, CardKiller, CardOptions, CardReplacer, CardSockets, Replacement};
 pub use control::CardControl;
 pub use death::{Death, Part};
 pub use device::Device;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::card::Replacement;
 use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use super::death::{Death, Ends, Part, is_crash, may_follow_card};
 use super::error::MachineError;
@@ -176,23 +177,20 @@ impl Processes {
         }
     }
 
-    /// Kills the card behind a guard and starts another one in its place, which is watched from then on. False when there is
-    /// no guard.
+    /// Takes over the card that was started in the dead one's place, and watches it from then on.
     ///
     /// # Errors
-    /// [`MachineError::Spawn`] where the card cannot be started, [`MachineError::Resource`] where it cannot be watched.
-    pub fn replace_card(&mut self) -> Result<bool, MachineError> {
+    /// [`MachineError::Resource`] where it cannot be watched.
+    pub fn adopt_card(&mut self, replacement: Replacement) -> Result<(), MachineError> {
         let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
-        let RunningDevice::Card(card) = &mut self.device else { return Ok(false) };
-        if !card.replace()? {
-            return Ok(false);
-        }
+        let RunningDevice::Card(card) = &mut self.device else { return Ok(()) };
+        card.adopt(replacement);
         let (device, machine) = (&self.device, &self.machine);
         self.watch =
             Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?).map_err(resource)?;
         self.standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
         self.card_expendable = false;
-        Ok(true)
+        Ok(())
     }
 
     /// Has the card's end be no death from now on, because a test is about to kill it, until another card takes its place.

@@ -120,8 +120,8 @@ pub(super) const ALL: &[Limit] = &[
     Limit {
         name: "vhost-user-status-query",
         what: "the monitor is asked for x-query-virtio-status",
-        expected: "SIGSEGV",
-        words: "",
+        expected: "SIGABRT",
+        words: "visit_start_struct",
         then: "the harness may ask the monitor for the state of the device",
         act: status_query,
     },

@@ -20,8 +20,8 @@ use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
-    Card, CardControl, CardKiller, CardOptions, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part,
-    Processes, guest_exit,
+    Card, CardControl, CardKiller, CardOptions, CardReplacer, Device, DeviceControl, GuestMemory, Health, LeaveError,
+    Offer, Part, Processes, Replacement, guest_exit,
 };
 use crate::provision::inf;
 
@@ -208,21 +208,28 @@ impl<'o> TestBed<'o> {
         self.card_control()?.inject_fault(fault).map_err(TestBedError::Control)
     }
 
-    /// Kills the card behind a guard with SIGKILL, and starts another one in its place.
+    /// Returns what kills the card behind a guard and starts the next one from another thread, which must outlive the test bed. From
+    /// now on its end is no death, until [`adopt_card`](Self::adopt_card) takes the next one over.
     ///
     /// # Errors
     /// [`TestBedError::NotTheCard`] where the driver is for another device, or no guard stands before the card;
-    /// [`TestBedError::Machine`] for a card that does not start.
-    pub fn replace_card(&mut self) -> Result<(), TestBedError> {
-        if self.session.health.replace_card()? {
-            Ok(())
-        } else {
-            Err(TestBedError::NotTheCard { device: self.device_name() })
-        }
+    /// [`TestBedError::Control`] where the host gives no handle.
+    pub fn card_replacer(&mut self) -> Result<CardReplacer, TestBedError> {
+        let replacer = self.the_card()?.replacer().map_err(TestBedError::Control)?;
+        let replacer = replacer.ok_or_else(|| TestBedError::NotTheCard { device: self.device_name() })?;
+        self.session.health.expect_card_to_be_lost();
+        Ok(replacer)
     }
 
-    /// Returns a handle that kills the card from another thread. From now on its end is no death, until
-    /// [`replace_card`](Self::replace_card) puts another in its place.
+    /// Takes over the card that [`CardReplacer::replace`] has started.
+    ///
+    /// # Errors
+    /// [`TestBedError::Machine`] for a card that cannot be watched.
+    pub fn adopt_card(&mut self, replacement: Replacement) -> Result<(), TestBedError> {
+        Ok(self.session.health.adopt_card(replacement)?)
+    }
+
+    /// Returns a handle that kills the card from another thread. From now on its end is no death.
     ///
     /// # Errors
     /// [`TestBedError::NotTheCard`] where the driver is for another device; [`TestBedError::Control`] where the host gives no

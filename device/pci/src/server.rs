@@ -149,9 +149,11 @@ fn serve_one(function: &Function, stream: UnixStream, listener: &Listener, stop:
     let shared = &function.shared;
     shared.connections.fetch_add(1, Ordering::Relaxed);
     shared.journal.log("a machine has connected");
-    let mut connection = Connection { stream, stop, listener };
-    let end = serve_messages(function, &mut connection);
-    connection.close();
+    let end = Connection::new(stream, stop, listener).map_err(ConnectionError::from).and_then(|mut connection| {
+        let end = serve_messages(function, &mut connection);
+        connection.close();
+        end
+    });
     function.disconnect();
     match end {
         Ok(()) | Err(ConnectionError::Stopped) => shared.journal.log("the machine has disconnected"),

@@ -1,9 +1,10 @@
 //! The interrupt line, the MSI and the MSI-X vectors of a function, and how they reach the machine: by eventfds.
 
+use std::io::IoSliceMut;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// Bytes of an MSI-X table entry: address, upper address, data, control.
 const ENTRY_BYTES: usize = 16;
@@ -35,6 +36,8 @@ pub(super) enum Messages {
 struct Line {
     level: bool,
     masked: bool,
+    /// It is masked because it was signalled, and the client has not unmasked it since.
+    signalled: bool,
     trigger: Option<OwnedFd>,
     /// The client may unmask by this eventfd.
     unmask: Option<Arc<OwnedFd>>,
@@ -104,7 +107,8 @@ impl Interrupts {
 
     /// Returns to the state after power-on. The client's eventfds stay: they belong to the machine.
     pub(super) fn reset(&mut self) {
-        (self.line.level, self.line.masked) = (false, false);
+        self.set_level(false);
+        (self.line.masked, self.line.signalled) = (false, false);
         for vector in self.msi.iter_mut().chain(&mut self.msix) {
             *vector = Vector { trigger: vector.trigger.take(), ..Vector::default() };
         }
@@ -129,9 +133,19 @@ impl Interrupts {
     }
 
     /// Asserts or deasserts the line.
+    ///
+    /// A level has no way back over an eventfd. QEMU takes a signal when its main loop gets to it, and a driver whose access
+    /// to the card holds that loop up may handle the interrupt in it: the signal would then interrupt it for nothing. So a
+    /// signal that the client has not taken is taken back, and the line is as if it had not been signalled. One that it has
+    /// taken is handled by this very access: QEMU lowers the guest's line after each access to a BAR.
     pub(super) fn set_level(&mut self, level: bool) {
         self.counts.raised += u64::from(level && !self.line.level);
-        self.line.level = level;
+        let line = &mut self.line;
+        line.level = level;
+        if !level && line.signalled && line.trigger.as_ref().is_some_and(take_back) {
+            (line.masked, line.signalled) = (false, false);
+            self.counts.sent -= 1;
+        }
     }
 
     /// Makes a vector pending. False when there is no such vector.
@@ -145,8 +159,7 @@ impl Interrupts {
     pub(super) fn deliver(&mut self, permit: Permit) {
         let line = &mut self.line;
         if permit.line && line.level && !line.masked && line.trigger.is_some() {
-            line.masked = true;
-            self.counts.signal(line.trigger.as_ref());
+            (line.masked, line.signalled) = (true, self.counts.signal(line.trigger.as_ref()));
         }
         let msi =
             self.msi.iter_mut().enumerate().filter(|(index, _)| permit.msi >> index & 1 != 0).map(|(_, vector)| vector);
@@ -165,7 +178,7 @@ impl Interrupts {
 
     /// Takes over the line's eventfd, or gives it back.
     pub(super) fn set_line_trigger(&mut self, trigger: Option<OwnedFd>) {
-        self.line.masked = false;
+        (self.line.masked, self.line.signalled) = (false, false);
         self.line.trigger = trigger;
     }
 
@@ -181,7 +194,7 @@ impl Interrupts {
 
     /// Masks the line, or unmasks it.
     pub(super) fn mask_line(&mut self, masked: bool) {
-        self.line.masked = masked;
+        (self.line.masked, self.line.signalled) = (masked, false);
     }
 
     /// Signals the line's eventfd as if the line had been asserted.
@@ -255,13 +268,16 @@ impl Interrupts {
 }
 
 impl Counts {
-    fn signal(&mut self, trigger: Option<&OwnedFd>) {
-        let Some(fd) = trigger else { return };
-        if rustix::io::write(fd, &1u64.to_ne_bytes()) == Ok(size_of::<u64>()) {
+    /// Signals an eventfd. False when there is none, or it does not take the signal.
+    fn signal(&mut self, trigger: Option<&OwnedFd>) -> bool {
+        let Some(fd) = trigger else { return false };
+        let signalled = rustix::io::write(fd, &1u64.to_ne_bytes()) == Ok(size_of::<u64>());
+        if signalled {
             self.sent += 1;
         } else {
             self.refused += 1;
         }
+        signalled
     }
 }
 
@@ -271,6 +287,15 @@ pub(super) fn never_blocking(fd: OwnedFd) -> OwnedFd {
     // What cannot be changed, such as a file on a disk, does not block.
     let _ = rustix::io::ioctl_fionbio(&fd, true);
     fd
+}
+
+/// Takes the signals of an eventfd back, without waiting whatever flags the client has set. False when the client has taken
+/// them, and before Linux 5.8.
+fn take_back(fd: &OwnedFd) -> bool {
+    let mut value = [0; size_of::<u64>()];
+    // At the current position, which an eventfd does not have.
+    let taken = preadv2(fd, &mut [IoSliceMut::new(&mut value)], u64::MAX, ReadWriteFlags::NOWAIT);
+    taken == Ok(size_of::<u64>()) && value != [0; 8]
 }
 
 /// Takes the signals of an eventfd. False when it is none, and would be ready for ever.

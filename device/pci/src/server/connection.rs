@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFlags, epoll};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
@@ -58,15 +58,45 @@ impl From<Errno> for ConnectionError {
     }
 }
 
-/// A connection to a client.
-pub(super) struct Connection<'a> {
-    pub(super) stream: UnixStream,
-    pub(super) stop: &'a Stop,
-    /// Clients that come while this one is connected are turned away.
-    pub(super) listener: &'a Listener,
+/// What the server waits for between messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Stop,
+    Message,
+    OtherClient,
 }
 
-impl Connection<'_> {
+/// How many kinds of [`Awaited`] there are.
+const AWAITED: usize = 3;
+
+/// A connection to a client.
+pub(super) struct Connection<'a> {
+    stream: UnixStream,
+    stop: &'a Stop,
+    /// Clients that come while this one is connected are turned away.
+    listener: &'a Listener,
+    /// Watches all that the server waits for between messages, so that a message costs no look at the others.
+    awaited: OwnedFd,
+}
+
+impl<'a> Connection<'a> {
+    /// Returns a connection over a stream, until `stop` is requested.
+    ///
+    /// # Errors
+    /// The host's error, when it has no descriptor left.
+    pub(super) fn new(stream: UnixStream, stop: &'a Stop, listener: &'a Listener) -> io::Result<Self> {
+        let awaited = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let watched: [_; AWAITED] = [
+            (Awaited::Stop, stop.as_fd()),
+            (Awaited::Message, stream.as_fd()),
+            (Awaited::OtherClient, listener.as_fd()),
+        ];
+        for (what, fd) in watched {
+            epoll::add(&awaited, fd, epoll::EventData::new_u64(what as u64), epoll::EventFlags::IN)?;
+        }
+        Ok(Self { stream, stop, listener, awaited })
+    }
+
     /// Waits for the next message; `None` when the client has disconnected, or the server is to end.
     ///
     /// # Errors
@@ -75,10 +105,10 @@ impl Connection<'_> {
         if !self.idle()? {
             return Ok(None);
         }
-        let deadline = Instant::now() + MESSAGE_TIME_MAX;
+        let mut deadline = None;
         let mut fds = Vec::new();
         let mut header = Header::default();
-        let got = self.fill(header.as_mut_bytes(), &mut fds, deadline)?;
+        let got = self.fill(header.as_mut_bytes(), &mut fds, &mut deadline)?;
         if got == 0 {
             return Ok(None);
         }
@@ -89,7 +119,7 @@ impl Connection<'_> {
         let payload = payload.filter(|_| header.bytes as usize <= MESSAGE_BYTES_MAX);
         let Some(bytes) = payload else { return Err(ConnectionError::Size(header.bytes)) };
         let mut payload = vec![0; bytes];
-        if self.fill(&mut payload, &mut fds, deadline)? < bytes {
+        if self.fill(&mut payload, &mut fds, &mut deadline)? < bytes {
             return Err(ConnectionError::CutShort);
         }
         Ok(Some(Message { header, payload, fds }))
@@ -114,35 +144,43 @@ impl Connection<'_> {
     /// Waits until a message begins. False when the server is to end.
     fn idle(&self) -> Result<bool, ConnectionError> {
         loop {
-            let fds = [self.stop.as_fd(), self.stream.as_fd(), self.listener.as_fd()];
-            let [stopped, ready, other] = wait(&fds.map(|fd| (fd, PollFlags::IN)), None)?;
-            if stopped || ready {
-                return Ok(!stopped);
+            let mut found = [MaybeUninit::uninit(); AWAITED];
+            let found = match epoll::wait(&self.awaited, &mut found, None) {
+                Ok((found, _)) => found,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let is = |what: Awaited| found.iter().any(|event| event.data.u64() == what as u64);
+            if is(Awaited::Stop) || is(Awaited::Message) {
+                return Ok(!is(Awaited::Stop));
             }
-            if other && self.listener.accept()?.is_some() {
+            if is(Awaited::OtherClient) && self.listener.accept()?.is_some() {
                 log::warn!("another client is turned away: one is connected, and a card is in one machine at a time");
             }
         }
     }
 
-    /// Reads until `data` is full or the client has disconnected; returns how many bytes came.
-    fn fill(&self, data: &mut [u8], fds: &mut Vec<OwnedFd>, deadline: Instant) -> Result<usize, ConnectionError> {
+    /// Reads until `data` is full or the client has disconnected; returns how many bytes came. It waits only for what has not
+    /// come, because a message comes whole from any client but a hostile one; `deadline` begins with the first wait.
+    fn fill(
+        &self,
+        data: &mut [u8],
+        fds: &mut Vec<OwnedFd>,
+        deadline: &mut Option<Instant>,
+    ) -> Result<usize, ConnectionError> {
         let mut done = 0;
         while done < data.len() {
-            let [stopped, ready] =
-                wait(&[(self.stop.as_fd(), PollFlags::IN), (self.stream.as_fd(), PollFlags::IN)], Some(deadline))?;
-            if stopped {
-                return Err(ConnectionError::Stopped);
-            }
-            if !ready {
-                return Err(ConnectionError::TooSlow);
-            }
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let mut part = [IoSliceMut::new(&mut data[done..])];
-            let received = match recvmsg(&self.stream, &mut part, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+            let received = match recvmsg(&self.stream, &mut part, &mut control, flags) {
                 Ok(received) => received,
-                Err(Errno::AGAIN | Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    self.wait_for_more(*deadline.get_or_insert_with(|| Instant::now() + MESSAGE_TIME_MAX))?;
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
                 Err(Errno::CONNRESET) => return Ok(done),
                 Err(error) => return Err(error.into()),
             };
@@ -160,6 +198,16 @@ impl Connection<'_> {
             done += received.bytes;
         }
         Ok(done)
+    }
+
+    /// Waits for the rest of a message.
+    fn wait_for_more(&self, deadline: Instant) -> Result<(), ConnectionError> {
+        let fds = [(self.stop.as_fd(), PollFlags::IN), (self.stream.as_fd(), PollFlags::IN)];
+        match wait(&fds, Some(deadline))? {
+            [true, _] => Err(ConnectionError::Stopped),
+            [false, true] => Ok(()),
+            [false, false] => Err(ConnectionError::TooSlow),
+        }
     }
 
     /// Sends a message, with a descriptor or without.

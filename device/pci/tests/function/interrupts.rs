@@ -63,6 +63,26 @@ fn an_asserted_line_interrupts_until_it_is_handled_and_deasserted() {
 }
 
 #[test]
+fn a_line_that_is_deasserted_before_the_client_has_taken_its_signal_has_not_interrupted() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    let fd = line(&mut client);
+    for _ in 0..3 {
+        bench.handle.set_line(true);
+        bench.handle.set_line(false);
+        assert_eq!(signals(&fd), 0, "nothing is left to handle");
+    }
+    bench.handle.set_line(true);
+    assert_eq!(signals(&fd), 1, "the line is not masked by what was taken back");
+    bench.handle.set_line(false);
+    bench.handle.set_line(true);
+    assert_eq!(signals(&fd), 0, "the client has taken the signal, and has not unmasked the line");
+    client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
+    assert_eq!(signals(&fd), 1);
+    assert_eq!(bench.control().status()["counters"]["interrupts-sent"], 2);
+}
+
+#[test]
 fn a_masked_line_waits() {
     let bench = Bench::new();
     let mut client = bench.client();

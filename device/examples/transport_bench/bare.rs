@@ -1,4 +1,5 @@
-//! A back-end of the framework that does nothing but return chains: what the card is measured against.
+//! A back-end of the framework that answers the request of the measurement and does nothing else: what the card is measured
+//! against over vhost-user.
 
 use std::error::Error;
 use std::io;
@@ -16,9 +17,11 @@ use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
 
+use super::answer::answer;
+
 type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
-/// Returns every chain at once, and answers reads of its configuration from a copy.
+/// Answers every request at once, and reads of its configuration from a copy.
 struct Bare {
     memory: Mutex<Option<Memory>>,
     config: [u8; size_of::<IdentityBlock>()],
@@ -72,7 +75,9 @@ impl VhostUserBackend for Bare {
                 state.get_queue_mut().iter(memory.memory()).map_err(io::Error::other)?.collect()
             };
             for chain in chains {
-                vring.add_used(chain.head_index(), 0).map_err(io::Error::other)?;
+                let head = chain.head_index();
+                let written = answer(&memory.memory(), chain)?;
+                vring.add_used(head, written).map_err(io::Error::other)?;
                 if vring.needs_notification().map_err(io::Error::other)? {
                     vring.signal_used_queue()?;
                 }

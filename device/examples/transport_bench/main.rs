@@ -1,33 +1,41 @@
-//! Measures what reaching the card costs, beside a bare back-end of the framework, in one run and in turns: a read of the
-//! identity block, and from a kick to the interrupt. Prints a line of JSON for each figure.
+//! Measures what reaching the card costs over each transport, beside a bare back-end of that transport's framework that answers
+//! the same request, and with and without the sandbox: in one run and in turns. Prints a line of JSON for each figure.
+//!
+//! It stands for QEMU and the driver: a read of the identity block is the message that QEMU sends for one access of a guest
+//! (the whole block over vhost-user, four bytes over vfio-user), a register read is one of the register file, and an
+//! interrupt is timed from the kick until the event descriptor is signalled.
 
+mod answer;
 mod bare;
+mod bare_pci;
+mod client;
+mod side;
 
 use std::env;
 use std::error::Error;
 use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
 
-use card_spec::control::{RequestCode, RequestHeader, Status};
-use card_spec::queue::Queue;
-use dmus_card::fake::{Board, Driver, Machine, Piece};
+use card_spec::control::Status;
+use dmus_card::fake::{Board, Driver, Machine};
 use serde_json::json;
-use zerocopy::IntoBytes;
+
+use client::Client;
+use side::{Figure, Reach, Side};
 
 /// Turns of each side, and samples of each figure in one.
-const TURNS: usize = 20;
-const SAMPLES: usize = 200;
+const TURNS: usize = 40;
+const SAMPLES: usize = 100;
 
 /// Samples before those that count.
 const WARM_UP: usize = 50;
 
-/// The time before each kick, in which a back-end that has just worked goes to sleep.
-const PAUSE: Duration = Duration::from_micros(30);
+/// The transports by the names that the card's program gives them, and the sides of each by their place in the list.
+const TRANSPORTS: [&str; 2] = ["vhost-user", "vfio-user"];
 
 /// A back-end in a process of its own, killed at the end.
-struct BackEnd(Child);
+pub(crate) struct BackEnd(Child);
 
 impl Drop for BackEnd {
     fn drop(&mut self) {
@@ -36,68 +44,12 @@ impl Drop for BackEnd {
     }
 }
 
-/// One side: the machine, the request that it sends, and what was measured.
-struct Side {
-    machine: Machine,
-    request: [Piece; 2],
-    reads: Vec<f64>,
-    interrupts: Vec<f64>,
-    _back_end: BackEnd,
-}
-
-impl Side {
-    fn new(back_end: BackEnd, machine: Machine) -> Self {
-        let header = RequestHeader { code: RequestCode::LATENCY.0.into(), length: 0.into(), tag: 1.into() };
-        let request = machine.ram.place(header.as_bytes());
-        let response = machine.ram.allocate(256);
-        let request = [Piece::readable(request, size_of::<RequestHeader>()), Piece::writable(response, 256)];
-        Self { machine, request, reads: Vec::new(), interrupts: Vec::new(), _back_end: back_end }
-    }
-
-    fn read_identity(&mut self) -> Duration {
-        let begun = Instant::now();
-        self.machine.identity();
-        begun.elapsed()
-    }
-
-    /// Returns the time from a kick until the call is signalled, which this thread polls for.
-    fn interrupt(&mut self) -> Duration {
-        let paused = Instant::now();
-        while paused.elapsed() < PAUSE {
-            std::hint::spin_loop();
-        }
-        let _ = self.machine.interrupts(Queue::CONTROL);
-        let request = self.request;
-        let ring = self.machine.ring(Queue::CONTROL);
-        ring.request_interrupt();
-        ring.offer(&request);
-        let begun = Instant::now();
-        self.machine.kick(Queue::CONTROL);
-        while self.machine.interrupts(Queue::CONTROL) == 0 {
-            std::hint::spin_loop();
-        }
-        let time = begun.elapsed();
-        self.machine.wait(Queue::CONTROL);
-        time
-    }
-
-    fn turn(&mut self, samples: usize) {
-        for _ in 0..samples {
-            let read = self.read_identity();
-            self.reads.push(read.as_secs_f64() * 1e6);
-        }
-        for _ in 0..samples {
-            let interrupt = self.interrupt();
-            self.interrupts.push(interrupt.as_secs_f64() * 1e6);
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match *words {
-        ["--bare", path] => bare::serve(Path::new(path)),
+        ["--bare", "vhost-user", path] => bare::serve(Path::new(path)),
+        ["--bare", "vfio-user", path] => bare_pci::serve(Path::new(path)),
         [card] => measure(Path::new(card), TURNS),
         [card, "--quick"] => measure(Path::new(card), 1),
         _ => Err("expected the card's program, and --quick for one turn".into()),
@@ -115,48 +67,77 @@ fn start(command: &mut Command) -> Result<BackEnd, Box<dyn Error>> {
     Ok(BackEnd(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
 }
 
-fn measure(card: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    let socket = folder.path().join("card");
-    let back_end = start(Command::new(card).arg("--socket-path").arg(&socket).args(["--clock", "lockstep"]))?;
-    let mut driver = Driver::new(Machine::connect(&socket));
+/// Connects to a back-end of a transport, started or not.
+fn machine(transport: &str, socket: &Path) -> Result<Box<dyn Reach>, Box<dyn Error>> {
+    Ok(match transport {
+        "vfio-user" => Box::new(Client::connect(socket)?),
+        _ => Box::new(Machine::connect(socket)),
+    })
+}
+
+/// Starts the card, and opens a session.
+fn card(program: &Path, transport: &str, sandbox: &str, socket: &Path) -> Result<Side, Box<dyn Error>> {
+    let mut command = Command::new(program);
+    command.arg("--socket-path").arg(socket).args(["--clock", "lockstep", "--transport", transport]);
+    command.args(["--sandbox", sandbox]);
+    if sandbox == "off" {
+        // The warning is for people who choose it.
+        command.stderr(Stdio::null());
+    }
+    let back_end = start(&mut command)?;
+    let mut driver = Driver::new(machine(transport, socket)?);
     if driver.open().status != Status::OK {
         return Err("the card refuses a session".into());
     }
-    let mut card = Side::new(back_end, driver.machine);
-    let socket = folder.path().join("bare");
-    let back_end = start(Command::new(env::current_exe()?).arg("--bare").arg(&socket))?;
-    let mut machine = Machine::connect(&socket);
-    machine.start();
-    let mut bare = Side::new(back_end, machine);
+    Ok(Side::new(back_end, driver.machine))
+}
 
-    for side in [&mut card, &mut bare] {
+/// Starts the bare back-end of a transport.
+fn bare(transport: &str, socket: &Path) -> Result<Side, Box<dyn Error>> {
+    let back_end = start(Command::new(env::current_exe()?).args(["--bare", transport]).arg(socket))?;
+    let mut machine = machine(transport, socket)?;
+    machine.start();
+    Ok(Side::new(back_end, machine))
+}
+
+fn measure(program: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let socket = |transport: &str, what: &str| folder.path().join(format!("{transport}-{what}"));
+    // Of each transport in this order: the card, the bare back-end, the card without its sandbox.
+    let mut sides = Vec::new();
+    for transport in TRANSPORTS {
+        sides.push([
+            card(program, transport, "on", &socket(transport, "card"))?,
+            bare(transport, &socket(transport, "bare"))?,
+            card(program, transport, "off", &socket(transport, "open"))?,
+        ]);
+    }
+    for side in sides.iter_mut().flatten() {
         side.turn(WARM_UP);
-        side.reads.clear();
-        side.interrupts.clear();
+        side.forget();
     }
-    for _ in 0..turns {
-        card.turn(SAMPLES);
-        bare.turn(SAMPLES);
+    for turn in 0..turns {
+        // The one that goes first changes, so that none always works after the same other.
+        let mut order: Vec<&mut Side> = sides.iter_mut().flatten().collect();
+        let first = turn % order.len();
+        order.rotate_left(first);
+        order.into_iter().for_each(|side| side.turn(SAMPLES));
     }
-    for (name, ours, theirs) in [
-        ("identity-read", &mut card.reads, &mut bare.reads),
-        ("kick-to-interrupt", &mut card.interrupts, &mut bare.interrupts),
-    ] {
-        for (quantile, text) in [(0.5, "p50"), (0.99, "p99")] {
-            let (value, baseline) = (at(ours, quantile), at(theirs, quantile));
-            let name = format!("transport/{name}/vhost-user/{text}");
-            let ratio = value / baseline;
-            let line = json!({"name": name, "value": value, "unit": "us", "baseline": baseline, "ratio": ratio});
-            writeln!(stdout(), "{line}")?;
+    for figure in Figure::ALL {
+        for (transport, sides) in TRANSPORTS.into_iter().zip(&mut sides) {
+            let [card, bare, open] = sides;
+            for (part, text) in [(0.5, "p50"), (0.99, "p99")] {
+                let of = |side: &mut Side| side.quantile(figure, part);
+                let (Some(card), Some(bare), Some(open)) = (of(card), of(bare), of(open)) else { continue };
+                let name = format!("transport/{}/{transport}", figure.name());
+                for (name, baseline) in [(format!("{name}/{text}"), bare), (format!("{name}/sandbox-on/{text}"), open)]
+                {
+                    let ratio = card / baseline;
+                    let line = json!({"name": name, "value": card, "unit": "us", "baseline": baseline, "ratio": ratio});
+                    writeln!(stdout(), "{line}")?;
+                }
+            }
         }
     }
     Ok(())
-}
-
-/// Returns the value below which a part of the values is.
-fn at(values: &mut [f64], part: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let index = (values.len() as f64 * part) as usize;
-    values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }

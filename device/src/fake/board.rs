@@ -61,3 +61,21 @@ pub trait Board {
         }
     }
 }
+
+impl<B: Board + ?Sized> Board for Box<B> {
+    fn ram(&self) -> &Ram {
+        (**self).ram()
+    }
+
+    fn ring(&mut self, queue: Queue) -> &mut DriverRing {
+        (**self).ring(queue)
+    }
+
+    fn start(&mut self) {
+        (**self).start();
+    }
+
+    fn kick(&mut self, queue: Queue) {
+        (**self).kick(queue);
+    }
+}

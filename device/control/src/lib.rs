@@ -50,6 +50,7 @@ pub mod limits;
 pub mod log;
 pub mod qemu;
 pub mod render;
+pub mod sandbox;
 pub mod status;
 pub mod transport;
 
@@ -57,6 +58,7 @@ pub use answer::AnswerError;
 pub use command::Command;
 pub use exit::ExitCode;
 pub use fault::{InjectedFault, UsedRingCorruption};
+pub use sandbox::Sandbox;
 pub use status::{Clock, Status};
 pub use transport::Transport;
 

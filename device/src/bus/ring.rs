@@ -81,6 +81,8 @@ pub(super) struct Ring {
     /// Chains taken and not returned. They are returned in order, so these are the last ones taken.
     outstanding: u16,
     unreturned: Option<Unreturned>,
+    /// The available index at which the ring was found empty, for which the driver has been asked to kick.
+    asked: Option<u16>,
     storm: Storm,
     /// The injected corruption of the used ring, for the next chain.
     pub(super) corruption: Option<UsedRingCorruption>,
@@ -102,6 +104,7 @@ impl Ring {
             generation: 0,
             outstanding: 0,
             unreturned: None,
+            asked: None,
             storm: Storm { since: Instant::now(), kicks: 0 },
             corruption: None,
         }
@@ -169,6 +172,7 @@ impl Ring {
         others: &[(Queue, Parts)],
     ) -> Result<(), DriverError> {
         self.base = setup.base;
+        self.asked = None;
         self.indirect = features & feature::INDIRECT_DESC != 0;
         let event_idx = features & feature::EVENT_IDX != 0;
         let outside = || DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which);
@@ -315,10 +319,15 @@ impl Ring {
         if !queue.is_enabled() {
             return Ok(None);
         }
-        let (which, generation, indirect) = (self.which, self.generation, self.indirect);
+        let (which, generation, indirect, asked) = (self.which, self.generation, self.indirect, self.asked);
         let next = queue.with(|queue| {
+            // Every kick has the card look at all rings; those that are as they were are not written to again.
+            let next = queue.next_avail();
+            if asked == Some(next) && queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 == next) {
+                return Ok(Err(next));
+            }
             next_head(queue, which, memory).map(|head| {
-                head.map(|head| Place {
+                head.ok_or(next).map(|head| Place {
                     queue: which,
                     generation,
                     position: queue.next_avail().wrapping_sub(1),
@@ -330,11 +339,16 @@ impl Ring {
             })
         });
         match next {
-            Some(Ok(Some(place))) => {
+            Some(Ok(Ok(place))) => {
+                self.asked = None;
                 self.outstanding = self.outstanding.saturating_add(1);
                 Ok(Some(Chain::copy(place, memory, readable_max)))
             }
-            Some(Ok(None)) | None => Ok(None),
+            Some(Ok(Err(empty_at))) => {
+                self.asked = Some(empty_at);
+                Ok(None)
+            }
+            None => Ok(None),
             Some(Err(error)) => Err(self.park(error)),
         }
     }

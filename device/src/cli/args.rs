@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use card_control::{Clock, Transport};
+use card_control::{Clock, Sandbox, Transport};
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use dls_synth::Kernel;
 
 use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
@@ -39,17 +39,8 @@ pub struct Arguments {
     pub serve: Serve,
 
     /// Confine the process once it is set up: system calls by thread, files, network, descriptors, core dumps.
-    #[arg(long, value_enum, default_value_t = Confinement::On, global = true)]
-    pub sandbox: Confinement,
-}
-
-/// Whether the process is confined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Confinement {
-    /// It is, or ends where the host does not let it be.
-    On,
-    /// It is not: for a host without seccomp, for a debugger, or when a call is refused by mistake.
-    Off,
+    #[arg(long, value_enum, default_value = "on", global = true)]
+    pub sandbox: Sandbox,
 }
 
 /// What to do instead of serving QEMU.

@@ -4,11 +4,11 @@ use std::io::{Write, stderr};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use card_control::PROGRAM;
 use card_control::limits::CONNECTIONS_MAX;
+use card_control::{PROGRAM, Sandbox};
 use card_spec::queue::QUEUE_COUNT;
 
-use super::args::{Arguments, BankCommand, Command, Confinement};
+use super::args::{Arguments, BankCommand, Command};
 use super::exit::Failure;
 use super::whole_file;
 use crate::bus::REGIONS_MAX;
@@ -27,7 +27,7 @@ const OWN_DESCRIPTORS: usize = 128;
 /// # Errors
 /// [`Failure::Sandbox`], when the host has no such sandbox.
 pub fn begin(arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.sandbox == Confinement::Off {
+    if arguments.sandbox == Sandbox::Off {
         log::warn!(
             "the sandbox is off (--sandbox off): a guest or a file that takes this process over has all rights of its user"
         );

@@ -45,25 +45,28 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers the requests that are there: no more than a ring holds, and none after `slice` is over. True when there
-    /// was one.
+    /// Answers the requests that are there: no more than a ring holds, and none after `slice` is over. True when there may be
+    /// more.
     pub fn serve(&self, state: &mut DeviceState, slice: &Slice) -> bool {
         let is_filling =
             |state: &DeviceState| state.session.as_ref().is_some_and(|session| session.is_filling(self.options.clock));
         let mut any = false;
         for _ in 0..QUEUE_SIZE_MAX {
             // In lockstep, requests take effect between wave buffers, as long as time passes within one.
-            if (any && slice.is_over()) || is_filling(state) {
-                break;
+            if is_filling(state) {
+                return false;
             }
-            let Some(chain) = self.bus.lock().take(Queue::CONTROL, REQUEST_BYTES_MAX) else { break };
+            if any && slice.is_over() {
+                return true;
+            }
+            let Some(chain) = self.bus.lock().take(Queue::CONTROL, REQUEST_BYTES_MAX) else { return false };
             any = true;
             // Batches that were available when the request was kicked come first.
             self.midi_out.serve(&mut state.session);
             // Not under the lock: the driver waits for its request, and the transport must not.
             self.answer(state, chain);
         }
-        any
+        true
     }
 
     fn answer(&self, state: &mut DeviceState, chain: Chain) {

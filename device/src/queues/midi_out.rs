@@ -34,20 +34,18 @@ impl MidiOut {
     }
 
     /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even
-    /// if the driver makes more available meanwhile. True when there was one.
+    /// if the driver makes more available meanwhile. True when there may be more that have room.
     pub fn serve(&self, session: &mut Option<Session>) -> bool {
-        let mut any = false;
         for _ in 0..QUEUE_SIZE_MAX {
             if let Some(session) = session {
                 session.backlog = !session.timeline.has_room();
                 if session.backlog {
-                    break;
+                    return false;
                 }
             }
             // For each batch anew, so that a transport waits for one at most.
             let mut bus = self.bus.lock();
-            let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { break };
-            any = true;
+            let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { return false };
             if chain.error().is_none()
                 && let Err(error) = self.accept_batch(session.as_mut(), &chain)
             {
@@ -55,7 +53,7 @@ impl MidiOut {
             }
             bus.complete(chain, &[]);
         }
-        any
+        true
     }
 
     fn accept_batch(&self, session: Option<&mut Session>, chain: &Chain) -> Result<(), DriverError> {

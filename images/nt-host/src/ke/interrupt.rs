@@ -18,6 +18,7 @@ use crate::nt::{
     LIST_ENTRY, NTSTATUS, PVOID,
 };
 use crate::pci::interrupts::{self, Assigned};
+use crate::pci::reach;
 use crate::pci::registers::{self, Registers};
 use crate::{export_functions, warn};
 
@@ -184,11 +185,17 @@ fn call_routines(vector: u8) -> bool {
 const DURATION_MAX_NS: u64 = 10_000_000;
 /// How many in a row must be longer: a busy host does not stop the same routine that often in a row.
 const TOO_LONG_IN_A_ROW: u32 = 5;
+/// Longest that a read of the device takes on a host that is not busy: a hundred times what one takes that another process answers.
+/// A routine that is too long while reads take longer says nothing about the driver.
+const READ_MAX_NS: u64 = 1_000_000;
 static TOO_LONG: AtomicU32 = AtomicU32::new(0);
 
 fn watch_duration(ns: u64) {
     if ns <= DURATION_MAX_NS || !watch::is_on() {
         TOO_LONG.store(0, Ordering::Relaxed);
+        return;
+    }
+    if reach::slowest_read() > READ_MAX_NS {
         return;
     }
     if TOO_LONG.fetch_add(1, Ordering::Relaxed) + 1 == TOO_LONG_IN_A_ROW {

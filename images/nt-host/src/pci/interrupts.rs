@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::message::{self, Table};
-use super::{Function, routing};
+use super::{Function, reach, routing};
 use crate::arch::apic;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::harness::options::{self, Interrupts};
@@ -74,6 +74,7 @@ pub fn assign(function: &Function, inf_messages: Option<u16>) -> Option<Assigned
             .and_then(|pin| Some(Assigned::Line { pin, vector: routing::vector_of(pin)? })),
     };
     ASSIGNED.with(|slot| *slot = given);
+    reach::set(Some(function.address));
     given
 }
 
@@ -86,6 +87,7 @@ pub fn assigned() -> Option<Assigned> {
 /// Forgets the interrupts of a device that is gone.
 pub fn release() {
     ASSIGNED.with(|given| *given = None);
+    reach::set(None);
 }
 
 /// Turns the messages of a device on, each masked, or off: it starts or stops.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod function;
 pub mod interrupts;
 pub mod message;
+pub mod reach;
 pub mod registers;
 pub mod routing;
 

@@ -13,6 +13,7 @@ use super::error::AllocFaultsError;
 use super::report::{AllocFaultsReport, Outcome, SiteReport, name};
 use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
+use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::sound::midi::{Song, TICKS_A_SECOND};
 use crate::testbed::bug_check::{self, Place, places};
@@ -41,6 +42,8 @@ const BOOTS_MAX: usize = 1000;
 pub struct AllocFaults {
     /// The song that is played.
     pub song: Song,
+    /// The card's options.
+    pub card: CardOptions,
     /// The longest time for a step.
     pub timeout: Duration,
     /// Which violations do not stop the guests.
@@ -195,6 +198,7 @@ fn boot(
         .provisioned(provisioned.clone())
         .labelled_run_folder(folder, label)
         .memory(MEMORY)
+        .card(&options.card)
         .guest_options(guest_options)
         .violation_policy(&options.policy)
         .timeout(options.timeout)

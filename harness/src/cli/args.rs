@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use card_control::{Clock, Transport};
+use card_control::{Clock, Sandbox, Transport};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use dmus::jobs::default_jobs;
@@ -155,6 +155,24 @@ impl From<TransportChoice> for Transport {
     }
 }
 
+/// Whether the card's process is confined.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SandboxChoice {
+    /// It is
+    On,
+    /// It is not: for a host without seccomp, for a debugger, to measure what the sandbox costs
+    Off,
+}
+
+impl From<SandboxChoice> for Sandbox {
+    fn from(choice: SandboxChoice) -> Self {
+        match choice {
+            SandboxChoice::On => Self::On,
+            SandboxChoice::Off => Self::Off,
+        }
+    }
+}
+
 /// The accelerator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AcceleratorChoice {
@@ -290,6 +308,9 @@ pub(crate) struct DemoArguments {
     /// How the card is attached to QEMU
     #[arg(long, value_enum, default_value = "vhost-user", conflicts_with_all = ["device", "device_command", "no_device"])]
     pub(crate) transport: TransportChoice,
+    /// Whether the card's process is confined
+    #[arg(long, value_enum, default_value = "on", conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) sandbox: SandboxChoice,
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
@@ -380,6 +401,9 @@ pub(crate) struct RunArguments {
     /// Where 64-bit base addresses are placed, instead of where the scenario has them; those of 32 bits are below 4 GiB
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) bars: Option<dmus::machine::conditions::Bars>,
+    /// Whether the card's process is confined, instead of the scenario's
+    #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) sandbox: Option<SandboxChoice>,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]

@@ -11,8 +11,9 @@ use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verd
 use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
-use super::args::{DemoArguments, TransportChoice};
+use super::args::{DemoArguments, SandboxChoice, TransportChoice};
 use super::error::{Outcome, UsageError};
+use super::run::warn_of_no_sandbox;
 use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
 
 /// Plays a song through the driver and prints the verdict.
@@ -25,6 +26,9 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         return Err(UsageError(text.into()).into());
     }
     let terminal = Terminal::new();
+    if matches!(arguments.sandbox, SandboxChoice::Off) {
+        warn_of_no_sandbox("--sandbox off", &terminal);
+    }
     let card = || card_of(Some(&arguments.machine), &terminal);
     let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;
     let workspace = workspace_of(&arguments.machine, &terminal)?;
@@ -39,6 +43,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             bank,
             render_block: arguments.render_block,
             guard: arguments.guard,
+            sandbox: arguments.sandbox.into(),
         },
         sample_rate: arguments.rate,
         capture: arguments.capture,

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use card_control::Sandbox;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::machine::Device;
@@ -13,7 +14,7 @@ use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, file
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, RunArguments};
+use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, RunArguments, SandboxChoice};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::reports::Reports;
@@ -30,6 +31,10 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             return Err(
                 UsageError("`run hostile` tries faults on the project's card: it has no --device".into()).into()
             );
+        }
+        if arguments.sandbox.is_some() {
+            let text = "`run hostile` tries faults on the card in its sandbox: it has no --sandbox";
+            return Err(UsageError(text.into()).into());
         }
         if lenient || arguments.judge.judge().is_some() || arguments.rate.is_some() {
             return Ok(Some(hostile::refuse_policy(arguments)));
@@ -61,6 +66,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             terminal.event(&Event::Warning { text });
         }
     }
+    warn_of_the_card(arguments, &scenarios, &terminal);
     if arguments.case.as_deref().is_some_and(|case| !scenarios.iter().any(|scenario| scenario.has_case(case))) {
         drop(terminal);
         return Ok(Some(no_such_case(arguments, &scenarios)));
@@ -102,6 +108,34 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     Ok(report.class())
 }
 
+/// Warns of options about the project's card that change nothing in some scenarios, and of a card that is not confined.
+fn warn_of_the_card(arguments: &RunArguments, scenarios: &[Scenario], observer: &dyn Observer) {
+    let names: Vec<&str> =
+        scenarios.iter().filter(|scenario| !scenario.follows_transport()).map(|scenario| &*scenario.name).collect();
+    let names = names.join(", ");
+    if arguments.transport.is_some() && !names.is_empty() {
+        let text = format!("--transport changes nothing in what has no card of the project's, or chooses how: {names}");
+        observer.event(&Event::Warning { text });
+    }
+    let open = |scenario: &Scenario| scenario.cases.iter().any(|case| case.sandbox == Sandbox::Off);
+    match arguments.sandbox {
+        Some(SandboxChoice::Off) => warn_of_no_sandbox("--sandbox off", observer),
+        Some(SandboxChoice::On) => {}
+        None => {
+            for scenario in scenarios.iter().filter(|scenario| open(scenario)) {
+                warn_of_no_sandbox(&format!("{}: sandbox = \"off\"", scenario.name), observer);
+            }
+        }
+    }
+}
+
+/// Warns that the card is not confined, for a reason.
+pub(super) fn warn_of_no_sandbox(why: &str, observer: &dyn Observer) {
+    let text =
+        format!("the card runs without its sandbox ({why}): what takes its process over has all rights of its user");
+    observer.event(&Event::Warning { text });
+}
+
 /// Returns the options that replace what scenarios say.
 fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
     let first = arguments.seed.unwrap_or(FIRST_SEED);
@@ -117,6 +151,7 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         policy: arguments.violations.policy(),
         transport: arguments.transport.map(Into::into),
         bars: arguments.bars,
+        sandbox: arguments.sandbox.map(Into::into),
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
     }
@@ -224,6 +259,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         seed: None,
         transport: None,
         bars: None,
+        sandbox: None,
         rate: arguments.rate,
         judge: JudgeArguments::default(),
         violations: arguments.violations.clone(),

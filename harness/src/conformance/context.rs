@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use card_control::Transport;
+use card_control::{Sandbox, Transport};
 
 use crate::event::Observer;
 use crate::machine::conditions::Conditions;
@@ -26,6 +26,8 @@ pub struct Context<'a> {
     pub conditions: Conditions,
     /// How the project's card is attached to QEMU.
     pub transport: Transport,
+    /// Whether the card's process is confined.
+    pub sandbox: Sandbox,
     /// Which violations do not stop the guests.
     pub policy: &'a ViolationPolicy,
     /// Frames a second; without, the pins' data ranges decide.

@@ -132,7 +132,7 @@ pub(super) fn with_guest(
     let mut bed = TestBedBuilder::new()
         .provisioned(context.provisioned.clone())
         .run_folder(folder)
-        .card(&CardOptions { transport: context.transport, ..card_options.clone() })
+        .card(&CardOptions { transport: context.transport, sandbox: context.sandbox, ..card_options.clone() })
         .conditions(context.conditions)
         .violation_policy(context.policy)
         .timeout(context.timeout)

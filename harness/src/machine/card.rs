@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use card_control::{Clock, Status, Transport, log};
+use card_control::{Clock, Sandbox, Status, Transport, log};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::card_exit::CARD_LEFT;
@@ -39,6 +39,8 @@ pub struct CardOptions {
     pub render_block: Option<u32>,
     /// A guard in a process of its own stands between QEMU and the card, so that the card can be killed and replaced.
     pub guard: bool,
+    /// Whether the card's process is confined.
+    pub sandbox: Sandbox,
 }
 
 /// The paths of the card's sockets.
@@ -162,6 +164,9 @@ impl Start {
         command.args(["--clock", self.options.clock.name()]);
         command.args(["--transport", self.options.transport.name()]);
         command.arg("--control").arg(&self.sockets.control);
+        if self.options.sandbox != Sandbox::default() {
+            command.args(["--sandbox", self.options.sandbox.name()]);
+        }
         if talks() {
             // The log is a file that is read after a failure.
             command.env("RUST_LOG", "info");

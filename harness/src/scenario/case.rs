@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use card_control::{Clock, Transport};
+use card_control::{Clock, Sandbox, Transport};
 
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
@@ -54,6 +54,8 @@ pub struct Case {
     pub render_block: Option<u32>,
     /// A guard in a process of its own stands between QEMU and the card.
     pub guard: bool,
+    /// Whether the card's process is confined.
+    pub sandbox: Sandbox,
     /// The card's bank.
     pub bank: Option<PathBuf>,
     /// Frames a second; without, the pin's data ranges decide.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use card_control::{Clock, Transport};
+use card_control::{Clock, Sandbox, Transport};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -125,6 +125,8 @@ pub(super) struct CardTable {
     pub(super) bank: Option<PathBuf>,
     #[serde(default)]
     pub(super) guard: bool,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
 }
 
 /// The table `[device]`: the device that the driver is for, instead of the card.
@@ -177,6 +179,19 @@ pub(super) struct Matrix {
     #[serde(default)]
     pub(super) quantum: Vec<Spanned<u32>>,
     pub(super) repeat: Option<Spanned<u32>>,
+}
+
+impl Matrix {
+    /// Returns whether it has no other dimensions than transport and bars.
+    pub(super) fn is_of_the_machine(&self) -> bool {
+        let Self { song, transport: _, bars: _, clock, render_block, sample_rate, quantum, repeat } = self;
+        song.is_empty()
+            && clock.is_empty()
+            && render_block.is_empty()
+            && sample_rate.is_empty()
+            && quantum.is_empty()
+            && repeat.is_none()
+    }
 }
 
 /// Drivers that are built from the sources of the C++ drivers.

@@ -64,8 +64,6 @@ pub struct Scenario {
     pub cases: Vec<Case>,
     /// Which violations do not stop the guest.
     pub policy: ViolationPolicy,
-    /// How the project's card is attached to QEMU in a test that is no playback test.
-    pub transport: Transport,
     /// Frames a second of a test that is no playback test; without, the pins' data ranges decide.
     pub sample_rate: Option<u32>,
     /// Whether songs are brought in at the device's MIDI input and captured, instead of played.
@@ -119,11 +117,39 @@ impl Scenario {
         ) || !self.stalls.is_empty()
     }
 
+    /// Returns whether the way in which the project's card is attached to QEMU changes its course.
+    #[must_use]
+    pub fn follows_transport(&self) -> bool {
+        let has_card = |case: &Case| case.driver.as_ref().is_none_or(|driver| driver.device.is_none());
+        self.device.is_card()
+            && self.cases.iter().any(|case| !case.guard && has_card(case))
+            && !matches!(self.test, Some(TestKind::QemuLimits | TestKind::Kills))
+    }
+
+    /// Returns the cases that run when the command line names this transport, or none. Of a matrix that has it and others, those
+    /// with it; else all.
+    pub fn cases_over(&self, transport: Option<Transport>) -> impl Iterator<Item = &Case> {
+        let listed = |transport| self.cases.iter().any(|case| case.transport == transport);
+        let only = transport.filter(|transport| listed(*transport));
+        self.cases.iter().filter(move |case| only.is_none_or(|transport| case.transport == transport))
+    }
+
+    /// Returns the name of a case, with the scenario's before it.
+    #[must_use]
+    pub fn full_name(&self, case: &Case) -> String {
+        if case.name.is_empty() { self.name.clone() } else { format!("{} [{}]", self.name, case.name) }
+    }
+
+    /// Returns whether the text of a filter is a part of the full name of a case of a test that is no playback test.
+    pub(super) fn has_full_name(&self, text: &str) -> bool {
+        self.test.is_some() && self.cases.iter().any(|case| self.full_name(case).contains(text))
+    }
+
     /// Returns whether the text of a filter names a part of it or all of it.
     #[must_use]
     pub fn has_case(&self, text: &str) -> bool {
         self.names().iter().any(|name| name.contains(text))
-            || (self.test.is_some() && self.name.contains(text))
+            || self.has_full_name(text)
             || self.faults().iter().any(|fault| fault.is_named(text))
             || (self.test == Some(TestKind::LowResources) && alloc_faults::read_stack(text).is_ok())
     }
@@ -131,7 +157,6 @@ impl Scenario {
     /// Returns the names by which its parts can be run.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.test {
             Some(TestKind::Contract) => conformance::probe_names().map(str::to_owned).collect(),
             Some(TestKind::Hostile) => self.faults().into_iter().map(|fault| fault.name).collect(),
@@ -142,8 +167,8 @@ impl Scenario {
                 | TestKind::CardKills
                 | TestKind::QemuLimits
                 | TestKind::Kills,
-            ) => vec![self.name.clone()],
-            None => self.cases.iter().map(|case| of(&case.name)).collect(),
+            )
+            | None => self.cases.iter().map(|case| self.full_name(case)).collect(),
         }
     }
 
@@ -184,6 +209,10 @@ impl Scenario {
         if document.test == Some(TestKind::Hostile) && !named {
             let message = "a test of a hostile driver names its folder: cpp_driver = \"hostile\"";
             return Err(file.error_at_key("hostile", message));
+        }
+        if document.test.is_some() && !document.matrix.is_of_the_machine() {
+            let message = "the matrix of a test that plays no song has the dimensions transport and bars only";
+            return Err(file.error_at_key("[matrix]", message));
         }
         if document.expect.same_pcm && cases.len() < 2 {
             return Err(file.error_at_key("same_pcm", "same_pcm compares cases, and there is only one"));
@@ -248,7 +277,6 @@ impl Scenario {
             machine: document.machine,
             cases,
             policy,
-            transport: document.card.transport,
             sample_rate: document.stream.sample_rate,
             capture: document.capture,
             judge,
@@ -280,6 +308,8 @@ pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
 
 #[cfg(test)]
 mod tests {
+    use card_control::Sandbox;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Scenario, ScenarioError> {
@@ -350,6 +380,51 @@ mod tests {
         assert!(contract.has_case("power") && contract.has_case("x") && !contract.has_case("nonsense"));
         let low_resources = parse("title = 't'\ntest = 'low-resources'").unwrap();
         assert!(low_resources.has_case("0123456789abcdef") && !low_resources.has_case("0123"));
+    }
+
+    #[test]
+    fn a_test_that_plays_no_song_runs_once_over_each_transport() {
+        let both = "title = 't'\ntest = 'contract'\n[matrix]\ntransport = ['vhost-user', 'vfio-user']\n";
+        let scenario = parse(both).unwrap();
+        assert_eq!(scenario.cases.len(), 2);
+        assert!(scenario.has_case("x [transport=vfio-user]") && scenario.has_case("power"));
+        let error = parse(&both.replace("transport = ", "quantum = [64]\ntransport = ")).unwrap_err().to_string();
+        assert!(error.contains("x.toml:3:1") && error.contains("the dimensions transport and bars only"), "{error}");
+    }
+
+    #[test]
+    fn a_transport_of_the_command_line_chooses_the_cases_of_it_and_replaces_others() {
+        let names = |scenario: &Scenario, transport| {
+            scenario.cases_over(transport).map(|case| case.name.clone()).collect::<Vec<_>>()
+        };
+        let both = parse("title = 't'\n[matrix]\ntransport = ['vhost-user', 'vfio-user']\nrepeat = 2").unwrap();
+        assert_eq!(
+            names(&both, Some(Transport::VfioUser)),
+            ["transport=vfio-user repeat=1", "transport=vfio-user repeat=2"]
+        );
+        assert_eq!(names(&both, None).len(), 4);
+        let one = parse("title = 't'\n[matrix]\nrepeat = 2").unwrap();
+        assert_eq!(names(&one, Some(Transport::VfioUser)), ["repeat=1", "repeat=2"]);
+    }
+
+    #[test]
+    fn follows_a_transport_only_where_the_card_has_one_to_choose() {
+        for (rest, follows) in [
+            ("", true),
+            ("test = 'contract'", true),
+            ("test = 'kills'", false),
+            ("test = 'card-kills'", true),
+            ("[card]\nguard = true", false),
+            ("driver = 'd.sys'\n[device]\nnone = true", false),
+        ] {
+            assert_eq!(parse(&format!("title = 't'\n{rest}")).unwrap().follows_transport(), follows, "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_card_is_confined_unless_the_file_says_otherwise() {
+        assert_eq!(parse("title = 't'").unwrap().cases[0].sandbox, Sandbox::On);
+        assert_eq!(parse("title = 't'\n[card]\nsandbox = 'off'").unwrap().cases[0].sandbox, Sandbox::Off);
     }
 
     #[test]

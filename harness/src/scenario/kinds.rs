@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use super::case::Case;
 use super::context::Context;
 use super::document::TestKind;
 use super::driver::{self, Unbuilt};
 use super::error::RunError;
 use super::file::Scenario;
+use super::overrides::Overrides;
 use crate::alloc_faults::{self, AllocFaults};
 use crate::conformance;
 use crate::event::{Event, TestResult};
@@ -14,6 +16,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::hostile::HostileError;
 use crate::hostile::inside::{self, Inside};
 use crate::kills::{self, Kills};
+use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::qemu_limits;
 use crate::report::{CountedTest, Report, TestRecord};
@@ -25,123 +28,156 @@ use crate::testbed::violations::{FindingsReport, ViolationPolicy};
 /// The seed of instants where no option names one.
 const FIRST_SEED: u64 = 1;
 
-/// Runs a test of a kind once for each seed; its rows are in the report.
+/// Runs a test of a kind once for each case and seed; its rows are in the report.
 ///
 /// # Errors
 /// An interruption, or a run folder that cannot be created.
 pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_>) -> Result<Report, RunError> {
     let mut report = Report::default();
     // The scenario's own name means all of it.
-    let part = context.filter.filter(|filter| !scenario.name.contains(filter));
+    let part = context.filter.filter(|filter| !scenario.has_full_name(filter));
     if !context.filter.is_none_or(|filter| scenario.has_case(filter)) {
         return Ok(report);
     }
+    for case in scenario.cases_over(context.overrides.transport) {
+        let named = context.filter.filter(|filter| scenario.has_full_name(filter));
+        if named.is_some_and(|filter| !scenario.full_name(case).contains(filter)) {
+            continue;
+        }
+        for conditions in context.overrides.conditions_of(scenario, case) {
+            report.append(run_case(scenario, kind, (case, part), conditions, context)?);
+        }
+    }
+    Ok(report)
+}
+
+/// Runs one case of a test of a kind, or a part of it.
+fn run_case(
+    scenario: &Scenario,
+    kind: TestKind,
+    (case, part): (&Case, Option<&str>),
+    conditions: Conditions,
+    context: &Context<'_>,
+) -> Result<Report, RunError> {
+    let mut report = Report::default();
+    let begun = Instant::now();
     let policy = context.overrides.policy(scenario);
-    for conditions in context.overrides.conditions(scenario, 0) {
-        let begun = Instant::now();
-        let seed = conditions.seed.unwrap_or(FIRST_SEED);
-        let name = context.overrides.name(scenario.name.clone(), conditions);
-        context.observer.event(&Event::TestBegun { name: name.clone() });
-        let mut test = TestRecord {
-            reproduce: context.overrides.reproduce(scenario, part, conditions),
-            name,
-            result: TestResult::Passed,
-            class: None,
-            violations: Vec::new(),
-            milliseconds: 0.0,
-            pcm_sha256: None,
-            seed: conditions.seed_text(),
-            findings: FindingsReport::default(),
-            run_folder: None,
-        };
-        let case = scenario.cases.first();
-        let built = case.map_or(Ok(None), |case| driver::build(case, context.workspace));
-        match built.map(|built| driver::provisioned_with(scenario, case, built.as_ref(), context)) {
-            Err(Unbuilt { result, reason }) => {
-                (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
+    let full_name = scenario.full_name(case);
+    let name = context.overrides.name(full_name.clone(), conditions);
+    context.observer.event(&Event::TestBegun { name: name.clone() });
+    // A probe's name tells no transport, so the command does.
+    let transport = context.overrides.transport.unwrap_or(case.transport);
+    let named = if part.is_some() && !case.name.is_empty() { Some(transport) } else { context.overrides.transport };
+    let overrides = Overrides { transport: named, ..context.overrides.clone() };
+    let whole = (!case.name.is_empty()).then_some(full_name.as_str());
+    let mut test = TestRecord {
+        reproduce: overrides.reproduce(scenario, part.or(whole), conditions),
+        name,
+        result: TestResult::Passed,
+        class: None,
+        violations: Vec::new(),
+        milliseconds: 0.0,
+        pcm_sha256: None,
+        seed: conditions.seed_text(),
+        findings: FindingsReport::default(),
+        run_folder: None,
+    };
+    let seed = conditions.seed.unwrap_or(FIRST_SEED);
+    let sandbox = context.overrides.sandbox.unwrap_or(case.sandbox);
+    let built = driver::build(case, context.workspace);
+    match built.map(|built| driver::provisioned_with(scenario, Some(case), built.as_ref(), context)) {
+        Err(Unbuilt { result, reason }) => {
+            (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
+        }
+        Ok(provisioned) if kind == TestKind::LowResources => {
+            let card = CardOptions { transport, sandbox, ..CardOptions::default() };
+            run_low_resources(&provisioned, card, part, (context, &policy), &mut test, &mut report)?;
+        }
+        Ok(provisioned) if kind == TestKind::Kills => {
+            run_kills(scenario, &provisioned, seed, context, &mut test, &mut report)?;
+        }
+        Ok(provisioned) if kind == TestKind::Hostile => {
+            run_hostile(scenario, &provisioned, (part, seed), context, &mut test, &mut report)?;
+        }
+        Ok(provisioned) if kind == TestKind::QemuLimits => {
+            let folder = RunFolder::create(context.workspace, &test.name, None)?;
+            test.run_folder = Some(folder.path().into());
+            let artefacts = &provisioned.artefacts;
+            let found = qemu_limits::run(&artefacts.qemu, &artefacts.card, &folder, context.observer)?;
+            test.violations = found.violations();
+            if !test.violations.is_empty() {
+                (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
             }
-            Ok(provisioned) if kind == TestKind::LowResources => {
-                run_low_resources(&provisioned, part, (context, &policy), &mut test, &mut report)?;
-            }
-            Ok(provisioned) if kind == TestKind::Kills => {
+            report.qemu_limits.push(found);
+        }
+        Ok(provisioned) => {
+            let conformance = conformance::Context {
+                workspace: context.workspace,
+                provisioned: &provisioned,
+                timeout: context.timeout,
+                filter: part,
+                conditions,
+                transport,
+                sandbox,
+                policy: &policy,
+                sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
+                judge: context.overrides.judge(scenario),
+                rounds: scenario.rounds,
+                jobs: context.jobs,
+                reproduce: test.reproduce.clone(),
+                observer: context.observer,
+            };
+            if kind == TestKind::CardKills {
                 let count = context.overrides.count.unwrap_or(scenario.rounds);
                 if let Some(count) = context.overrides.count {
                     test.reproduce += &format!(" --count {count}");
                 }
-                let kills = Kills {
-                    workspace: context.workspace,
-                    provisioned: &provisioned,
-                    count,
-                    seed,
-                    observer: context.observer,
-                };
-                let folder = RunFolder::create(context.workspace, &test.name, None)?;
-                test.run_folder = Some(folder.path().into());
-                let found = kills::run(&kills, &folder)?;
-                test.violations = found.violations();
-                if !test.violations.is_empty() {
-                    (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
-                }
-                report.kills.push(found);
-            }
-            Ok(provisioned) if kind == TestKind::Hostile => {
-                run_hostile(scenario, &provisioned, (part, seed), context, &mut test, &mut report)?;
-            }
-            Ok(provisioned) if kind == TestKind::QemuLimits => {
-                let folder = RunFolder::create(context.workspace, &test.name, None)?;
-                test.run_folder = Some(folder.path().into());
-                let artefacts = &provisioned.artefacts;
-                let found = qemu_limits::run(&artefacts.qemu, &artefacts.card, &folder, context.observer)?;
-                test.violations = found.violations();
-                if !test.violations.is_empty() {
-                    (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
-                }
-                report.qemu_limits.push(found);
-            }
-            Ok(provisioned) => {
-                let conformance = conformance::Context {
-                    workspace: context.workspace,
-                    provisioned: &provisioned,
-                    timeout: context.timeout,
-                    filter: part,
-                    conditions,
-                    transport: context.overrides.transport.unwrap_or(scenario.transport),
-                    policy: &policy,
-                    sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
-                    judge: context.overrides.judge(scenario),
-                    rounds: scenario.rounds,
-                    jobs: context.jobs,
-                    reproduce: test.reproduce.clone(),
-                    observer: context.observer,
-                };
-                if kind == TestKind::CardKills {
-                    let count = context.overrides.count.unwrap_or(scenario.rounds);
-                    if let Some(count) = context.overrides.count {
-                        test.reproduce += &format!(" --count {count}");
-                    }
-                    let conditions = Conditions { seed: None, ..conditions };
-                    let conformance = conformance::Context { conditions, ..conformance };
-                    run_card_kills(&conformance, (count, seed), &mut test, &mut report)?;
-                } else {
-                    run_contract(kind, &conformance, &mut test, &mut report)?;
-                }
+                let conditions = Conditions { seed: None, ..conditions };
+                let conformance = conformance::Context { conditions, ..conformance };
+                run_card_kills(&conformance, (count, seed), &mut test, &mut report)?;
+            } else {
+                run_contract(kind, &conformance, &mut test, &mut report)?;
             }
         }
-        if test.result == TestResult::Passed {
-            let folders =
-                test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
-            folders.for_each(|folder| context.passed(folder));
-        }
-        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-        context.observer.event(&Event::TestEnded {
-            name: test.name.clone(),
-            result: test.result,
-            milliseconds: test.milliseconds,
-            detail: test.violations.join("\n"),
-        });
-        report.add(test);
     }
+    if test.result == TestResult::Passed {
+        let folders = test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
+        folders.for_each(|folder| context.passed(folder));
+    }
+    test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    context.observer.event(&Event::TestEnded {
+        name: test.name.clone(),
+        result: test.result,
+        milliseconds: test.milliseconds,
+        detail: test.violations.join("\n"),
+    });
+    report.add(test);
     Ok(report)
+}
+
+/// Kills harness, card and QEMU, and checks whom the verdict names.
+fn run_kills(
+    scenario: &Scenario,
+    provisioned: &Provisioned,
+    seed: u64,
+    context: &Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let count = context.overrides.count.unwrap_or(scenario.rounds);
+    if let Some(count) = context.overrides.count {
+        test.reproduce += &format!(" --count {count}");
+    }
+    let kills = Kills { workspace: context.workspace, provisioned, count, seed, observer: context.observer };
+    let folder = RunFolder::create(context.workspace, &test.name, None)?;
+    test.run_folder = Some(folder.path().into());
+    let found = kills::run(&kills, &folder)?;
+    test.violations = found.violations();
+    if !test.violations.is_empty() {
+        (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+    }
+    report.kills.push(found);
+    Ok(())
 }
 
 /// Runs the probes of the contract, or those of one topic.
@@ -234,6 +270,7 @@ fn run_hostile(
 /// Fails the allocation of each stack once, or of one stack.
 fn run_low_resources(
     provisioned: &Provisioned,
+    card: CardOptions,
     part: Option<&str>,
     (context, policy): (&Context<'_>, &ViolationPolicy),
     test: &mut TestRecord,
@@ -243,6 +280,7 @@ fn run_low_resources(
     test.run_folder = Some(folder.path().into());
     let faults = AllocFaults {
         song: songs::ALL[0].song()?,
+        card,
         timeout: context.timeout,
         policy: policy.clone(),
         sample_rate: context.overrides.sample_rate,

@@ -133,6 +133,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
             clock: *clock,
             render_block: *render_block,
             guard: card.guard,
+            sandbox: card.sandbox,
             bank: card.bank.as_ref().map(|bank| folder.join(bank)),
             sample_rate: *sample_rate,
             quantum: *quantum,

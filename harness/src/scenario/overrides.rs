@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use card_control::Transport;
+use card_control::{Sandbox, Transport};
 
 use super::case::Case;
 use super::document::MachineTable;
@@ -34,6 +34,8 @@ pub struct Overrides {
     pub transport: Option<Transport>,
     /// Where 64-bit base addresses are, instead of where the scenario has them.
     pub bars: Option<Bars>,
+    /// Whether the card's process is confined, instead of the scenario's.
+    pub sandbox: Option<Sandbox>,
     /// Frames a second, instead of the scenario's.
     pub sample_rate: Option<u32>,
     /// What decides whether a song was played right, instead of the scenario's.
@@ -105,6 +107,7 @@ impl Overrides {
         let policy = self.policy.arguments();
         let transport = self.transport.map_or_else(String::new, |found| format!(" --transport {}", found.name()));
         let bars = self.bars.map_or_else(String::new, |found| format!(" --bars {}", found.name()));
+        let sandbox = self.sandbox.map_or_else(String::new, |found| format!(" --sandbox {}", found.name()));
         let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
         let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
             Judge::Reference { wav, tolerance } if tolerance.is_exact() && tolerance.offset == 0 => {
@@ -117,7 +120,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{bars}{rate}{judge}",
+            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{rate}{judge}",
             invocation::program(),
             scenario.path.display(),
             self.device_options

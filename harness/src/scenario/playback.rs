@@ -71,8 +71,8 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
 /// Returns the runs of the cases that the filter names.
 fn runs<'a>(scenario: &'a Scenario, context: &Context<'_>) -> Vec<Run<'a>> {
     let mut runs = Vec::new();
-    for case in &scenario.cases {
-        let case_name = full_name(scenario, case);
+    for case in scenario.cases_over(context.overrides.transport) {
+        let case_name = scenario.full_name(case);
         if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
             continue;
         }
@@ -246,6 +246,7 @@ fn play(
             render_block: case.render_block,
             // The guard stands before vhost-user's socket.
             guard: case.guard && transport == Transport::VhostUser,
+            sandbox: context.overrides.sandbox.unwrap_or(case.sandbox),
         },
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
         capture: scenario.capture,
@@ -309,8 +310,4 @@ fn judge(
     if !test.violations.is_empty() {
         test.result = TestResult::Failed;
     }
-}
-
-fn full_name(scenario: &Scenario, case: &Case) -> String {
-    if case.name.is_empty() { scenario.name.clone() } else { format!("{} [{}]", scenario.name, case.name) }
 }

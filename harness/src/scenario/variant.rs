@@ -43,6 +43,7 @@ impl VariantProbe<'_> {
             filter: Some(probe),
             conditions,
             transport: context.overrides.transport.unwrap_or(case.transport),
+            sandbox: context.overrides.sandbox.unwrap_or(case.sandbox),
             policy,
             sample_rate: None,
             judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),

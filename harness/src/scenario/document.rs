@@ -184,7 +184,7 @@ pub(super) struct Matrix {
 impl Matrix {
     /// Returns whether it has no other dimensions than transport and bars.
     pub(super) fn is_of_the_machine(&self) -> bool {
-        let Self { song, transport: _, bars: _, clock, render_block, sample_rate, quantum, repeat } = self;
+        let Self { song, clock, render_block, sample_rate, quantum, repeat, .. } = self;
         song.is_empty()
             && clock.is_empty()
             && render_block.is_empty()

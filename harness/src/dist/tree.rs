@@ -21,8 +21,10 @@ use crate::scenario::files_in;
 /// Longest time to strip a program of its debug information.
 const STRIP_LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// The folder that a driver's team copies, in a checkout and below the prefix.
+/// The folder that a driver's team copies, in a checkout.
 const TEMPLATE: &str = "harness/template";
+
+/// The same below the prefix.
 pub(super) const BELOW_PREFIX: &str = "share/dmus/template";
 
 /// A tree that was laid out.

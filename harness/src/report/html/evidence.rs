@@ -16,8 +16,9 @@ const TAIL_BYTES: u64 = 6 << 10;
 pub(super) struct StepTime {
     /// Its name.
     pub(super) name: String,
-    /// When it began and ended, in milliseconds from the begin of the run; of one that did not end, both are its begin.
+    /// When it began, in milliseconds from the begin of the run.
     pub(super) begun: f64,
+    /// When it ended; of one that did not, when it began.
     pub(super) ended: f64,
     /// Its duration in milliseconds, as it was measured where it ran; `None` for one that did not end.
     pub(super) milliseconds: Option<f64>,

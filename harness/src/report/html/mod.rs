@@ -1,6 +1,7 @@
 //! One self-contained page about a run: summary, filter, and for each test its steps, its sound beside the expected one, its bug
 //! check, logs and findings. It asks for nothing from anywhere, and says so to the browser.
 
+mod about;
 mod evidence;
 mod page;
 mod png;
@@ -10,19 +11,10 @@ mod spectrum;
 use std::fs;
 use std::path::Path;
 
+pub use about::About;
+
 use super::results::Report;
 use crate::host::file_error::FileError;
-
-/// What ran, for the head of the page.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// The command line.
-    pub command: String,
-    /// When it began, as text with a time zone.
-    pub begun: String,
-    /// How long it took, in milliseconds.
-    pub milliseconds: f64,
-}
 
 /// Writes a report as a page.
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::About;
+use super::about::About;
 use super::evidence::{Evidence, Log, StepTime};
 use super::sound;
 use super::spectrum::spectrogram;
@@ -15,8 +15,10 @@ use crate::report::results::{CountedTest, Report, TestRecord};
 use crate::report::text::summary;
 use crate::sound::pcm::Pcm;
 
-/// Failures with pictures, and with excerpts that can be played: a page of a whole suite stays small enough to be opened.
+/// Failures with pictures: a page of a whole suite stays small enough to be opened.
 const PICTURES_MAX: usize = 24;
+
+/// Failures with excerpts that can be played.
 const EXCERPTS_MAX: usize = 3;
 
 /// What the browser may do: show what is in the page, and ask nobody for anything.

@@ -12,8 +12,10 @@ pub(super) const COLUMNS: usize = 600;
 /// Half the height of a waveform.
 pub(super) const HALF: f64 = 40.0;
 
-/// Seconds of an excerpt, and how many of them come before the place that it is about.
+/// Seconds of an excerpt.
 const EXCERPT_SECONDS: u64 = 4;
+
+/// Those of them that come before the place that it is about.
 const BEFORE_SECONDS: u64 = 1;
 
 /// Returns the path of a waveform: from the highest to the lowest sample of each column.

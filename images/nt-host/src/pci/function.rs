@@ -164,10 +164,13 @@ fn size_bars(address: Address) -> Vec<Bar> {
         let wide = !io && old >> 1 & 3 == 2;
         let mut base = u64::from(old & if io { !3 } else { !15 });
         let mut sized = u64::from(mask & if io { !3 } else { !15 });
+        let mut is_there = sized != 0;
         if wide && index + 1 < BARS {
             let high = config::read(address, offset + 4);
             config::write(address, offset + 4, u32::MAX);
             sized |= u64::from(config::read(address, offset + 4)) << 32;
+            // Of one of 4 GiB and more no bit of the low half can be set.
+            is_there = sized != 0;
             config::write(address, offset + 4, high);
             base |= u64::from(high) << 32;
         } else if io {
@@ -176,7 +179,7 @@ fn size_bars(address: Address) -> Vec<Bar> {
         } else {
             sized |= 0xffff_ffff_0000_0000;
         }
-        if mask & !15 != 0 || (io && mask & !3 != 0) {
+        if is_there {
             bars.push(Bar { index, io, wide, prefetchable: !io && old & 8 != 0, size: sized.wrapping_neg(), base });
         }
         index += 1 + u8::from(wide);

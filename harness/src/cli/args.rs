@@ -377,7 +377,7 @@ pub(crate) struct DemoArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, passing, low-resources, stress,
-    /// kills; or hostile: every fault that a driver can do to the card
+    /// kills, hostile-driver, qemu-limits; or hostile: every fault that a driver can do to the card
     pub(crate) scenario: PathBuf,
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
@@ -408,7 +408,7 @@ pub(crate) struct RunArguments {
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]
     pub(crate) violations: ViolationArguments,
-    /// Of kills: how many
+    /// How many kills, or faults of a hostile driver, instead of the scenario's rounds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) count: Option<u32>,
     /// Run each case once with each of this many seeds, from --seed or 1 on

@@ -46,7 +46,7 @@ pub struct Scenario {
     pub title: String,
     /// The kind of test; `None` for a playback test.
     pub test: Option<TestKind>,
-    /// Rounds of a stress test, or kills.
+    /// Rounds of a stress test, kills, or faults that are drawn.
     pub rounds: u32,
     /// A driver image to use instead of `dmuscard.sys`.
     pub driver: Option<PathBuf>,
@@ -218,10 +218,12 @@ impl Scenario {
             return Err(file.error_at_key("same_pcm", "same_pcm compares cases, and there is only one"));
         }
         if let Some(rounds) = &document.rounds
-            && (!matches!(document.test, Some(TestKind::Stress | TestKind::CardKills | TestKind::Kills))
-                || *rounds.get_ref() == 0)
+            && (!matches!(
+                document.test,
+                Some(TestKind::Stress | TestKind::CardKills | TestKind::Hostile | TestKind::Kills)
+            ) || *rounds.get_ref() == 0)
         {
-            let message = "rounds, at least 1, belong to test = \"stress\", \"card-kills\" and \"kills\"";
+            let message = "rounds, at least 1, belong to test = \"stress\", \"card-kills\", \"hostile\" and \"kills\"";
             return Err(file.error(rounds.span(), message));
         }
         let processors = document.machine.processors;

@@ -237,12 +237,16 @@ fn run_hostile(
 ) -> Result<(), RunError> {
     let folder = RunFolder::create(context.workspace, &test.name, None)?;
     test.run_folder = Some(folder.path().into());
+    if let Some(count) = context.overrides.count {
+        test.reproduce += &format!(" --count {count}");
+    }
     let only = context.overrides.transport.map(|transport| [transport]);
     let inside = Inside {
         source: &scenario.hostile_driver().unwrap_or_default(),
         provisioned,
         transports: only.as_ref().map_or(&inside::TRANSPORTS, |only| only),
         filter: part,
+        count: context.overrides.count.unwrap_or(scenario.rounds) as usize,
         seed,
         jobs: context.jobs,
         timeout: context.timeout,

@@ -20,7 +20,7 @@ pub struct Overrides {
     pub processors: Option<u8>,
     /// Seeds of delays: each case runs once with each, instead of its repetitions, which exist for their seeds.
     pub seeds: Vec<u64>,
-    /// The number of kills, instead of the scenario's rounds.
+    /// The number of kills or of faults that are drawn, instead of the scenario's rounds.
     pub count: Option<u32>,
     /// A driver image of the command line, for the reproduce line.
     pub driver: Option<PathBuf>,

@@ -49,7 +49,9 @@ pub struct Inside<'a> {
     pub transports: &'a [Transport],
     /// Only faults whose area or name contains this.
     pub filter: Option<&'a str>,
-    /// The seed of the instants of acts in mid-stream.
+    /// How many faults are drawn from the table, where no filter names some.
+    pub count: usize,
+    /// The seed of the draw, and of the instants of acts in mid-stream.
     pub seed: u64,
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
@@ -80,7 +82,16 @@ pub fn run(inside: &Inside<'_>, folder: &RunFolder) -> Result<Report, InsideErro
     }
     let inf = inf::read(&fault::inf_of(inside.source))?;
     let mut faults = read(&fault::table_of(inside.source))?;
-    faults.retain(|fault| inside.filter.is_none_or(|text| fault.is_named(text)));
+    let mut dice = Dice::new(inside.seed);
+    match inside.filter {
+        Some(text) => faults.retain(|fault| fault.is_named(text)),
+        // In the table's order.
+        None => {
+            while faults.len() > inside.count {
+                faults.remove(dice.below(faults.len() as u64) as usize);
+            }
+        }
+    }
     if faults.is_empty() {
         return Err(InsideError::NoFault { filter: inside.filter.unwrap_or_default().into() });
     }
@@ -105,7 +116,6 @@ pub fn run(inside: &Inside<'_>, folder: &RunFolder) -> Result<Report, InsideErro
         expected = seen.before;
     }
     let expected = expected.unwrap_or_default();
-    let mut dice = Dice::new(inside.seed);
     let mut jobs = Vec::new();
     for row in 0..faults.len() {
         for &transport in inside.transports {

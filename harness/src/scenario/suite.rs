@@ -1,6 +1,7 @@
 //! Runs every test of the project: the crates' tests on the host, the guests' builds, the images, and every scenario.
 
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,7 @@ use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::invocation;
+use crate::host::leftovers::Scratch;
 use crate::hostile::Hostile;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
@@ -33,6 +35,9 @@ const TRANSPORTS: [Transport; 2] = [Transport::VhostUser, Transport::VfioUser];
 
 /// The tests of the crate for cards that need QEMU.
 const CARDS_IN_QEMU: &str = "cards in QEMU";
+
+/// The test that the crates' tests remove the temporary files that they make.
+const NOTHING_LEFT: &str = "no temporary files are left";
 
 /// The test of what users download.
 const DOWNLOAD: &str = "the download in a bare root";
@@ -312,10 +317,19 @@ impl Suite<'_> {
         let begun = Instant::now();
         fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
         let path = self.workspace.logs().join(log);
-        command.current_dir(&self.workspace.root);
+        // A folder of their own, so that what they leave is theirs.
+        let scratch = Scratch::new()?;
+        let temporary = scratch.path().join("tests");
+        fs::create_dir(&temporary).map_err(FileError::own("create", &temporary))?;
+        command.current_dir(&self.workspace.root).env("TMPDIR", &temporary);
         let ended = run_logged(what, command, &path, None, CRATES_LIMIT);
         if let Err(ProvisionError::Interrupted(what)) = ended {
             return Err(ProvisionError::Interrupted(what).into());
+        }
+        let left = files_in_folder(&temporary).map_err(FileError::own("read", &temporary))?;
+        if !left.is_empty() {
+            let detail = format!("{what} has left in its folder of temporary files: {}", left.join(", "));
+            self.add(report, NOTHING_LEFT, TestResult::Failed, Some(Class::TestFailed), vec![detail], begun);
         }
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
         let counts = counts(&text);
@@ -347,6 +361,25 @@ impl Suite<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns what is in a folder, and in the folders in it, by path below it.
+fn files_in_folder(folder: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            let inner = files_in_folder(&entry.path())?;
+            found.extend(inner.iter().map(|inner| format!("{name}/{inner}")));
+            if !inner.is_empty() {
+                continue;
+            }
+        }
+        found.push(name);
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Adds up lines like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
@@ -431,6 +464,16 @@ mod tests {
                     test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
                     test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
         assert_eq!(counts(text), Counts { passed: 12, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn names_what_tests_leave_behind() {
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.path().join("tests");
+        fs::create_dir_all(folder.join(".tmpempty")).unwrap();
+        fs::create_dir(folder.join(".tmpfull")).unwrap();
+        fs::write(folder.join(".tmpfull").join("socket"), "").unwrap();
+        assert_eq!(files_in_folder(&folder).unwrap(), [".tmpempty", ".tmpfull/socket"]);
     }
 
     #[test]

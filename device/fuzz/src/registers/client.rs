@@ -15,12 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Commands (libvfio-user, "vfio-user Protocol", section "Message sizes and commands").
 pub(in super::super) mod command {
+    /// Agrees on the protocol's version.
     pub(in super::super::super) const VERSION: u16 = 1;
+    /// Gives a range of guest memory.
     pub(in super::super::super) const DMA_MAP: u16 = 2;
+    /// Takes a range of guest memory back.
     pub(in super::super::super) const DMA_UNMAP: u16 = 3;
+    /// Sets eventfds of interrupts, masks them, or signals one.
     pub(in super::super::super) const SET_IRQS: u16 = 8;
+    /// Reads from a region.
     pub(in super::super::super) const REGION_READ: u16 = 9;
+    /// Writes to a region.
     pub(in super::super::super) const REGION_WRITE: u16 = 10;
+    /// Resets the function.
     pub(in super::super::super) const RESET: u16 = 13;
 }
 

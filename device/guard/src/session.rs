@@ -5,7 +5,7 @@ mod recovery;
 mod requests;
 mod rings;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -67,6 +67,8 @@ pub(crate) struct Session<'a> {
     shared_memory: Option<Vec<u8>>,
     /// The largest ring with which no back-end has ended.
     ring_size: u32,
+    /// The largest size of each ring, by index, that a back-end has taken.
+    taken: BTreeMap<usize, u32>,
     /// Requests at which a back-end has ended.
     fatal: BTreeSet<u32>,
 }
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             config: Box::new([0; CONFIG_BYTES_MAX]),
             shared_memory: None,
             ring_size: settings.limits.ring_size,
+            taken: BTreeMap::new(),
             fatal: BTreeSet::new(),
         }
     }

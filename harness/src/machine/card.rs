@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use card_control::{Clock, Sandbox, Status, Transport, log};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::card_exit::CARD_LEFT;
@@ -98,6 +99,13 @@ impl CardKiller {
         // The descriptor stands for that process alone: what fails here is that it has ended.
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
+
+    /// Waits until it has ended, for as long as a busy host may take.
+    fn wait(&self) {
+        let limit = Timespec { tv_sec: ANSWER_LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
+        // A card that has not ended by then shows by the next one, which does not start.
+        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit));
+    }
 }
 
 /// Kills a card behind a guard from another thread, and starts the next one, as a supervisor does.
@@ -122,6 +130,8 @@ impl CardReplacer {
     /// [`MachineError::Spawn`] where the process cannot be started.
     pub fn replace(mut self) -> Result<Replacement, MachineError> {
         self.killer.kill();
+        // The next card finds the dead one's control socket unused.
+        self.killer.wait();
         let (process, command_line) = self.start.process(None)?;
         Ok(Replacement { process, command_line, start: self.start })
     }

@@ -363,6 +363,8 @@ impl Session<'_> {
                 ring.parts = parts;
                 ring.state = State::Running;
                 ring.unread = ring.enabled.then(|| (Instant::now(), ring.used_index(&self.memory)));
+                let taken = self.taken.entry(index).or_default();
+                *taken = size.max(*taken);
                 Ok(())
             }
             Err(Failed::Broken(Broken::Stopped)) => Err(Gone::Stopped),
@@ -384,8 +386,12 @@ impl Session<'_> {
         }
     }
 
-    /// Remembers a ring that has ended a back-end, so that the next one does not get it.
+    /// Remembers a ring that has ended a back-end, so that the next one does not get it; not one that a back-end has taken before: then
+    /// something else has ended this one, most likely a signal.
     fn learn(&mut self, index: usize, size: u32, at_size: bool) {
+        if self.taken.get(&index).is_some_and(|taken| *taken >= size) {
+            return;
+        }
         if at_size {
             self.ring_size = size.div_euclid(2);
         } else if let Some(ring) = self.rings.get_mut(index) {

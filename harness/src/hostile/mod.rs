@@ -1,5 +1,5 @@
 //! Hostile drivers: every fault of [`card_qtest`]'s table, injected through a real PCI function without a guest, and those of the
-//! C++ driver that is hostile from [inside](inside) one.
+//! C++ driver that is hostile from [`inside`] one.
 
 pub mod inside;
 

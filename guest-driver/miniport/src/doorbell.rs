@@ -13,6 +13,7 @@ pub trait Doorbell {
     /// Returns whether the registers read all ones: the card was removed.
     fn is_gone(&self, level: AtMostDispatch) -> bool;
 
-    /// Reads a register that the card's process itself answers, and so returns only once that process runs.
+    /// Reads a register that the card's process itself answers, and so returns only once that process runs; notices that the process
+    /// was lost.
     fn wait_for_card(&self, level: Passive);
 }

@@ -8,6 +8,7 @@ use common::{NOTE, TestDriver};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
 use dmus_miniport::fake::{FakeCard, deliver_interrupts, dispatch, passive};
+use dmus_miniport::wave::Rendered;
 use portcls::ks::KsState;
 use zerocopy::FromZeros;
 
@@ -58,6 +59,19 @@ fn recovers_a_card_whose_process_was_lost() {
     stream.put(stream.allocator.message(1, NOTE));
     assert_eq!((sessions(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
     driver.card.render(passive(), &mut [0; 400]).unwrap();
+}
+
+#[test]
+fn notices_a_lost_process_by_its_silence_when_the_interrupt_was_taken_for_another() {
+    let driver = TestDriver::new();
+    driver.run_wave();
+    driver.fake.with(|card| card.behaviour.sends_no_interrupts = true);
+    driver.fake.lose_process();
+    let mut pcm = [0xaa; 400];
+    assert_eq!(driver.card.render(passive(), &mut pcm).unwrap(), Some(Rendered::Timeout));
+    assert_eq!(sessions(&driver), 1);
+    driver.card.render(passive(), &mut pcm).unwrap();
+    assert_eq!(sessions(&driver), 2, "the next request finds the card recovered");
 }
 
 #[test]

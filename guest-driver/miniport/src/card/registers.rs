@@ -25,10 +25,12 @@ impl<K: Kernel> Doorbell for Card<K> {
         Self::is_gone(self, level)
     }
 
-    fn wait_for_card(&self, _: Passive) {
+    fn wait_for_card(&self, level: Passive) {
         if let Some(_guard) = self.rundown.acquire() {
             self.transport.wait_for_card();
         }
+        // The interrupt for a lost process is one with a cause, if it meets an answer that the process has just given.
+        self.check_presence(level.into());
     }
 }
 
@@ -56,7 +58,8 @@ impl<K: Kernel> Card<K> {
         causes != 0
     }
 
-    /// Looks, after an interrupt without a cause in any queue, whether the process behind the card was lost.
+    /// Looks whether the process behind the card was lost: after an interrupt without a cause in any queue, and where an answer
+    /// does not come.
     pub(super) fn check_presence(&self, level: AtMostDispatch) {
         if self.rundown.acquire().is_some_and(|_guard| self.transport.is_lost()) {
             self.request_recovery(level, Part::Text("the process behind it was lost"));

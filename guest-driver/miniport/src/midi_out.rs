@@ -213,7 +213,16 @@ impl<K: Kernel> MidiOut<K> {
         self.state.with(level, |state| state.suspended = true);
     }
 
-    /// Empties the ring after the device has been reset. Events stay held until [`resume`](Self::resume). Returns the
+    /// Holds all events if a condition holds, which nothing else of the queue happens beside. Returns whether it does.
+    pub fn suspend_if(&self, level: AtMostDispatch, condition: impl FnOnce() -> bool) -> bool {
+        self.state.with(level, |state| {
+            let holds = condition();
+            state.suspended |= holds;
+            holds
+        })
+    }
+
+    /// Empties the ring after the device has been reset. Events stay held until [`resume_unless`](Self::resume_unless). Returns the
     /// ring's addresses.
     pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
         self.state.with(level, |state| {
@@ -227,9 +236,10 @@ impl<K: Kernel> MidiOut<K> {
         })
     }
 
-    /// Sends held events again, once the card's streams are open.
-    pub fn resume(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
-        self.state.with(level, |state| state.suspended = false);
+    /// Sends held events again, once the card's streams are open; unless a condition holds, which nothing else of the queue
+    /// happens beside.
+    pub fn resume_unless(&self, level: AtMostDispatch, doorbell: &impl Doorbell, condition: impl FnOnce() -> bool) {
+        self.state.with(level, |state| state.suspended = condition());
         self.service(level, doorbell);
     }
 

@@ -17,6 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::error::CardError;
 use super::queues::Queues;
+use super::recovery::Epoch;
 use super::recovery_count::RecoveryCount;
 use super::wave_state::WaveStream;
 use crate::control::ControlError;
@@ -59,6 +60,8 @@ pub struct Card<K: Kernel> {
     pub(super) without_power: AtomicBool,
     /// The card needs a reset: it says so, has lost its session, or has broken a ring.
     pub(super) needs_reset: AtomicBool,
+    /// The number of times that the card was switched on.
+    pub(super) epoch: AtomicU32,
     pub(super) recoveries: Spin<K, RecoveryCount>,
     /// Protects the card's registers.
     pub(super) rundown: Rundown,
@@ -104,6 +107,7 @@ impl<K: Kernel> Card<K> {
             gone: AtomicBool::new(false),
             without_power: AtomicBool::new(false),
             needs_reset: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
             recoveries,
             rundown: Rundown::new(),
             pending: Pending::new(),
@@ -166,6 +170,7 @@ impl<K: Kernel> Card<K> {
     /// Serves every queue, for they share one interrupt. Called from the deferred procedure call. True: the card needs
     /// [`recover_or_log`](Self::recover_or_log), from a thread that may wait.
     pub fn service(&self, level: AtMostDispatch) -> bool {
+        let epoch = self.epoch();
         let queues = &self.queues;
         let has_cause = queues.control.has_returned(level)
             || queues.wave.has_returned(level)
@@ -180,7 +185,7 @@ impl<K: Kernel> Card<K> {
         self.queues.wave.service(level);
         self.queues.midi_out.service(level, self);
         while let Some(notice) = self.queues.event_queue.next(level, self) {
-            self.handle_notice(level, &notice);
+            self.handle_notice(level, epoch, &notice);
         }
         let faults = [
             self.queues.control.fault(level),
@@ -190,12 +195,12 @@ impl<K: Kernel> Card<K> {
             self.queues.event_queue.fault(level),
         ];
         if let Some(fault) = faults.into_iter().flatten().next() {
-            self.request_recovery(level, Part::Reason(fault.into()));
+            self.request_recovery(level, epoch, Part::Reason(fault.into()));
         }
         self.needs_reset.load(Ordering::Acquire)
     }
 
-    fn handle_notice(&self, level: AtMostDispatch, record: &Notice) {
+    fn handle_notice(&self, level: AtMostDispatch, epoch: Epoch, record: &Notice) {
         let number = record.sequence.get();
         if self.next_notice.swap(number.wrapping_add(1), Ordering::Relaxed) != number {
             // A lost notice may have been the end of an unload that a client waits for.
@@ -226,7 +231,7 @@ impl<K: Kernel> Card<K> {
                 Part::Number(record.value.get()),
             ]);
             if kind == NoticeKind::STATE_CHANGED {
-                self.request_recovery(level, Part::Text("it has stopped a stream by itself"));
+                self.request_recovery(level, epoch, Part::Text("it has stopped a stream by itself"));
             }
         }
     }
@@ -276,9 +281,10 @@ impl<K: Kernel> Card<K> {
         code: RequestCode,
         request: &Q,
     ) -> Result<Status, ControlError> {
+        let epoch = self.epoch();
         self.check_power()?;
         let answer = self.queues.control.command(level, self, code, request);
-        answer.inspect_err(|error| self.check_failure(level, *error))
+        answer.inspect_err(|error| self.check_failure(level, epoch, *error))
     }
 
     /// Sends a request whose response has a payload, and requests recovery if only a reset ends its failure.
@@ -288,9 +294,10 @@ impl<K: Kernel> Card<K> {
         code: RequestCode,
         request: &Q,
     ) -> Result<(Status, A), ControlError> {
+        let epoch = self.epoch();
         self.check_power()?;
         let answer = self.queues.control.query(level, self, code, request);
-        answer.inspect_err(|error| self.check_failure(level, *error))
+        answer.inspect_err(|error| self.check_failure(level, epoch, *error))
     }
 
     /// Returns whether the card takes requests.

@@ -82,6 +82,7 @@ impl<K: Kernel> Card<K> {
         // From here on it may interrupt, and then the service routine must know it.
         self.rundown.reinitialize();
         self.transport.driver_ok();
+        self.begin_epoch();
         self.off.store(false, Ordering::Release);
         self.restore(level, downloads).inspect_err(|_| {
             _ = self.transport.reset(&self.kernel, level);
@@ -89,7 +90,8 @@ impl<K: Kernel> Card<K> {
             self.rundown.wait_for_release(|| self.kernel.pause(level, 1));
             downloads.iter_mut().for_each(|download| download.on_card = None);
         })?;
-        self.queues.midi_out.resume(level.into(), self);
+        // What failed meanwhile needs another recovery, before which no event is to be sent.
+        self.queues.midi_out.resume_unless(level.into(), self, || self.needs_reset.load(Ordering::Acquire));
         Ok(())
     }
 

@@ -19,19 +19,37 @@ use crate::log::Part;
 /// Recoveries in a row before the card is left off.
 const RECOVERIES_MAX: u32 = 8;
 
+/// A run of the card, from one reset to the next. What failed in an earlier one says nothing about the card as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch(u32);
+
 impl<K: Kernel> Card<K> {
-    /// Marks the card as one that needs a reset. Until it has recovered no event is sent.
-    pub(super) fn request_recovery(&self, level: AtMostDispatch, reason: Part) {
-        if !self.off.load(Ordering::Acquire) && !self.needs_reset.swap(true, Ordering::AcqRel) {
+    /// Returns the present epoch. Whoever looks for a failure takes it first: the card may have recovered by the time it is found.
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Begins an epoch: what was sent before is lost.
+    pub(super) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Marks the card as one that needs a reset, unless it has had one since the epoch of the failure. Until it has recovered no
+    /// event is sent.
+    pub(super) fn request_recovery(&self, level: AtMostDispatch, epoch: Epoch, reason: Part) {
+        // Not in two steps: a recovery between them would send events again, and the second step hold them for ever.
+        let is_first = self.queues.midi_out.suspend_if(level, || {
+            !self.off.load(Ordering::Acquire) && self.epoch() == epoch && !self.needs_reset.swap(true, Ordering::AcqRel)
+        });
+        if is_first {
             self.kernel.log(&[Part::Text("the card needs a reset: "), reason]);
-            self.queues.midi_out.suspend(level);
         }
     }
 
-    /// Requests recovery if a request failed in a way that only a reset ends.
-    pub(super) fn check_failure(&self, level: Passive, error: ControlError) {
+    /// Requests recovery if a request of an epoch failed in a way that only a reset ends.
+    pub(super) fn check_failure(&self, level: Passive, epoch: Epoch, error: ControlError) {
         if matches!(error, ControlError::Ring(_) | ControlError::Refused(Status::NO_SESSION)) {
-            self.request_recovery(level.into(), Part::Reason(error.into()));
+            self.request_recovery(level.into(), epoch, Part::Reason(error.into()));
         }
     }
 

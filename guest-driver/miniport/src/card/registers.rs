@@ -61,8 +61,9 @@ impl<K: Kernel> Card<K> {
     /// Looks whether the process behind the card was lost: after an interrupt without a cause in any queue, and where an answer
     /// does not come.
     pub(super) fn check_presence(&self, level: AtMostDispatch) {
+        let epoch = self.epoch();
         if self.rundown.acquire().is_some_and(|_guard| self.transport.is_lost()) {
-            self.request_recovery(level, Part::Text("the process behind it was lost"));
+            self.request_recovery(level, epoch, Part::Text("the process behind it was lost"));
         }
     }
 
@@ -72,9 +73,10 @@ impl<K: Kernel> Card<K> {
         if self.pending.take() & cause::CONFIGURATION == 0 {
             return;
         }
+        let epoch = self.epoch();
         let needs_reset = self.rundown.acquire().is_some_and(|_guard| self.transport.needs_reset());
         if needs_reset && !self.is_gone(level) {
-            self.request_recovery(level, Part::Text("its status says DEVICE_NEEDS_RESET"));
+            self.request_recovery(level, epoch, Part::Text("its status says DEVICE_NEEDS_RESET"));
         }
     }
 }

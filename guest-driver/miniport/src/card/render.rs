@@ -65,15 +65,21 @@ impl<K: Kernel> Card<K> {
             self.queues.midi_out.wait_until_taken(level, DRAIN_MILLISECONDS, self);
         }
         recovered?;
-        match self.set_stream_state(level, id, state) {
-            // The state is kept, and sent when the card is on again.
-            Ok(()) | Err(CardError::Control(ControlError::Off)) => {}
-            Err(error) => return Err(error),
+        loop {
+            let epoch = self.epoch();
+            match self.set_stream_state(level, id, state) {
+                // The state is kept, and sent when the card is on again.
+                Ok(()) | Err(CardError::Control(ControlError::Off)) => {}
+                Err(error) => return Err(error),
+            }
+            if state >= KsState::RUN {
+                self.queues.midi_out.set_state(level.into(), id, KsState::RUN, self);
+            }
+            // A card that was reset meanwhile has got the state that the stream had before.
+            if self.epoch() == epoch {
+                return Ok(());
+            }
         }
-        if state >= KsState::RUN {
-            self.queues.midi_out.set_state(level.into(), id, KsState::RUN, self);
-        }
-        Ok(())
     }
 
     /// Takes a chain of events for a render stream. The events are the driver's from here on, whatever the state.

@@ -119,6 +119,7 @@ impl<K: Kernel> Card<K> {
                 _ = self.query::<_, Latency>(level, RequestCode::LATENCY, &());
             });
             let frames = format.frames(chunk.len());
+            let epoch = self.epoch();
             let rendered = self.queues.wave.render(level, self, WAVE_STREAM, format, chunk);
             if let Rendered::Frames { position, after_underrun } = rendered {
                 _ = self.with_wave(level.into(), |stream| {
@@ -130,7 +131,7 @@ impl<K: Kernel> Card<K> {
                 }
             } else {
                 if let Rendered::Ring(fault) = rendered {
-                    self.request_recovery(level.into(), Part::Reason(fault.into()));
+                    self.request_recovery(level.into(), epoch, Part::Reason(fault.into()));
                 }
                 wrong = wrong.or(Some(rendered));
             }

@@ -440,7 +440,7 @@ mod tests {
         let line = |error: DriverError| format!("[x WARN  {target}] {error}\n");
         let wave = DriverError::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48);
         let log = line(wave) + &line(DriverError::new(Diagnosis::CONFIG_WRITE));
-        assert_eq!(card_control::log::diagnoses(&log), ["RING_SIZE (wave)", "CONFIG_WRITE"]);
+        assert_eq!(card_control::log::diagnoses(&log), ["RING_SIZE (WAVE)", "CONFIG_WRITE"]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn stopping_signal(log: &str) -> Option<&str> {
 }
 
 /// Returns what the card has found wrong with a driver by its log, each once, in the order in which it came first: the code's
-/// name, with the queue's in parentheses if it is about one, such as `RING_SIZE (wave)`.
+/// name, with the queue's in parentheses if it is about one, such as `RING_SIZE (WAVE)`.
 #[must_use]
 pub fn diagnoses(log: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn lists_each_diagnosis_once_in_its_order() {
-        let log = "[x WARN  dmus_card::diagnosis] RING_SIZE on queue wave: ring size 48: parked\n\
+        let log = "[x WARN  dmus_card::diagnosis] RING_SIZE on queue WAVE: ring size 48: parked\n\
                    [x INFO  dmus_card::card] RING_SIZE on queue midi-in: of another module\n\
                    [x WARN  dmus_card::diagnosis] CONFIG_WRITE: the driver wrote\n\
-                   [x WARN  dmus_card::diagnosis] RING_SIZE on queue wave: ring size 3: parked\n";
-        assert_eq!(diagnoses(log), ["RING_SIZE (wave)", "CONFIG_WRITE"]);
+                   [x WARN  dmus_card::diagnosis] RING_SIZE on queue WAVE: ring size 3: parked\n";
+        assert_eq!(diagnoses(log), ["RING_SIZE (WAVE)", "CONFIG_WRITE"]);
         assert!(diagnoses("").is_empty());
     }
 

@@ -12,7 +12,7 @@ mod model;
 use card_control::Clock;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use card_spec::registers::{REGISTERS, VECTORS};
+use card_spec::registers::{MSIX_BAR, REGISTERS, VECTORS};
 use dmus_card::fake::Piece;
 use parking_lot::Mutex;
 
@@ -300,14 +300,15 @@ impl Driver<'_> {
     }
 }
 
-/// Returns the region that a byte of an input stands for: mostly BAR 0, then configuration space and BAR 1, and all others.
+/// Returns the region that a byte of an input stands for: mostly BAR 0, then configuration space and the BAR of MSI-X,
+/// and others.
 const fn region(byte: u8) -> u32 {
     match byte % 16 {
         0..=6 => 0,
         7..=11 => CONFIG,
-        12..=13 => 1,
+        12..=13 => MSIX_BAR as u32,
         14 => 6,
-        _ => 2,
+        _ => 1,
     }
 }
 

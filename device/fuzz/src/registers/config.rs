@@ -87,7 +87,8 @@ impl Config {
         // Cache line, latency timer, interrupt line.
         [0x0c, 0x0d, 0x3c].into_iter().for_each(|at| allow(at, &[0xff]));
         for (bar, bytes) in [(BAR, BAR_BYTES), (MSIX_BAR, MSIX_BAR_BYTES)] {
-            allow(BARS + 4 * usize::from(bar), &(!(bytes - 1)).to_le_bytes());
+            // Of 64 bits: the address goes on in the next register.
+            allow(BARS + 4 * usize::from(bar), &(!u64::from(bytes - 1)).to_le_bytes());
         }
         allow(power + 4, &[3]);
         // Device control without the bit that resets, link control, second device control.

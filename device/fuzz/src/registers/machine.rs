@@ -280,7 +280,7 @@ impl<'a> Machine<'a> {
                 let data = self.client.read(region, offset, bytes);
                 assert_eq!(data.is_some(), bytes > 0, "only a read of nothing is an error");
                 let (data, there) = (data.unwrap_or_default(), u64::from(card_spec::registers::MSIX_BAR_BYTES));
-                if region != 1
+                if region != u32::from(card_spec::registers::MSIX_BAR)
                     || offset.checked_add(bytes as u64).is_none_or(|end| end > there)
                     || !self.config.decodes()
                 {

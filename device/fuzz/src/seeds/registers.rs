@@ -12,10 +12,10 @@ use super::super::registers::Verb;
 use super::Seed;
 use super::rings::{open, queue_sizes};
 
-/// Bytes of an input's region: BAR 0, configuration space, BAR 1, the expansion ROM, a BAR that is not there.
+/// Bytes of an input's region: BAR 0, configuration space, the BAR of MSI-X, the expansion ROM, a BAR that is not there.
 const BAR_0: u8 = 0;
 const CONFIG: u8 = 7;
-const BAR_1: u8 = 12;
+const BAR_MSIX: u8 = 12;
 const ROM: u8 = 14;
 const NO_BAR: u8 = 15;
 
@@ -118,9 +118,9 @@ fn beyond() -> Script {
         .read(BAR_0, u64::MAX, 4)
         .write(BAR_0, u64::MAX - 3, &[0; 4])
         .read(BAR_0, 0, 0)
-        .read(BAR_1, 0, 16)
-        .write(BAR_1, 12, &[1, 0, 0, 0])
-        .read(BAR_1, 0x800, 8)
+        .read(BAR_MSIX, 0, 16)
+        .write(BAR_MSIX, 12, &[1, 0, 0, 0])
+        .read(BAR_MSIX, 0x800, 8)
         .read(ROM, 0, 4)
         .read(NO_BAR, 0, 4)
         .write(NO_BAR, 0, &[0; 4])
@@ -196,7 +196,7 @@ fn interrupts() -> Script {
     let script = script.act(Verb::Interrupts, 2, 0x0006_0024, 0, &[]);
     // MSI-X: enabled, a vector for each queue, then masked.
     let script = script.write(CONFIG, 0xb6, &[0, 0x80]).act(Verb::Start, ALL, 0o43210, 0, &[]).open().look();
-    script.write(BAR_1, 12, &[1, 0, 0, 0]).request(RequestCode::OPEN, &[]).read(BAR_1, 0x800, 8)
+    script.write(BAR_MSIX, 12, &[1, 0, 0, 0]).request(RequestCode::OPEN, &[]).read(BAR_MSIX, 0x800, 8)
 }
 
 /// Returns the seeds.

@@ -142,7 +142,7 @@ impl From<ClockChoice> for Clock {
 pub(crate) enum TransportChoice {
     /// QEMU owns the PCI function, and does not outlive the card
     VhostUser,
-    /// The card is a PCI function of its own, with registers, and QEMU outlives it
+    /// The card is a PCI function of its own, with registers; QEMU outlives most of its ends
     VfioUser,
 }
 

@@ -22,7 +22,7 @@ use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
 /// What keeps the song from being played: an unreadable file, a missing artefact, a run folder that cannot be created.
 pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     if arguments.guard && matches!(arguments.transport, TransportChoice::VfioUser) {
-        let text = "--guard stands before vhost-user's socket; over vfio-user QEMU outlives the card without one";
+        let text = "--guard stands before vhost-user's socket; over vfio-user there is none";
         return Err(UsageError(text.into()).into());
     }
     let terminal = Terminal::new();

@@ -10,6 +10,7 @@ use dmus::jobs::default_jobs;
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
 use dmus::playback::judge::{Judge, Tolerance};
+use dmus::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use dmus::testbed::violations::{RuleList, ViolationPolicy, Waiver};
 use guest_protocol::options::MESSAGES_MAX;
 
@@ -116,8 +117,8 @@ impl Verb {
     }
 }
 
-/// Rates that pins can have, in Hz: from telephones to the highest that audio devices offer.
-const RATES: std::ops::RangeInclusive<i64> = 4_000..=192_000;
+/// Rates that pins can have, in Hz.
+const RATES: std::ops::RangeInclusive<i64> = *SAMPLE_RATES.start() as i64..=*SAMPLE_RATES.end() as i64;
 
 /// The clock that the card follows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -325,14 +326,14 @@ pub(crate) struct DemoArguments {
     #[command(flatten)]
     pub(crate) violations: ViolationArguments,
     /// Frames that the card renders at a time; the PCM does not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(BLOCK_FRAMES_MAX)))]
     pub(crate) render_block: Option<u32>,
 
     /// Put a guard in a process of its own between QEMU and the card, so that QEMU would live on without the card.
     #[arg(long)]
     pub(crate) guard: bool,
     /// Frames of a request to the wave stream
-    #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(BLOCK_FRAMES_MAX)))]
     pub(crate) quantum: u32,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,

@@ -10,7 +10,6 @@ use super::expect::Expectations;
 use super::waive_table::WaiveTable;
 use crate::machine::conditions::{Bars, Interrupts};
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
-use crate::testbed::QUANTUM_DEFAULT;
 use crate::testbed::stall::Stall;
 
 /// The guests that a scenario can name.
@@ -148,15 +147,15 @@ pub(super) struct DeviceTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StreamTable {
-    pub(super) sample_rate: Option<u32>,
-    pub(super) quantum: u32,
+    pub(super) sample_rate: Option<Spanned<u32>>,
+    pub(super) quantum: Option<Spanned<u32>>,
     pub(super) tail_ms: u32,
     pub(super) lead_ms: u32,
 }
 
 impl Default for StreamTable {
     fn default() -> Self {
-        Self { sample_rate: None, quantum: QUANTUM_DEFAULT, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
+        Self { sample_rate: None, quantum: None, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
     }
 }
 
@@ -175,7 +174,7 @@ pub(super) struct Matrix {
     #[serde(default)]
     pub(super) render_block: Vec<Spanned<u32>>,
     #[serde(default)]
-    pub(super) sample_rate: Vec<u32>,
+    pub(super) sample_rate: Vec<Spanned<u32>>,
     #[serde(default)]
     pub(super) quantum: Vec<Spanned<u32>>,
     pub(super) repeat: Option<Spanned<u32>>,

@@ -81,7 +81,14 @@ impl Scenario {
     /// [`ScenarioError::File`] when the file cannot be read, [`ScenarioError::Malformed`] when it holds what a scenario cannot.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = fs::read_to_string(path).map_err(FileError::input(path))?;
-        Self::parse(Source { path, text: &text })
+        let source = Source { path, text: &text };
+        let scenario = Self::parse(source)?;
+        if let Some(driver) = scenario.driver.as_ref().filter(|driver| !driver.is_file()) {
+            let message =
+                format!("there is no file {}: a driver is named from the scenario's folder", driver.display());
+            return Err(source.error_at_key("driver", &message));
+        }
+        Ok(scenario)
     }
 
     /// Returns whether it names or builds drivers of its own.
@@ -279,7 +286,7 @@ impl Scenario {
             machine: document.machine,
             cases,
             policy,
-            sample_rate: document.stream.sample_rate,
+            sample_rate: document.stream.sample_rate.map(Spanned::into_inner),
             capture: document.capture,
             judge,
             expect: document.expect,
@@ -313,6 +320,7 @@ mod tests {
     use card_control::Sandbox;
 
     use super::*;
+    use crate::host::leftovers::Scratch;
 
     fn parse(text: &str) -> Result<Scenario, ScenarioError> {
         Scenario::parse(Source { path: Path::new("folder/x.toml"), text })
@@ -360,6 +368,30 @@ mod tests {
         let error = parse("title = 't'\nsong = 'nocturne'\n").unwrap_err().to_string();
         assert!(error.contains("x.toml:2:8"), "{error}");
         assert!(error.contains("tide, clockwork, siren"), "{error}");
+    }
+
+    #[test]
+    fn shows_a_number_out_of_its_range_at_its_place() {
+        for (text, line, part) in [
+            ("[stream]\nsample_rate = 7", 3, "sample_rate is from 4000 to 192000"),
+            ("[stream]\nquantum = 0", 3, "quantum is from 1 to 65536"),
+            ("[matrix]\nsample_rate = [48000, 400000]", 3, "sample_rate is from"),
+            ("[card]\nrender_block = 70000", 3, "render_block is from 1 to 65536"),
+        ] {
+            let error = parse(&format!("title = 't'\n{text}\n")).unwrap_err().to_string();
+            assert!(error.contains(&format!("x.toml:{line}:")) && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn shows_a_driver_that_is_not_there_at_its_place() {
+        let folder = Scratch::new().unwrap();
+        let path = folder.path().join("x.toml");
+        fs::write(&path, "title = 't'\ndriver = 'my.sys'\n").unwrap();
+        let error = Scenario::load(&path).unwrap_err().to_string();
+        assert!(error.contains("x.toml:2:1") && error.contains("my.sys"), "{error}");
+        fs::write(folder.path().join("my.sys"), "").unwrap();
+        assert!(Scenario::load(&path).is_ok());
     }
 
     #[test]

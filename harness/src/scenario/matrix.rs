@@ -1,5 +1,6 @@
 //! The cases of a scenario: the product of its matrix.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use card_control::Transport;
@@ -8,7 +9,9 @@ use toml::Spanned;
 use super::case::{Case, SongSource};
 use super::document::Document;
 use super::malformed::{ScenarioError, Source};
+use crate::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use crate::sound::songs::{self, BuiltIn};
+use crate::testbed::QUANTUM_DEFAULT;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
 const CASES_MAX: usize = 1000;
@@ -30,23 +33,26 @@ fn dimension<T: Clone, U>(name: &str, listed: &[U], single: T, value: impl Fn(&U
 /// Makes the cases of a file: the product of the dimensions, at least one.
 ///
 /// # Errors
-/// [`ScenarioError::Malformed`] when a value is 0, a song is unknown, or there are more than [`CASES_MAX`] cases.
+/// [`ScenarioError::Malformed`] when a value is out of its range, a song is unknown, or there are more than [`CASES_MAX`] cases.
 pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Result<Vec<Case>, ScenarioError> {
     let Document { song, machine, card, stream, matrix, .. } = document;
-    let positive = |value: &Spanned<u32>, what: &str| {
-        if *value.get_ref() == 0 {
-            return Err(file.error(value.span(), &format!("{what} must be at least 1")));
+    let within = |value: &Spanned<u32>, what: &str, range: &RangeInclusive<u32>| {
+        if range.contains(value.get_ref()) {
+            return Ok(());
         }
-        Ok(())
+        Err(file.error(value.span(), &format!("{what} is from {} to {}", range.start(), range.end())))
     };
     for block in matrix.render_block.iter().chain(&card.render_block) {
-        positive(block, "render_block")?;
+        within(block, "render_block", &(1..=BLOCK_FRAMES_MAX))?;
     }
-    for quantum in &matrix.quantum {
-        positive(quantum, "quantum")?;
+    for quantum in matrix.quantum.iter().chain(&stream.quantum) {
+        within(quantum, "quantum", &(1..=BLOCK_FRAMES_MAX))?;
+    }
+    for rate in matrix.sample_rate.iter().chain(&stream.sample_rate) {
+        within(rate, "sample_rate", &SAMPLE_RATES)?;
     }
     if let Some(repeat) = &matrix.repeat {
-        positive(repeat, "repeat")?;
+        within(repeat, "repeat", &(1..=u32::MAX))?;
     }
     let source = |song: &Spanned<String>| {
         let name = song.get_ref();
@@ -84,9 +90,13 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         let (value, text) = spanned(value);
         (Some(value), text)
     });
-    let rate_axis =
-        dimension("sample_rate", &matrix.sample_rate, stream.sample_rate, |rate| (Some(*rate), rate.to_string()));
-    let quantum_axis = dimension("quantum", &matrix.quantum, stream.quantum, spanned);
+    let rate = stream.sample_rate.as_ref().map(|rate| *rate.get_ref());
+    let rate_axis = dimension("sample_rate", &matrix.sample_rate, rate, |value| {
+        let (value, text) = spanned(value);
+        (Some(value), text)
+    });
+    let quantum = stream.quantum.as_ref().map_or(QUANTUM_DEFAULT, |quantum| *quantum.get_ref());
+    let quantum_axis = dimension("quantum", &matrix.quantum, quantum, spanned);
     let repeats: Vec<u32> = (1..=matrix.repeat.as_ref().map_or(0, |repeat| *repeat.get_ref())).collect();
     let repeat_axis = dimension("repeat", &repeats, 0, |number| (*number, number.to_string()));
 

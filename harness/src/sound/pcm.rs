@@ -1,6 +1,7 @@
 //! PCM of a guest or of an offline render, and the comparison of both, bit for bit.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Serialize;
@@ -19,6 +20,12 @@ pub const FRAME_BYTES: u64 = CHANNELS as u64 * BITS as u64 / 8;
 
 /// Bits of the other samples that the harness reads: unsigned bytes.
 const BYTE_BITS: u16 = 8;
+
+/// Rates that pins can have, in Hz: from telephones to the highest that audio devices offer.
+pub const SAMPLE_RATES: RangeInclusive<u32> = 4_000..=192_000;
+
+/// Most frames of a request, and of a block that is rendered at once.
+pub const BLOCK_FRAMES_MAX: u32 = 65_536;
 
 /// The format of PCM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -15,9 +15,9 @@ use portcls::NtStatus;
 use portcls::ks::KsState;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use super::epoch::Epoch;
 use super::error::CardError;
 use super::queues::Queues;
-use super::recovery::Epoch;
 use super::recovery_count::RecoveryCount;
 use super::wave_state::WaveStream;
 use crate::control::ControlError;

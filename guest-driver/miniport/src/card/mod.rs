@@ -2,6 +2,7 @@
 
 mod capture;
 mod device;
+mod epoch;
 mod error;
 mod power;
 mod queues;

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 use card_spec::control::Status;
 
 use super::device::Card;
+use super::epoch::Epoch;
 use super::error::CardError;
 use crate::control::ControlError;
 use crate::irql::{AtMostDispatch, Passive};
@@ -19,14 +20,10 @@ use crate::log::Part;
 /// Recoveries in a row before the card is left off.
 const RECOVERIES_MAX: u32 = 8;
 
-/// A run of the card, from one reset to the next. What failed in an earlier one says nothing about the card as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Epoch(u32);
-
 impl<K: Kernel> Card<K> {
     /// Returns the present epoch. Whoever looks for a failure takes it first: the card may have recovered by the time it is found.
     pub(super) fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Acquire))
+        Epoch::at(self.epoch.load(Ordering::Acquire))
     }
 
     /// Begins an epoch: what was sent before is lost.

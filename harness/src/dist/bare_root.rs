@@ -1,5 +1,5 @@
 //! Tries a download where nothing else is: in a root folder that holds the C library and the unpacked tarball, without network,
-//! by a user that is nobody outside.
+//! by a user without rights outside of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

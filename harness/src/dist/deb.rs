@@ -58,20 +58,13 @@ fn control(glibc: &str) -> String {
     )
 }
 
-/// Says whose the files are, in Debian's machine-readable form.
-fn copyright() -> String {
-    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
+/// Says whose the files are (Debian Policy Manual, section 12.5).
+fn copyright() -> &'static str {
+    "The programs are the virtual DirectMusic card's authors', under the MIT or the Apache-2.0 licence, whose texts are LICENSE-MIT\n\
+     and LICENSE-APACHE in this folder. THIRD-PARTY.txt has the licences of the crates that they are made of.\n\
      \n\
-     Files: *\n\
-     Copyright: the virtual DirectMusic card's authors\n\
-     License: MIT or Apache-2.0\n \
-     The texts are LICENSE-MIT and LICENSE-APACHE in this folder. THIRD-PARTY.txt has those of the crates.\n\
-     \n\
-     Files: usr/lib/dmus/qemu/*\n\
-     Copyright: the authors of QEMU and of its libraries\n\
-     License: GPL-2 and others\n \
-     usr/lib/dmus/qemu/copyright has the file of each package, and usr/lib/dmus/qemu/SOURCE says where its source is.\n"
-        .into()
+     usr/lib/dmus/qemu is QEMU with the libraries that it loads, under the GPL-2 and other licences: its folder copyright has the\n\
+     file of each package, and its file SOURCE says where the sources are.\n"
 }
 
 #[cfg(test)]
@@ -85,6 +78,6 @@ mod tests {
         assert!(fields.iter().all(|field| text.lines().any(|line| line == *field)), "{text}");
         let (_, description) = text.split_once("Description: ").unwrap();
         assert!(description.lines().skip(1).all(|line| line.starts_with(' ')), "{text}");
-        assert!(copyright().lines().any(|line| line.starts_with(" The texts")));
+        assert!(copyright().lines().all(|line| !line.starts_with(' ')));
     }
 }

@@ -65,7 +65,7 @@ pub struct Suite<'a> {
 /// Why the download was not tried, or failed.
 #[derive(Debug)]
 pub struct Untried {
-    /// The class of the failure; [`Class::Host`] when the host lets nobody try it.
+    /// The class of the failure; [`Class::Host`] when the host has no user namespaces to try it in.
     pub class: Class,
     /// The reason.
     pub reason: String,

@@ -21,7 +21,7 @@ use crate::log::Part;
 const RECOVERIES_MAX: u32 = 8;
 
 impl<K: Kernel> Card<K> {
-    /// Returns the present epoch. Whoever looks for a failure takes it first: the card may have recovered by the time it is found.
+    /// Returns the present epoch, which is read before a failure is looked for: the card may have recovered when it is found.
     pub(super) fn epoch(&self) -> Epoch {
         Epoch::at(self.epoch.load(Ordering::Acquire))
     }

@@ -21,7 +21,7 @@ const PICTURES_MAX: usize = 24;
 /// Failures with excerpts that can be played.
 const EXCERPTS_MAX: usize = 3;
 
-/// What the browser may do: show what is in the page, and ask nobody for anything.
+/// The page's Content Security Policy: what is in the page, and no request.
 const POLICY: &str = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 

@@ -387,7 +387,7 @@ mod tests {
     fn shows_a_driver_that_is_not_there_at_its_place() {
         let folder = Scratch::new().unwrap();
         let path = folder.path().join("x.toml");
-        fs::write(&path, "title = 't'\ndriver = 'my.sys'\n").unwrap();
+        fs::write(&path, "title = 'the driver'\ndriver = 'my.sys'\n").unwrap();
         let error = Scenario::load(&path).unwrap_err().to_string();
         assert!(error.contains("x.toml:2:1") && error.contains("my.sys"), "{error}");
         fs::write(folder.path().join("my.sys"), "").unwrap();

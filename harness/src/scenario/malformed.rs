@@ -77,9 +77,15 @@ impl Source<'_> {
         ScenarioError::Malformed { path: self.path.into(), message: Renderer::plain().render(&report) }
     }
 
-    /// Creates the error of the first place of a key.
+    /// Creates the error of the first line that begins with a key, or of its first place: a title may have the same word.
     pub(super) fn error_at_key(self, key: &str, message: &str) -> ScenarioError {
-        let start = self.text.find(key).unwrap_or(0);
+        let lines = self.text.split_inclusive('\n').scan(0, |end, line| {
+            let start = *end;
+            *end += line.len();
+            Some((start + line.len() - line.trim_start().len(), line.trim_start()))
+        });
+        let at_line = lines.filter(|(_, line)| line.starts_with(key)).map(|(start, _)| start).next();
+        let start = at_line.or_else(|| self.text.find(key)).unwrap_or(0);
         self.error(start..(start + key.len()).min(self.text.len()), message)
     }
 }

@@ -159,6 +159,24 @@ pub enum TestResult {
     Failed,
     /// Something that the test needs is missing.
     Skipped,
+    /// It fails as a known issue of its scenario says.
+    KnownIssue,
+    /// It passes, although a known issue of its scenario says that it fails.
+    KnownIssuePasses,
+}
+
+impl TestResult {
+    /// Returns its name for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::KnownIssue => "known-issue",
+            Self::KnownIssuePasses => "known-issue-passes",
+        }
+    }
 }
 
 /// Receives the events of runs.

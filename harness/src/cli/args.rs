@@ -36,8 +36,11 @@ const EXIT_CODES: &str = "Exit codes:
 /// The text about `run --json` at the end of `--help`.
 const RUN_JSON: &str = "With --json the last line is one object:
   passed, failed, skipped   how many tests
+  known_issues, known_issues_passing
+                            how many tests fail as a known issue says, and how many pass although one says that they fail
   run_folders               the folder of each run
-  tests                     each: name, result, class, violations, seed (with delays), findings, run_folder, reproduce;
+  tests                     each: name, file, line, tags, result, class, violations, seed (with delays), findings, run_folder, reproduce,
+                            attempts (of one that was retried), known_issue (reason, link, review_by);
                             findings: violations (with --keep-going), waived, notes (each: rule, title, function, irql, count,
                             message, place, stack, reason), not_fired (waived rules that were not violated: rule, reason)
   contract                  of contract and stress: rules, pass, violated, waived, not_exercised, not_applicable, rows (each:

@@ -10,7 +10,6 @@ use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out};
 use dmus::testbed::run_folder::RunFolder;
-use dmus::testbed::violations::FindingsReport;
 use serde_json::{Value, json};
 
 use super::args::RunArguments;
@@ -130,16 +129,13 @@ fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Findings, Erro
     let holds = outcome.problems.is_empty();
     let (passed, failed) = (usize::from(holds), usize::from(!holds));
     let record = TestRecord {
-        name: format!("{HOSTILE_DRIVER} [soak, seed {seed:x}]"),
         result: if holds { TestResult::Passed } else { TestResult::Failed },
         class: (!holds).then_some(Class::TestFailed),
         violations: outcome.problems.clone(),
         milliseconds: f64::from(minutes) * 60_000.0,
-        pcm_sha256: None,
         seed: Some(format!("{seed:x}")),
-        findings: FindingsReport::default(),
         run_folder: Some(hostile.folder.into()),
-        reproduce: super::setup::reproduce(),
+        ..TestRecord::new(format!("{HOSTILE_DRIVER} [soak, seed {seed:x}]"), super::setup::reproduce())
     };
     let json = json!({ "soak": outcome });
     Ok(Findings { passed, failed, text: lines.join("\n"), json, records: vec![record] })

@@ -80,22 +80,16 @@ mod tests {
     use super::*;
     use crate::host::failure::Class;
     use crate::host::leftovers::Scratch;
-    use crate::testbed::violations::FindingsReport;
 
     fn report(failures: usize, reason: &str) -> Report {
         let mut report = Report::default();
         for number in 0..failures {
             report.add(TestRecord {
-                name: format!("song [x={number}, y]"),
                 result: TestResult::Failed,
                 class: Some(Class::TestFailed),
                 violations: vec![reason.into()],
                 milliseconds: 1.0,
-                pcm_sha256: None,
-                seed: None,
-                findings: FindingsReport::default(),
-                run_folder: None,
-                reproduce: "dmus run song".into(),
+                ..TestRecord::new(format!("song [x={number}, y]"), "dmus run song")
             });
         }
         report

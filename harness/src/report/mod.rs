@@ -15,7 +15,7 @@ pub use html::{About, write_html};
 pub use json::{error_object, failure_object, verdict_object};
 pub use junit::write_junit;
 pub use print::{LostOutput, error_line, keep, lost_output, out, out_part};
-pub use results::{CountedTest, HOSTILE_DRIVER, Report, TestRecord, VariantRow, hostile_driver};
+pub use results::{Attempt, CountedTest, HOSTILE_DRIVER, KnownIssue, Report, TestRecord, VariantRow, hostile_driver};
 pub use table::table;
 pub use terminal::Terminal;
 pub use text::{failed_tests, failure_text, report_text, summary, verdict_text};

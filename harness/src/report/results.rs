@@ -22,7 +22,14 @@ use crate::testbed::violations::FindingsReport;
 pub struct TestRecord {
     /// Scenario and case.
     pub name: String,
-    /// Whether it passed, failed or was skipped.
+    /// The scenario file, where it is a case of one.
+    #[serde(serialize_with = "crate::host::lossy::option")]
+    pub file: Option<PathBuf>,
+    /// The line of that file which makes the case, from 1: the title's, or the matrix's.
+    pub line: Option<usize>,
+    /// The tags of its scenario.
+    pub tags: Vec<String>,
+    /// Its result: that of the first attempt, where there were several.
     pub result: TestResult,
     /// The class of its failure.
     pub class: Option<Class>,
@@ -43,9 +50,82 @@ pub struct TestRecord {
     pub run_folder: Option<PathBuf>,
     /// The command that runs the test again.
     pub reproduce: String,
+    /// Every attempt, where the test was retried after a failure; the first one's are the record's own results.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// The known issue of the scenario that is about this case, where the result is the one it expects, or a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_issue: Option<KnownIssue>,
+}
+
+/// One attempt at a test.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Whether it passed.
+    pub result: TestResult,
+    /// The class of its failure.
+    pub class: Option<Class>,
+    /// The violated expectations, one entry each.
+    pub violations: Vec<String>,
+    /// The duration in milliseconds.
+    pub milliseconds: f64,
+    /// The run folder.
+    #[serde(serialize_with = "crate::host::lossy::option")]
+    pub run_folder: Option<PathBuf>,
+}
+
+/// A failure that is known, and excused until a date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownIssue {
+    /// Why the test fails.
+    pub reason: String,
+    /// Where the failure is tracked: an address or a ticket's name.
+    pub link: String,
+    /// The last day on which the failure is excused, as `2026-12-31`.
+    pub review_by: String,
 }
 
 impl TestRecord {
+    /// Creates the record of a test that passes until its caller says otherwise.
+    #[must_use]
+    pub fn new(name: impl Into<String>, reproduce: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            file: None,
+            line: None,
+            tags: Vec::new(),
+            result: TestResult::Passed,
+            class: None,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            seed: None,
+            findings: FindingsReport::default(),
+            run_folder: None,
+            reproduce: reproduce.into(),
+            attempts: Vec::new(),
+            known_issue: None,
+        }
+    }
+
+    /// Returns whether attempts at it had different results. A flaky test is one that has failed: a retry is no success.
+    #[must_use]
+    pub fn is_flaky(&self) -> bool {
+        self.result == TestResult::Failed && self.attempts.iter().any(|attempt| attempt.result == TestResult::Passed)
+    }
+
+    /// Returns its results as an attempt.
+    #[must_use]
+    pub fn as_attempt(&self) -> Attempt {
+        Attempt {
+            result: self.result,
+            class: self.class,
+            violations: self.violations.clone(),
+            milliseconds: self.milliseconds,
+            run_folder: self.run_folder.clone(),
+        }
+    }
+
     /// Returns the record of a fault of the hostile driver. Its run folder holds the table.
     #[must_use]
     pub fn of_fault(row: &Row, transport: Transport, folder: &Path) -> Self {
@@ -54,20 +134,19 @@ impl TestRecord {
             Transport::VfioUser => " --transport vfio-user",
         };
         Self {
-            name: format!("{} [{}: {}]", hostile_driver(transport), row.area, row.fault),
             result: if row.as_expected { TestResult::Passed } else { TestResult::Failed },
             class: (!row.as_expected).then_some(Class::TestFailed),
             violations: row.problem.clone().into_iter().collect(),
             milliseconds: row.milliseconds,
-            pcm_sha256: None,
-            seed: None,
-            findings: FindingsReport::default(),
             run_folder: Some(folder.into()),
-            reproduce: format!(
-                "{dmus} run hostile{over} --filter '{}'",
-                row.fault.replace('\'', r"'\''"),
-                dmus = invocation::program()
-            ),
+            ..Self::new(
+                format!("{} [{}: {}]", hostile_driver(transport), row.area, row.fault),
+                format!(
+                    "{dmus} run hostile{over} --filter '{}'",
+                    row.fault.replace('\'', r"'\''"),
+                    dmus = invocation::program()
+                ),
+            )
         }
     }
 }
@@ -93,6 +172,10 @@ pub struct Report {
     pub failed: usize,
     /// The number of tests that were skipped: something that they need is missing.
     pub skipped: usize,
+    /// The number of tests that failed as a known issue says: they fail no run.
+    pub known_issues: usize,
+    /// The number of tests that passed although a known issue says that they fail.
+    pub known_issues_passing: usize,
     /// The run folder of each run.
     #[serde(serialize_with = "crate::host::lossy::many")]
     pub run_folders: Vec<PathBuf>,
@@ -175,6 +258,8 @@ impl Report {
             TestResult::Passed => self.passed += 1,
             TestResult::Failed => self.failed += 1,
             TestResult::Skipped => self.skipped += 1,
+            TestResult::KnownIssue => self.known_issues += 1,
+            TestResult::KnownIssuePasses => self.known_issues_passing += 1,
         }
         self.run_folders.extend(test.run_folder.clone());
         self.tests.push(test);
@@ -228,18 +313,7 @@ mod tests {
     use super::*;
 
     fn test(result: TestResult, class: Option<Class>) -> TestRecord {
-        TestRecord {
-            name: String::new(),
-            result,
-            class,
-            violations: Vec::new(),
-            milliseconds: 0.0,
-            pcm_sha256: None,
-            seed: None,
-            findings: FindingsReport::default(),
-            run_folder: None,
-            reproduce: String::new(),
-        }
+        TestRecord { result, class, ..TestRecord::new("", "") }
     }
 
     #[test]
@@ -251,6 +325,21 @@ mod tests {
         assert_eq!(report.class(), Some(Class::CardDied));
         report.add(test(TestResult::Failed, Some(Class::Timeout)));
         assert_eq!(report.class(), Some(Class::TestFailed));
+        report.add(test(TestResult::KnownIssue, Some(Class::Timeout)));
+        report.add(test(TestResult::KnownIssuePasses, None));
         assert_eq!((report.passed, report.failed, report.skipped), (1, 2, 0));
+        assert_eq!((report.known_issues, report.known_issues_passing), (1, 1));
+        assert_eq!(report.class(), Some(Class::TestFailed));
+    }
+
+    #[test]
+    fn a_retry_that_passes_makes_a_failure_flaky_and_no_success() {
+        let mut record = test(TestResult::Failed, Some(Class::Timeout));
+        assert!(!record.is_flaky());
+        record.attempts = vec![record.as_attempt(), test(TestResult::Passed, None).as_attempt()];
+        assert!(record.is_flaky());
+        let mut report = Report::default();
+        report.add(record);
+        assert_eq!((report.failed, report.class()), (1, Some(Class::Timeout)));
     }
 }

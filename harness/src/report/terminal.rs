@@ -120,6 +120,8 @@ impl Observer for Terminal {
                     TestResult::Passed => "pass",
                     TestResult::Failed => "FAIL",
                     TestResult::Skipped => "skip",
+                    TestResult::KnownIssue => "known",
+                    TestResult::KnownIssuePasses => "PASS",
                 };
                 self.line(&format!("{word}  {name}  ({:.2} s)", milliseconds / 1000.0));
                 for line in detail.lines() {

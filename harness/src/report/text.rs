@@ -54,10 +54,21 @@ pub fn report_text(report: &Report) -> String {
     parts.join("\n")
 }
 
-/// Returns how many tests passed, failed and were skipped.
+/// Returns how many tests passed, failed and were skipped, and how many are known issues, where there are some.
 #[must_use]
 pub fn summary(report: &Report) -> String {
-    format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped)
+    let mut text = format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);
+    let flaky = report.tests.iter().filter(|test| test.is_flaky()).count();
+    for (count, what) in [
+        (flaky, "of the failed flaky"),
+        (report.known_issues, "failed as known"),
+        (report.known_issues_passing, "passed although known to fail"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
 }
 
 /// Returns each failed test with its run folder and the command that runs it again; of cargo's runners, its name.

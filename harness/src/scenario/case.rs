@@ -40,6 +40,8 @@ pub struct BuiltDriver {
 pub struct Case {
     /// The values of the matrix, such as `song=tide render_block=64`; empty for a scenario without a matrix.
     pub name: String,
+    /// The line of the scenario file which makes it, from 1: the title's, or the matrix's.
+    pub line: usize,
     /// The driver to build for this case.
     pub driver: Option<BuiltDriver>,
     /// The song.

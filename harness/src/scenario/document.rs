@@ -49,7 +49,7 @@ pub enum TestKind {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
-    pub(super) title: String,
+    pub(super) title: Spanned<String>,
     pub(super) test: Option<TestKind>,
     pub(super) rounds: Option<Spanned<u32>>,
     #[serde(default)]
@@ -66,7 +66,9 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) stream: StreamTable,
     #[serde(default)]
-    pub(super) matrix: Matrix,
+    pub(super) matrix: Option<Spanned<Matrix>>,
+    #[serde(default)]
+    pub(super) tags: Vec<Spanned<String>>,
     pub(super) fault: Option<Spanned<Kill>>,
     #[serde(default)]
     pub(super) stall: Vec<Spanned<Stall>>,

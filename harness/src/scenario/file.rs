@@ -25,6 +25,7 @@ use crate::machine::Device;
 use crate::machine::device::DeviceSource;
 use crate::playback::Kill;
 use crate::playback::judge::Judge;
+use crate::report::TestRecord;
 use crate::testbed::stall::Stall;
 use crate::testbed::violations::ViolationPolicy;
 use crate::{alloc_faults, conformance};
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub name: String,
     /// Its purpose, in a sentence.
     pub title: String,
+    /// Words by which runs choose it.
+    pub tags: Vec<String>,
     /// The kind of test; `None` for a playback test.
     pub test: Option<TestKind>,
     /// Rounds of a stress test, kills, or faults that are drawn.
@@ -147,6 +150,16 @@ impl Scenario {
         if case.name.is_empty() { self.name.clone() } else { format!("{} [{}]", self.name, case.name) }
     }
 
+    /// Creates the record of a test of a case.
+    pub(super) fn record(&self, case: &Case, name: String, reproduce: String) -> TestRecord {
+        TestRecord {
+            file: Some(self.path.clone()),
+            line: Some(case.line),
+            tags: self.tags.clone(),
+            ..TestRecord::new(name, reproduce)
+        }
+    }
+
     /// Returns whether the text of a filter is a part of the full name of a case of a test that is no playback test.
     pub(super) fn has_full_name(&self, text: &str) -> bool {
         self.test.is_some() && self.cases.iter().any(|case| self.full_name(case).contains(text))
@@ -217,7 +230,9 @@ impl Scenario {
             let message = "a test of a hostile driver names its folder: cpp_driver = \"hostile\"";
             return Err(file.error_at_key("hostile", message));
         }
-        if document.test.is_some() && !document.matrix.is_of_the_machine() {
+        if document.test.is_some()
+            && document.matrix.as_ref().is_some_and(|matrix| !matrix.get_ref().is_of_the_machine())
+        {
             let message = "the matrix of a test that plays no song has the dimensions transport and bars only";
             return Err(file.error_at_key("[matrix]", message));
         }
@@ -267,6 +282,7 @@ impl Scenario {
             let message = "a song that is captured is judged by its messages: it has no test and no judge";
             return Err(file.error_at_key("capture", message));
         }
+        let tags = tags(file, document.tags)?;
         let judge = judge_table::read(file, folder, document.judge.as_ref())?;
         if document.expect.noted.is_some() && policy.is_strict() {
             let message = "noted expects violations that do not stop the guest: waive rules, or keep_going = true";
@@ -275,7 +291,8 @@ impl Scenario {
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            title: document.title,
+            title: document.title.into_inner(),
+            tags,
             test: document.test,
             rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
             driver: document.driver.map(|driver| folder.join(driver)),
@@ -292,6 +309,25 @@ impl Scenario {
             expect: document.expect,
         })
     }
+}
+
+/// Returns the tags of a file, each a word that a command line can name without quotes.
+fn tags(file: Source<'_>, listed: Vec<Spanned<String>>) -> Result<Vec<String>, ScenarioError> {
+    let word = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let mut tags: Vec<String> = Vec::new();
+    for tag in listed {
+        if !word(tag.get_ref()) {
+            return Err(file.error(tag.span(), "a tag is a word of letters, digits, hyphens, underscores and points"));
+        }
+        if tags.contains(tag.get_ref()) {
+            return Err(file.error(tag.span(), &format!("the tag {} is there twice", tag.get_ref())));
+        }
+        tags.push(tag.into_inner());
+    }
+    Ok(tags)
 }
 
 /// Lists the scenarios that a path names: a file, or a folder's files in order of name.
@@ -334,6 +370,17 @@ mod tests {
         .unwrap();
         assert_eq!(scenario.cases.len(), 8);
         assert_eq!(scenario.cases[7].name, "song=siren render_block=64 repeat=2");
+        assert_eq!(scenario.cases[7].line, 2, "the matrix makes the cases");
+        assert_eq!(parse("# it\ntitle = 't'").unwrap().cases[0].line, 2, "without one the title does");
+    }
+
+    #[test]
+    fn a_tag_is_a_word_and_is_there_once() {
+        assert_eq!(parse("title = 't'\ntags = ['midi', 'vfio-user']").unwrap().tags, ["midi", "vfio-user"]);
+        for (tags, column) in [("['a b']", 9), ("['']", 9), ("['a', 'a']", 14), ("['-x']", 9)] {
+            let error = parse(&format!("title = 't'\ntags = {tags}")).unwrap_err().to_string();
+            assert!(error.contains(&format!("x.toml:2:{column}")), "{error}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::report::{CountedTest, Report, TestRecord};
 use crate::sound::songs;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::violations::{FindingsReport, ViolationPolicy};
+use crate::testbed::violations::ViolationPolicy;
 
 /// The seed of instants where no option names one.
 const FIRST_SEED: u64 = 1;
@@ -70,18 +70,8 @@ fn run_case(
     let named = if part.is_some() && !case.name.is_empty() { Some(transport) } else { context.overrides.transport };
     let overrides = Overrides { transport: named, ..context.overrides.clone() };
     let whole = (!case.name.is_empty()).then_some(full_name.as_str());
-    let mut test = TestRecord {
-        reproduce: overrides.reproduce(scenario, part.or(whole), conditions),
-        name,
-        result: TestResult::Passed,
-        class: None,
-        violations: Vec::new(),
-        milliseconds: 0.0,
-        pcm_sha256: None,
-        seed: conditions.seed_text(),
-        findings: FindingsReport::default(),
-        run_folder: None,
-    };
+    let reproduce = overrides.reproduce(scenario, part.or(whole), conditions);
+    let mut test = TestRecord { seed: conditions.seed_text(), ..scenario.record(case, name, reproduce) };
     let seed = conditions.seed.unwrap_or(FIRST_SEED);
     let sandbox = context.overrides.sandbox.unwrap_or(case.sandbox);
     let built = driver::build(case, context.workspace);

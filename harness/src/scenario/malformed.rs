@@ -69,6 +69,11 @@ impl Source<'_> {
         toml::from_str(self.text).map_err(|error| self.error(error.span().unwrap_or(0..0), error.message()))
     }
 
+    /// Returns the line of a place, from 1.
+    pub(super) fn line(self, span: &Range<usize>) -> usize {
+        self.text.as_bytes().iter().take(span.start).filter(|&&byte| byte == b'\n').count() + 1
+    }
+
     /// Creates the error of a range of bytes.
     pub(super) fn error(self, span: Range<usize>, message: &str) -> ScenarioError {
         let path = self.path.display().to_string();

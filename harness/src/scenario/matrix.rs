@@ -7,7 +7,7 @@ use card_control::Transport;
 use toml::Spanned;
 
 use super::case::{Case, SongSource};
-use super::document::Document;
+use super::document::{Document, Matrix};
 use super::malformed::{ScenarioError, Source};
 use crate::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use crate::sound::songs::{self, BuiltIn};
@@ -35,7 +35,10 @@ fn dimension<T: Clone, U>(name: &str, listed: &[U], single: T, value: impl Fn(&U
 /// # Errors
 /// [`ScenarioError::Malformed`] when a value is out of its range, a song is unknown, or there are more than [`CASES_MAX`] cases.
 pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Result<Vec<Case>, ScenarioError> {
-    let Document { song, machine, card, stream, matrix, .. } = document;
+    let Document { song, machine, card, stream, .. } = document;
+    let unlisted = Matrix::default();
+    let matrix = document.matrix.as_ref().map_or(&unlisted, Spanned::get_ref);
+    let line = file.line(&document.matrix.as_ref().map_or(document.title.span(), Spanned::span));
     let within = |value: &Spanned<u32>, what: &str, range: &RangeInclusive<u32>| {
         if range.contains(value.get_ref()) {
             return Ok(());
@@ -136,6 +139,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         let named: Vec<&str> = names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
         Case {
             name: named.join(" "),
+            line,
             driver: None,
             song: song.clone(),
             transport: *transport,

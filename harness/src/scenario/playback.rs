@@ -22,7 +22,6 @@ use crate::report::{Report, TestRecord};
 use crate::sound::song_file::SongFile;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::violations::FindingsReport;
 
 /// A case under one of its conditions.
 struct Run<'a> {
@@ -96,8 +95,9 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
     let provisioned = driver::provisioned_with(scenario, Some(case), built.as_ref(), context);
     if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
         let policy = &context.overrides.policy(scenario);
-        let (name, reproduce, conditions) = (name.clone(), reproduce.clone(), *conditions);
-        let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, name, reproduce };
+        let conditions = *conditions;
+        let record = scenario.record(case, name.clone(), reproduce.clone());
+        let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, record };
         return Ok(Ran::Probed(Box::new(variant.run(context)?)));
     }
     let folder = RunFolder::create(context.workspace, name, None)?;
@@ -118,18 +118,8 @@ fn add(
     first_pcm: &mut Option<(String, String)>,
     report: &mut Report,
 ) -> Result<(), RunError> {
-    let mut test = TestRecord {
-        name: run.name.clone(),
-        result: TestResult::Passed,
-        class: None,
-        violations: Vec::new(),
-        milliseconds,
-        pcm_sha256: None,
-        seed: None,
-        findings: FindingsReport::default(),
-        run_folder: None,
-        reproduce: run.reproduce.clone(),
-    };
+    let record = scenario.record(run.case, run.name.clone(), run.reproduce.clone());
+    let mut test = TestRecord { milliseconds, ..record };
     let Played { result, folder } = match ran {
         Ran::Probed(probed) => {
             report.append(*probed);

@@ -24,7 +24,6 @@ use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::report::{CountedTest, Report, TestRecord, hostile_driver};
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::violations::FindingsReport;
 use crate::testbed::{Provisioned, TestBedError};
 
 /// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
@@ -182,16 +181,11 @@ impl Suite<'_> {
             detail: violations.join("\n"),
         });
         report.add(TestRecord {
-            name: name.into(),
             result,
             class,
             violations,
             milliseconds,
-            pcm_sha256: None,
-            seed: None,
-            findings: FindingsReport::default(),
-            run_folder: None,
-            reproduce: invocation::command("test"),
+            ..TestRecord::new(name, invocation::command("test"))
         });
     }
 

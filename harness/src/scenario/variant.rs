@@ -23,8 +23,7 @@ pub(super) struct VariantProbe<'a> {
     pub(super) probe: &'a str,
     pub(super) provisioned: &'a Provisioned,
     pub(super) conditions: Conditions,
-    pub(super) name: String,
-    pub(super) reproduce: String,
+    pub(super) record: TestRecord,
 }
 
 impl VariantProbe<'_> {
@@ -35,7 +34,7 @@ impl VariantProbe<'_> {
     pub(super) fn run(self, context: &Context<'_>) -> Result<Report, RunError> {
         let mut report = Report::default();
         let begun = Instant::now();
-        let Self { policy, case, probe, provisioned, conditions, name, reproduce } = self;
+        let Self { policy, case, probe, provisioned, conditions, record } = self;
         let found = conformance::run_probes(&conformance::Context {
             workspace: context.workspace,
             provisioned,
@@ -49,7 +48,7 @@ impl VariantProbe<'_> {
             judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),
             rounds: 0,
             jobs: NonZeroUsize::MIN,
-            reproduce: reproduce.clone(),
+            reproduce: record.reproduce.clone(),
             observer: &Silent,
         })?;
         let violated = found.rows.iter().filter(|row| row.verdict == conformance::Verdict::Violated);
@@ -74,21 +73,19 @@ impl VariantProbe<'_> {
         }
         let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
         let detail = violations.join("\n");
-        context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
+        context.observer.event(&Event::TestEnded { name: record.name.clone(), result, milliseconds, detail });
         if let Some(variant) = case.driver.as_ref().and_then(|driver| driver.variant.clone()) {
             report.variants.push(VariantRow { variant, expected: wanted, fired, caught });
         }
         report.add(TestRecord {
-            name,
             result,
             class,
             violations,
             milliseconds,
-            pcm_sha256: None,
             seed: conditions.seed_text(),
             findings: found.findings.clone(),
             run_folder: found.run_folders.first().cloned(),
-            reproduce,
+            ..record
         });
         Ok(report)
     }

@@ -78,8 +78,10 @@ fn ordered(tests: &[TestRecord]) -> Vec<&TestRecord> {
     let mut all: Vec<&TestRecord> = tests.iter().collect();
     all.sort_by_key(|test| match test.result {
         TestResult::Failed => 0,
-        TestResult::Skipped => 1,
-        TestResult::Passed => 2,
+        TestResult::KnownIssuePasses => 1,
+        TestResult::KnownIssue => 2,
+        TestResult::Skipped => 3,
+        TestResult::Passed => 4,
     });
     all
 }
@@ -111,7 +113,7 @@ fn filter(report: &Report) -> Markup {
 fn section(test: &TestRecord, budget: &mut Budget, base: &Path) -> Markup {
     let failed = test.result == TestResult::Failed;
     let evidence = test.run_folder.as_ref().map(|folder| Evidence::read(folder, failed)).unwrap_or_default();
-    let word = word(test.result);
+    let word = test.result.name();
     html! {
         details.test data-result=(word) open[failed && budget.pictures > 0] {
             summary {
@@ -146,14 +148,6 @@ fn section(test: &TestRecord, budget: &mut Budget, base: &Path) -> Markup {
                 }
             }
         }
-    }
-}
-
-const fn word(result: TestResult) -> &'static str {
-    match result {
-        TestResult::Passed => "passed",
-        TestResult::Failed => "failed",
-        TestResult::Skipped => "skipped",
     }
 }
 
@@ -259,9 +253,9 @@ fn counted(tests: &[CountedTest]) -> Markup {
     let mut suites: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for test in tests {
         let index = match test.result {
-            TestResult::Passed => 0,
+            TestResult::Passed | TestResult::KnownIssuePasses => 0,
             TestResult::Failed => 1,
-            TestResult::Skipped => 2,
+            TestResult::Skipped | TestResult::KnownIssue => 2,
         };
         suites.entry(&test.suite).or_default()[index] += 1;
     }
@@ -275,7 +269,7 @@ fn counted(tests: &[CountedTest]) -> Markup {
                 } }
             }
             ul { @for test in tests.iter().filter(|test| test.result != TestResult::Passed) {
-                li { (test.suite) ": " (test.name) ", " (word(test.result)) }
+                li { (test.suite) ": " (test.name) ", " (test.result.name()) }
             } }
         }
     }
@@ -309,7 +303,6 @@ mod tests {
     use crate::host::failure::Class;
     use crate::host::leftovers::Scratch;
     use crate::sound::pcm::PcmFormat;
-    use crate::testbed::violations::FindingsReport;
 
     fn about() -> About {
         About { command: "dmus run <x>".into(), begun: "2026".into(), milliseconds: 1500.0 }
@@ -317,7 +310,6 @@ mod tests {
 
     fn record(name: &str, result: TestResult, folder: Option<&Path>) -> TestRecord {
         TestRecord {
-            name: name.into(),
             result,
             class: (result == TestResult::Failed).then_some(Class::TestFailed),
             violations: if result == TestResult::Failed {
@@ -326,11 +318,8 @@ mod tests {
                 Vec::new()
             },
             milliseconds: 12.0,
-            pcm_sha256: None,
-            seed: None,
-            findings: FindingsReport::default(),
             run_folder: folder.map(Path::to_path_buf),
-            reproduce: "dmus run x".into(),
+            ..TestRecord::new(name, "dmus run x")
         }
     }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An event of a run.
@@ -36,6 +37,26 @@ pub enum Event {
         step: Step,
         /// The duration in milliseconds.
         milliseconds: f64,
+    },
+    /// A step of a scenario begins.
+    ScenarioStepBegun {
+        /// Its number, such as `3` or `3.2.1`.
+        number: String,
+        /// What reports call it.
+        step: String,
+    },
+    /// A step of a scenario has ended.
+    ScenarioStepEnded {
+        /// Its number.
+        number: String,
+        /// Whether it did what it says.
+        passed: bool,
+        /// How long it took on the host, in milliseconds.
+        milliseconds: f64,
+        /// How long it took in card time, in milliseconds, where there is a card.
+        card_ms: Option<f64>,
+        /// What was found, or why it failed.
+        detail: String,
     },
     /// A line of the guest's log.
     Guest {
@@ -114,7 +135,7 @@ pub enum Event {
 }
 
 /// The steps of a run, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// The card's process starts.

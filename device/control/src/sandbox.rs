@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Whether the card's process is confined, as `--sandbox` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Sandbox {
     /// It is, or ends where the host does not let it be.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How the card is attached to QEMU, as `--transport` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// `vhost-user-test-device-pci`: QEMU owns the PCI function, and does not outlive the card.

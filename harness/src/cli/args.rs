@@ -427,6 +427,9 @@ pub(crate) struct RunArguments {
     /// Keep the sound files of runs that pass; text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them
+    #[arg(long)]
+    pub(crate) update_golden: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]

@@ -154,6 +154,7 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         sandbox: arguments.sandbox.map(Into::into),
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
+        update_golden: arguments.update_golden,
     }
 }
 
@@ -269,6 +270,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         soak: None,
         repeat: 1,
         keep: false,
+        update_golden: false,
         reports: ReportArguments::default(),
         machine: arguments.machine.clone(),
         json: arguments.json,

@@ -8,13 +8,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use card_control::{Clock, Sandbox, Status, Transport, log};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, pidfd_send_signal};
 
 use super::card_exit::CARD_LEFT;
 use super::control::CardControl;
 use super::error::MachineError;
 use super::guard::Guard;
+use super::killer::ProcessKiller;
 use crate::host::ended::Ended;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
@@ -89,29 +88,10 @@ impl Drop for CardFreezer {
     }
 }
 
-/// Kills the card's process from another thread.
-#[derive(Debug)]
-pub struct CardKiller(OwnedFd);
-
-impl CardKiller {
-    /// Kills it with SIGKILL, unless it has ended.
-    pub fn kill(&self) {
-        // The descriptor stands for that process alone: what fails here is that it has ended.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
-    }
-
-    /// Waits until it has ended, for as long as a busy host may take.
-    fn wait(&self) {
-        let limit = Timespec { tv_sec: ANSWER_LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
-        // A card that has not ended by then shows by the next one, which does not start.
-        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit));
-    }
-}
-
 /// Kills a card behind a guard from another thread, and starts the next one, as a supervisor does.
 #[derive(Debug)]
 pub struct CardReplacer {
-    killer: CardKiller,
+    killer: ProcessKiller,
     start: Start,
 }
 
@@ -131,7 +111,7 @@ impl CardReplacer {
     pub fn replace(mut self) -> Result<Replacement, MachineError> {
         self.killer.kill();
         // The next card finds the dead one's control socket unused.
-        self.killer.wait();
+        self.killer.wait(ANSWER_LIMIT);
         let (process, command_line) = self.start.process(None)?;
         Ok(Replacement { process, command_line, start: self.start })
     }
@@ -301,8 +281,8 @@ impl Card {
     ///
     /// # Errors
     /// The host's error, where it gives no descriptor of the process.
-    pub fn killer(&self) -> io::Result<CardKiller> {
-        self.process.pidfd().map(CardKiller)
+    pub fn killer(&self) -> io::Result<ProcessKiller> {
+        self.process.pidfd().map(ProcessKiller::new)
     }
 
     /// Returns a handle that stops the card's process as a busy host would, which counts as a standstill.

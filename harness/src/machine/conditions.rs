@@ -4,6 +4,7 @@ use std::fmt;
 
 use card_control::Clock;
 use guest_protocol::options::{BARS, INTERRUPTS, LOG, MESSAGES, SEED, TIME, VERIFIER};
+use schemars::JsonSchema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -26,7 +27,7 @@ pub struct Conditions {
 }
 
 /// Where the 64-bit base addresses of PCI functions are placed; those of 32 bits are below 4 GiB in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 pub enum Bars {
     /// Below 4 GiB, as most firmware places them.
     #[default]
@@ -51,7 +52,7 @@ impl Bars {
 }
 
 /// The kind of the card's interrupts; on Windows, a driver's INF decides it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Interrupts {
     /// By its interrupt line, which it shares with another device: without `MSISupported`.

@@ -14,13 +14,14 @@ mod device_process;
 mod error;
 mod guard;
 mod health;
+mod killer;
 mod memory;
 mod processes;
 mod qemu;
 mod qmp;
 mod running_device;
 
-pub use card::{Card, CardFreezer, CardKiller, CardOptions, CardReplacer, CardSockets, Replacement};
+pub use card::{Card, CardFreezer, CardOptions, CardReplacer, CardSockets, Replacement};
 pub use control::CardControl;
 pub use death::{Death, Part};
 pub use device::Device;
@@ -31,6 +32,7 @@ pub use device_control::{
 pub use device_process::DeviceProcess;
 pub use error::MachineError;
 pub use health::{Health, LostDevice, NoProcesses};
+pub use killer::ProcessKiller;
 pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
 pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};

@@ -21,6 +21,7 @@ use super::death::{Death, Part};
 use super::device::QemuArguments;
 use super::error::MachineError;
 use super::health::Health;
+use super::killer::ProcessKiller;
 use super::memory::GuestMemory;
 use super::qmp::{Answers, Qmp};
 use crate::host::ended::Ended;
@@ -346,6 +347,14 @@ impl Machine {
         self.process.freezer()
     }
 
+    /// Returns a handle that kills QEMU from another thread.
+    ///
+    /// # Errors
+    /// The host's error, where it gives no descriptor of the process.
+    pub fn killer(&self) -> io::Result<ProcessKiller> {
+        self.process.pidfd().map(ProcessKiller::new)
+    }
+
     /// Returns what a watch for standstills needs.
     #[must_use]
     pub fn watched(&self) -> Watched {
@@ -391,6 +400,14 @@ impl Machine {
     /// The monitor's error, or [`io::ErrorKind::TimedOut`] where QEMU does not answer.
     pub fn inject_nmi(&mut self) -> io::Result<()> {
         self.qmp.inject_nmi()
+    }
+
+    /// Executes a command of the monitor. Returns its answer.
+    ///
+    /// # Errors
+    /// The monitor's error, or [`io::ErrorKind::TimedOut`] where QEMU does not answer.
+    pub fn execute(&mut self, command: &str, arguments: Option<&serde_json::Value>) -> io::Result<serde_json::Value> {
+        self.qmp.command(command, arguments)
     }
 
     /// Returns what the processor was doing, for a guest that does not answer: registers and interrupt controllers.

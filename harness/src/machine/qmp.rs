@@ -69,6 +69,15 @@ impl Qmp {
         Ok(answer.as_str().unwrap_or_default().replace('\r', ""))
     }
 
+    /// Executes a command with its arguments, if it has some.
+    pub(super) fn command(&mut self, name: &str, arguments: Option<&Value>) -> io::Result<Value> {
+        let mut command = json!({ "execute": name });
+        if let Some(arguments) = arguments {
+            command["arguments"] = arguments.clone();
+        }
+        self.ask(&command)
+    }
+
     /// Interrupts the guest in a way that it cannot mask.
     pub(super) fn inject_nmi(&mut self) -> io::Result<()> {
         self.ask(&json!({ "execute": "inject-nmi" })).map(drop)

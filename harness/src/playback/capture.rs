@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use guest_protocol::{CapturedEvent, DataRange, KsState, PinFactory, Request, StreamFormat};
+use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, StreamFormat};
 
 use super::error::PlaybackError;
 use crate::machine::{Offer, Received, ReceivedBytes};
 use crate::sound::midi::{MidiEvent, Song};
-use crate::testbed::session::StartedDevice;
+use crate::testbed::session::{OpenedFilter, StartedDevice};
 use crate::testbed::{TestBed, TestBedError};
 
 /// Bytes that are under way at most: more than a message of most kinds, fewer than the queue of a device or a driver holds.
@@ -33,12 +33,7 @@ pub(super) fn capture(
     device: &StartedDevice,
     song: &Song,
 ) -> Result<(Received, u64), PlaybackError> {
-    let is_music = |carries: &DataRange| matches!(carries, DataRange::DirectMusic | DataRange::Midi);
-    let captures = |pin: &PinFactory| !pin.flow_in && pin.data_ranges.iter().any(is_music);
-    let Some((filter, id)) = bed.open_filter_with(device, captures)? else { return Err(PlaybackError::NoCapturePin) };
-    let has_events = filter.pins[id as usize].data_ranges.contains(&DataRange::DirectMusic);
-    let format = if has_events { StreamFormat::DirectMusic } else { StreamFormat::Midi };
-    let pin = bed.session.create_pin(filter.handle, id, format)?;
+    let (filter, pin) = open_capture(bed, device)?;
     bed.session.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
     let (mut taken, mut lost): (Vec<CapturedEvent>, u64) = (Vec::new(), 0);
     let mut sent = 0;
@@ -68,6 +63,20 @@ pub(super) fn capture(
     Ok((Received { bytes: taken.into_iter().map(bytes).collect(), lost }, events))
 }
 
+/// Opens the capture pin of the first filter that has one.
+///
+/// # Errors
+/// [`PlaybackError::NoCapturePin`] for a driver without one; [`PlaybackError::TestBed`] for what the guest says.
+pub fn open_capture(bed: &mut TestBed<'_>, device: &StartedDevice) -> Result<(OpenedFilter, Handle), PlaybackError> {
+    let is_music = |carries: &DataRange| matches!(carries, DataRange::DirectMusic | DataRange::Midi);
+    let captures = |pin: &PinFactory| !pin.flow_in && pin.data_ranges.iter().any(is_music);
+    let Some((filter, id)) = bed.open_filter_with(device, captures)? else { return Err(PlaybackError::NoCapturePin) };
+    let has_events = filter.pins[id as usize].data_ranges.contains(&DataRange::DirectMusic);
+    let format = if has_events { StreamFormat::DirectMusic } else { StreamFormat::Midi };
+    let pin = bed.session.create_pin(filter.handle, id, format)?;
+    Ok((filter, pin))
+}
+
 /// Returns messages in portions of at most [`UNDER_WAY_MAX`] bytes; a longer message is one of its own.
 fn portions(events: &[MidiEvent]) -> Vec<&[MidiEvent]> {
     let mut portions = Vec::new();
@@ -86,7 +95,11 @@ fn portions(events: &[MidiEvent]) -> Vec<&[MidiEvent]> {
 }
 
 /// Brings messages in at the device. Returns how many bytes they have.
-fn bring_in(bed: &mut TestBed<'_>, messages: &[MidiEvent]) -> Result<usize, PlaybackError> {
+///
+/// # Errors
+/// [`PlaybackError::NoMidiIn`] for a device that nothing can be brought in at; [`PlaybackError::NotTaken`],
+/// [`PlaybackError::Device`] and [`PlaybackError::TestBed`] for one that refuses, or does not answer.
+pub fn bring_in(bed: &mut TestBed<'_>, messages: &[MidiEvent]) -> Result<usize, PlaybackError> {
     let bytes: Vec<u8> = messages.iter().flat_map(|event| event.bytes.iter().copied()).collect();
     if let Some(card) = bed.card() {
         let messages: Vec<Vec<u8>> = messages.iter().map(|event| event.bytes.clone()).collect();

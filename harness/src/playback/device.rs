@@ -22,7 +22,7 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`PlaybackError::NoBytes`] for a device that does not offer them; [`PlaybackError::Device`] for one that does not answer.
-pub(super) fn received(bed: &mut TestBed<'_>, song: &[MidiEvent]) -> Result<Received, PlaybackError> {
+pub fn received(bed: &mut TestBed<'_>, song: &[MidiEvent]) -> Result<Received, PlaybackError> {
     let device = bed.device_name();
     let Some(control) = bed.device_control().filter(|control| control.offers(Offer::Bytes)) else {
         return Err(PlaybackError::NoBytes { device });

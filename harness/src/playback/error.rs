@@ -11,6 +11,7 @@ use crate::host::standstill::Standstills;
 use crate::machine::{DeviceControlError, MachineError};
 use crate::sound::pcm::PcmFormat;
 use crate::sound::render::RenderError;
+use crate::sound::song_file::SongFileError;
 use crate::testbed::session::{Consequence, SessionError};
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{HostStalled, TestBedError};
@@ -74,6 +75,21 @@ pub enum PlaybackError {
     /// The device did not answer on its control socket.
     #[error(transparent)]
     Device(#[from] DeviceControlError),
+    /// A song file could not be read.
+    #[error(transparent)]
+    Song(#[from] SongFileError),
+    /// A step of a scenario failed.
+    #[error("{step}: {failed}")]
+    AtStep {
+        /// The step, with its place.
+        step: String,
+        /// Why.
+        #[source]
+        failed: Box<PlaybackError>,
+    },
+    /// An act on the host failed, or had another outcome than a scenario says.
+    #[error("{0}")]
+    Act(String),
     /// The host did not let card or QEMU run, and then less was played, or something else.
     #[error(transparent)]
     HostStalled(#[from] HostStalled<PlaybackError>),
@@ -124,6 +140,7 @@ impl PlaybackError {
     pub fn after(self, standstills: Standstills) -> Self {
         match self {
             Self::TestBed(error) => Self::TestBed(error.after(standstills)),
+            Self::AtStep { step, failed } => Self::AtStep { step, failed: Box::new(failed.after(standstills)) },
             Self::Short { .. } | Self::Differs(_) if !standstills.is_empty() => {
                 HostStalled { standstills, failed: Box::new(self) }.into()
             }
@@ -136,7 +153,7 @@ impl PlaybackError {
     pub fn testbed(&self) -> Option<&TestBedError> {
         match self {
             Self::TestBed(error) => Some(error.underlying()),
-            Self::HostStalled(HostStalled { failed, .. }) => failed.testbed(),
+            Self::HostStalled(HostStalled { failed, .. }) | Self::AtStep { failed, .. } => failed.testbed(),
             Self::Render(_)
             | Self::Short { .. }
             | Self::Differs(_)
@@ -147,6 +164,8 @@ impl PlaybackError {
             | Self::NoMidiIn { .. }
             | Self::NoCapturePin
             | Self::NotTaken { .. }
+            | Self::Song(_)
+            | Self::Act(_)
             | Self::Device(_) => None,
         }
     }
@@ -158,7 +177,7 @@ impl PlaybackError {
     pub fn underlying_class(&self) -> Class {
         match self {
             Self::TestBed(error) => error.underlying().class(),
-            Self::HostStalled(HostStalled { failed, .. }) => failed.underlying_class(),
+            Self::HostStalled(HostStalled { failed, .. }) | Self::AtStep { failed, .. } => failed.underlying_class(),
             other => other.class(),
         }
     }
@@ -168,6 +187,7 @@ impl Consequence for PlaybackError {
     fn session_error(&self) -> Option<&SessionError> {
         match self {
             Self::TestBed(error) => error.session_error(),
+            Self::AtStep { failed, .. } => failed.session_error(),
             _ => None,
         }
     }
@@ -175,13 +195,20 @@ impl Consequence for PlaybackError {
     fn may_follow_a_death(&self) -> bool {
         match self {
             Self::TestBed(error) => error.may_follow_a_death(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::NotTaken { .. } | Self::Device(_) => true,
+            Self::AtStep { failed, .. } => failed.may_follow_a_death(),
+            Self::Act(_)
+            | Self::Short { .. }
+            | Self::Differs(_)
+            | Self::Silent
+            | Self::NotTaken { .. }
+            | Self::Device(_) => true,
             Self::Render(_)
             | Self::Reference(_)
             | Self::OfflineFormat(_)
             | Self::NoBytes { .. }
             | Self::NoMidiIn { .. }
             | Self::NoCapturePin
+            | Self::Song(_)
             | Self::HostStalled(_) => false,
         }
     }
@@ -192,9 +219,14 @@ impl Diagnosed for PlaybackError {
         match self {
             Self::TestBed(error) => error.class(),
             Self::Render(error) => error.class(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent | Self::NoCapturePin | Self::NotTaken { .. } => {
-                Class::TestFailed
-            }
+            Self::Song(error) => error.class(),
+            Self::AtStep { failed, .. } => failed.class(),
+            Self::Act(_)
+            | Self::Short { .. }
+            | Self::Differs(_)
+            | Self::Silent
+            | Self::NoCapturePin
+            | Self::NotTaken { .. } => Class::TestFailed,
             Self::Reference(error) => error.class(),
             Self::OfflineFormat(_) | Self::NoBytes { .. } | Self::NoMidiIn { .. } => Class::Usage,
             Self::Device(error) => error.class(),
@@ -206,7 +238,9 @@ impl Diagnosed for PlaybackError {
         match self {
             Self::TestBed(error) => error.remedy(),
             Self::Render(error) => error.remedy(),
-            Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
+            Self::Song(error) => error.remedy(),
+            Self::AtStep { failed, .. } => failed.remedy(),
+            Self::Act(_) | Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
             Self::Reference(error) => error.remedy(),
             Self::OfflineFormat(_) => {
                 Some("judge it by a reference of its own (--reference), or by its rules alone (--judge plays)".into())

@@ -11,8 +11,11 @@ mod run;
 mod stream;
 mod verdict;
 
+pub use capture::{bring_in, open_capture};
+pub use device::received;
 pub use error::{PlaybackError, PlaybackFailure};
 pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
+pub(crate) use run::failure;
 pub use run::run_playback;
 pub use stream::{Recording, stream_song, while_streaming};
 pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};

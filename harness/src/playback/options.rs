@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use guest_protocol::Delivery;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::judge::Judge;
@@ -27,7 +28,7 @@ pub const LEAD_MS_DEFAULT: u32 = 500;
 pub(super) const LEADS_BEFORE_SONG: u32 = 2;
 
 /// The kill of a process, which tests that the right one is blamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kill {
     /// The process.

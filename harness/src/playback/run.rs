@@ -114,7 +114,7 @@ fn judge_of_device(bed: &mut TestBed<'_>) -> Judge {
 }
 
 /// Adds the evidence to an error; `again` says how to see a bug check again.
-fn failure(
+pub(crate) fn failure(
     error: PlaybackError,
     again: &str,
     provisioned: &Provisioned,

@@ -91,6 +91,8 @@ impl Observer for Terminal {
             }
             Event::Provisioned { .. } | Event::StepEnded { .. } | Event::Console { .. } | Event::Allocation { .. } => {}
             Event::StepBegun { step } => self.now(format!("{}{}", self.prefix(), step.text())),
+            Event::ScenarioStepBegun { step, .. } => self.now(format!("{}{step}", self.prefix())),
+            Event::ScenarioStepEnded { .. } => {}
             Event::Guest { level, target, text } => {
                 if matches!(*level, "error" | "warn") {
                     self.line(&format!("guest {level} [{target}] {text}"));

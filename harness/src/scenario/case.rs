@@ -1,16 +1,14 @@
 //! One case of a scenario: what is played, with which values of the matrix.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use card_control::{Clock, Sandbox, Transport};
 
-use super::error::RunError;
 use super::expect::ExpectedBugCheck;
 use crate::machine::Device;
 use crate::machine::conditions::{Bars, Interrupts};
 use crate::playback::judge::Judge;
-use crate::sound::song_file::{self, SongFile};
-use crate::sound::songs::BuiltIn;
+use crate::sound::song_source::SongSource;
 
 /// A driver that is built for a case.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,26 +68,4 @@ pub struct Case {
     pub lead_ms: u32,
     /// The number of the repetition, from 1; 0 without any.
     pub repetition: u32,
-}
-
-/// The source of a song.
-#[derive(Clone, Debug)]
-pub enum SongSource {
-    /// A song of the project.
-    BuiltIn(&'static BuiltIn),
-    /// A song file of any form.
-    File(PathBuf),
-}
-
-impl SongSource {
-    /// Reads the song, with the card's program for a file that carries one with its instruments.
-    ///
-    /// # Errors
-    /// [`RunError::SongFile`] when the file cannot be read or is no song.
-    pub fn read(&self, card: &Path) -> Result<SongFile, RunError> {
-        match self {
-            Self::BuiltIn(song) => Ok(SongFile { song: song.song()?, bank: None }),
-            Self::File(path) => song_file::read(path, || Ok(card.into())),
-        }
-    }
 }

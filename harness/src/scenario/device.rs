@@ -11,6 +11,7 @@ use crate::machine::device::{Device, DeviceCommand, DeviceSource, check_resource
 use crate::provision::inf;
 
 /// The device of a scenario.
+#[derive(Default)]
 pub(super) struct ScenarioDevice {
     /// The device.
     pub(super) device: Device,

@@ -1,15 +1,17 @@
 //! The expectations of a scenario, and the violations of a result.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::host::failure::Diagnosed;
 use crate::playback::{CardReport, PlaybackFailure, Verdict};
+use crate::steps::StepsVerdict;
 use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
 use crate::testbed::violations::FindingsReport;
 
 /// The end that a scenario expects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The song is played to its end.
@@ -50,7 +52,7 @@ impl Outcome {
 }
 
 /// Bounds, both inclusive and both optional.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// The least value.
@@ -70,7 +72,7 @@ impl Range {
 }
 
 /// A bug check to expect.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedBugCheck {
     /// The code.
@@ -82,7 +84,7 @@ pub struct ExpectedBugCheck {
 }
 
 /// The expectations of a result.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectations {
     /// The end.
@@ -187,6 +189,26 @@ impl Expectations {
             .into_iter()
             .flatten(),
         );
+        found
+    }
+
+    /// Lists what does not hold of steps that ran to their end.
+    #[must_use]
+    pub fn violations_of_steps(&self, verdict: &StepsVerdict) -> Vec<String> {
+        let mut found = verdict.failures.clone();
+        if self.outcome != Outcome::Played {
+            found.push(format!("the steps ran to their end, expected {}", self.outcome.name()));
+        }
+        if let Some(hash) = &self.pcm_sha256
+            && verdict.pcm_sha256.as_ref() != Some(hash)
+        {
+            let is = verdict.pcm_sha256.as_deref().unwrap_or("no PCM");
+            found.push(format!("pcm_sha256: {is}, expected {hash}"));
+        }
+        found.extend(self.unexpected_findings(&verdict.findings));
+        if let Some(card) = &verdict.card {
+            found.extend(self.violations_of_card(card));
+        }
         found
     }
 

@@ -4,21 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use card_control::Clock;
-use guest_protocol::options::MESSAGES_MAX;
 use toml::Spanned;
 
 use super::case::Case;
+use super::checks::{self, Wrong};
 use super::device::{ScenarioDevice, device};
-use super::document::{CppDriver, Document, Guest, MachineTable, TestKind};
-use super::expect::{Expectations, Outcome};
+use super::document::{Document, Guest, MachineTable, TestKind};
+use super::expect::Expectations;
 use super::judge_table;
 use super::malformed::{ScenarioError, Source};
 use super::matrix::cases;
-use super::variant_table::{CPP_DRIVER, VARIANT_MARK, with_cpp_drivers};
+use super::steps_table;
+use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
 use super::waive_table;
 use card_control::Transport;
 
-use crate::event::Step;
 use crate::host::file_error::FileError;
 use crate::hostile::inside;
 use crate::machine::Device;
@@ -26,12 +26,10 @@ use crate::machine::device::DeviceSource;
 use crate::playback::Kill;
 use crate::playback::judge::Judge;
 use crate::report::TestRecord;
+use crate::steps::{LimitsTable, Plan};
 use crate::testbed::stall::Stall;
 use crate::testbed::violations::ViolationPolicy;
 use crate::{alloc_faults, conformance};
-
-/// Longest stall of a scenario: a typing error must not keep a run for hours.
-const STALL_MS_MAX: u64 = 60_000;
 
 /// Rounds of a stress test that names none: a thousand cycles and a million events.
 const STRESS_ROUNDS: u32 = 10;
@@ -73,6 +71,10 @@ pub struct Scenario {
     pub capture: bool,
     /// What decides whether a song was played right; without, what fits the device.
     pub judge: Option<Judge>,
+    /// The steps to carry out; none where a song is played, or a test of a kind is run.
+    pub plan: Plan,
+    /// How long all steps may take.
+    pub limits: LimitsTable,
     /// The expectations of each case.
     pub expect: Expectations,
 }
@@ -214,80 +216,21 @@ impl Scenario {
     /// [`ScenarioError::Malformed`], as for [`Scenario::load`].
     pub(super) fn parse(file: Source<'_>) -> Result<Self, ScenarioError> {
         let path = file.path;
-        let document: Document = file.parse()?;
+        let document: Document = file.read()?;
         let Guest::NtHost = document.guest;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let mut cases = cases(file, folder, &document)?;
+        let mut wrong = Wrong::default();
+        let mut cases = wrong.or_default(cases(file, folder, &document));
         if let Some(kind) = &document.cpp_driver {
-            cases = with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases)?;
+            cases = wrong.or_default(with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases));
         }
-        if document.cpp_driver == Some(CppDriver::Broken) && document.expect.outcome != Outcome::GuestCrashed {
-            let message = "a broken driver must be stopped: expect outcome = \"guest-crashed\"";
-            return Err(file.error_at_key("cpp_driver", message));
-        }
-        let named = matches!(&document.cpp_driver, Some(CppDriver::Named(name)) if !name.contains(VARIANT_MARK));
-        if document.test == Some(TestKind::Hostile) && !named {
-            let message = "a test of a hostile driver names its folder: cpp_driver = \"hostile\"";
-            return Err(file.error_at_key("hostile", message));
-        }
-        if document.test.is_some()
-            && document.matrix.as_ref().is_some_and(|matrix| !matrix.get_ref().is_of_the_machine())
-        {
-            let message = "the matrix of a test that plays no song has the dimensions transport and bars only";
-            return Err(file.error_at_key("[matrix]", message));
-        }
-        if document.expect.same_pcm && cases.len() < 2 {
-            return Err(file.error_at_key("same_pcm", "same_pcm compares cases, and there is only one"));
-        }
-        if let Some(rounds) = &document.rounds
-            && (!matches!(
-                document.test,
-                Some(TestKind::Stress | TestKind::CardKills | TestKind::Hostile | TestKind::Kills)
-            ) || *rounds.get_ref() == 0)
-        {
-            let message = "rounds, at least 1, belong to test = \"stress\", \"card-kills\", \"hostile\" and \"kills\"";
-            return Err(file.error(rounds.span(), message));
-        }
-        let processors = document.machine.processors;
-        if !(1..=2).contains(&processors) {
-            return Err(file.error_at_key("processors", "the guest has 1 or 2 processors"));
-        }
-        if document.machine.messages.is_some_and(|count| !(1..=MESSAGES_MAX).contains(&u16::from(count))) {
-            let message = format!("the guest has 1 to {MESSAGES_MAX} messages for a device");
-            return Err(file.error_at_key("messages", &message));
-        }
-        if let Some(fault) = &document.fault
-            && !matches!(fault.get_ref().at, Step::Kernel | Step::DriverStart | Step::Streaming | Step::ShutDown)
-        {
-            let message = "a process can be killed only at kernel, driver-start, streaming or shut-down";
-            return Err(file.error(fault.span(), message));
-        }
-        if let Some(stall) =
-            document.stall.iter().find(|stall| !(1..=STALL_MS_MAX).contains(&stall.get_ref().milliseconds))
-        {
-            let message = format!("a stall takes 1 to {STALL_MS_MAX} milliseconds");
-            return Err(file.error(stall.span(), &message));
-        }
-        let ScenarioDevice { device, notices } = device(file, folder, &document)?;
-        let policy = waive_table::policy(file, &document.waive, document.keep_going)?;
-        if !policy.is_strict() && matches!(document.test, Some(TestKind::Kills | TestKind::QemuLimits)) {
-            let message =
-                "a test of kills or of QEMU's limits judges no driver: there is nothing to waive or to go on after";
-            return Err(file.error_at_key("kills", message));
-        }
-        if document.cpp_driver == Some(CppDriver::Broken) && document.keep_going {
-            return Err(file.error_at_key("keep_going", "a broken driver must be stopped: it is not to keep going"));
-        }
-        if document.capture && (document.test.is_some() || document.judge.is_some()) {
-            let message = "a song that is captured is judged by its messages: it has no test and no judge";
-            return Err(file.error_at_key("capture", message));
-        }
-        let tags = tags(file, document.tags)?;
-        let judge = judge_table::read(file, folder, document.judge.as_ref())?;
-        if document.expect.noted.is_some() && policy.is_strict() {
-            let message = "noted expects violations that do not stop the guest: waive rules, or keep_going = true";
-            return Err(file.error_at_key("noted", message));
-        }
+        let ScenarioDevice { device, notices } = wrong.or_default(device(file, folder, &document));
+        let policy = wrong.or_default(waive_table::policy(file, &document.waive, document.keep_going));
+        checks::all(file, &document, cases.len(), &policy, &mut wrong);
+        let plan = steps_table::read(file, &document, &mut wrong);
+        let judge = wrong.or_default(judge_table::read(file, folder, document.judge.as_ref()));
+        let tags = wrong.or_default(tags(file, document.tags));
+        wrong.result(file)?;
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -306,6 +249,8 @@ impl Scenario {
             sample_rate: document.stream.sample_rate.map(Spanned::into_inner),
             capture: document.capture,
             judge,
+            plan,
+            limits: document.limits,
             expect: document.expect,
         })
     }
@@ -395,10 +340,11 @@ mod tests {
     fn reads_stalls_in_their_order_and_bounds_them() {
         let stall =
             |process: &str, ms: u64| format!("[[stall]]\nprocess = '{process}'\nat_frame = 7\nmilliseconds = {ms}\n");
-        let scenario = parse(&format!("title = 't'\n{}{}", stall("qemu", 1), stall("both", STALL_MS_MAX))).unwrap();
+        let scenario =
+            parse(&format!("title = 't'\n{}{}", stall("qemu", 1), stall("both", checks::STALL_MS_MAX))).unwrap();
         let processes: Vec<_> = scenario.stalls.iter().map(|stall| stall.process).collect();
         assert_eq!(processes, [crate::testbed::stall::Stalled::Qemu, crate::testbed::stall::Stalled::Both]);
-        for ms in [0, STALL_MS_MAX + 1] {
+        for ms in [0, checks::STALL_MS_MAX + 1] {
             let error = parse(&format!("title = 't'\n{}", stall("card", ms))).unwrap_err().to_string();
             assert!(error.contains("a stall takes 1 to"), "{error}");
         }
@@ -533,7 +479,7 @@ mod tests {
             (waive("700", "x"), 3, "there is no rule 700: the NT host has 1 to 83, 101 to "),
             (waive("33", " "), 4, "a waiver says why"),
             (waive("33", "a") + "[[waive]]\nrule = 33\nreason = 'b'\n", 6, "rule 33 is waived twice"),
-            ("title = 't'\n[[waive]]\nrule = 33\n".into(), 2, "missing field `reason`"),
+            ("title = 't'\n[[waive]]\nrule = 33\n".into(), 2, "the key `reason` is missing"),
             ("title = 't'\ntest = 'kills'\nkeep_going = true".into(), 2, "nothing to waive"),
             ("title = 't'\n[expect]\nnoted = [33]".into(), 3, "keep_going = true"),
         ] {

@@ -2,10 +2,48 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use toml::{Spanned, Table, Value};
 
 use super::malformed::{ScenarioError, Source};
 use crate::playback::judge::{Judge, MIDI_TOLERANCE_MS_DEFAULT, Tolerance};
+
+/// The forms of a judge: a name, or a table.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its shape is read by hand: a table's bounds are written in two ways")]
+pub(super) enum JudgeForm {
+    /// A name.
+    Name(JudgeName),
+    /// A reference or a tolerance.
+    Table(JudgeTable),
+}
+
+/// The names of judges.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "as for its user")]
+pub(super) enum JudgeName {
+    /// The offline render of the project's synthesizer, bit for bit.
+    Offline,
+    /// The MIDI bytes that the device received.
+    MidiBytes,
+    /// That it plays to its end.
+    Plays,
+}
+
+/// A judge with a file or a tolerance.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as for its user")]
+pub(super) struct JudgeTable {
+    /// A WAV file beside the scenario to compare the PCM with.
+    reference: Option<String>,
+    /// How far off the PCM may be: `"max=3,rms=-60"`, or a table with max, peak, rms, offset.
+    tolerance: Option<serde_json::Value>,
+    /// How much later than its time a MIDI message may come, in milliseconds.
+    midi_tolerance_ms: Option<u32>,
+}
 
 /// What a judge can be.
 const FORMS: &str = "judge is \"offline\", \"midi-bytes\" or \"plays\", or a table: reference = \"FILE.wav\" with tolerance \

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use schemars::JsonSchema;
 
+use crate::document::{self, Problems};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 
@@ -60,7 +61,7 @@ pub(super) struct Source<'a> {
     pub(super) text: &'a str,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// Reads the file's tables.
     ///
     /// # Errors
@@ -74,12 +75,29 @@ impl Source<'_> {
         self.text.as_bytes().iter().take(span.start).filter(|&&byte| byte == b'\n').count() + 1
     }
 
+    /// Returns the file as readers of all kinds of files know it.
+    pub(super) fn plain(self) -> document::Source<'a> {
+        document::Source { path: self.path, text: self.text }
+    }
+
+    /// Reads the file by the schema of a type.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`] with every mistake of syntax, or of shape.
+    pub(super) fn read<T: serde::de::DeserializeOwned + JsonSchema>(self) -> Result<T, ScenarioError> {
+        let mut problems = Problems::default();
+        let found = document::read(self.plain(), &mut problems);
+        found.ok_or_else(|| self.malformed(problems))
+    }
+
+    /// Creates the error of all that is wrong with the file.
+    pub(super) fn malformed(self, problems: Problems) -> ScenarioError {
+        ScenarioError::Malformed { path: self.path.into(), message: problems.text() }
+    }
+
     /// Creates the error of a range of bytes.
     pub(super) fn error(self, span: Range<usize>, message: &str) -> ScenarioError {
-        let path = self.path.display().to_string();
-        let place = Snippet::source(self.text).path(path.as_str()).annotation(AnnotationKind::Primary.span(span));
-        let report = [Level::ERROR.no_name().primary_title(message).element(place)];
-        ScenarioError::Malformed { path: self.path.into(), message: Renderer::plain().render(&report) }
+        ScenarioError::Malformed { path: self.path.into(), message: self.plain().show(span, message) }
     }
 
     /// Creates the error of the first line that begins with a key, or of its first place: a title may have the same word.

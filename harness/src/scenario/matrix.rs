@@ -6,11 +6,12 @@ use std::path::Path;
 use card_control::Transport;
 use toml::Spanned;
 
-use super::case::{Case, SongSource};
+use super::case::Case;
 use super::document::{Document, Matrix};
 use super::malformed::{ScenarioError, Source};
 use crate::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
-use crate::sound::songs::{self, BuiltIn};
+use crate::sound::song_source::SongSource;
+use crate::sound::songs;
 use crate::testbed::QUANTUM_DEFAULT;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
@@ -58,16 +59,10 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         within(repeat, "repeat", &(1..=u32::MAX))?;
     }
     let source = |song: &Spanned<String>| {
-        let name = song.get_ref();
-        if let Some(built_in) = BuiltIn::by_name(name) {
-            return Ok(SongSource::BuiltIn(built_in));
-        }
-        let path = folder.join(name);
-        if path.is_file() {
-            return Ok(SongSource::File(path));
-        }
-        let names = songs::ALL.map(|song| song.name).join(", ");
-        Err(file.error(song.span(), &format!("no such song: name a file beside the scenario, or one of {names}")))
+        SongSource::named(song.get_ref(), folder).ok_or_else(|| {
+            let names = SongSource::names().join(", ");
+            file.error(song.span(), &format!("no such song: name a file beside the scenario, or one of {names}"))
+        })
     };
     let single_song = match song {
         Some(song) => source(song)?,

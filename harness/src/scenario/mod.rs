@@ -2,6 +2,7 @@
 
 mod batch;
 mod case;
+mod checks;
 mod context;
 mod device;
 mod document;
@@ -16,13 +17,15 @@ mod matrix;
 mod overrides;
 mod playback;
 mod run;
+mod steps_run;
+mod steps_table;
 pub mod suite;
 mod variant;
 mod variant_table;
 mod waive_table;
 
 pub use batch::run_each;
-pub use case::{BuiltDriver, Case, SongSource};
+pub use case::{BuiltDriver, Case};
 pub use context::Context;
 pub use document::{MachineTable, TestKind};
 pub use error::RunError;

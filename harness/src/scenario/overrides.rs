@@ -40,6 +40,8 @@ pub struct Overrides {
     pub sample_rate: Option<u32>,
     /// What decides whether a song was played right, instead of the scenario's.
     pub judge: Option<Judge>,
+    /// Whether golden files are written instead of compared with.
+    pub update_golden: bool,
 }
 
 impl Overrides {

@@ -11,6 +11,7 @@ use super::driver::{self, Unbuilt};
 use super::error::RunError;
 use super::expect::Expectations;
 use super::file::Scenario;
+use super::steps_run::{self, Stepped};
 use super::variant::{self, VariantProbe};
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
@@ -45,6 +46,8 @@ enum Ran {
     Probed(Box<Report>),
     /// A song was played.
     Played(Box<Played>),
+    /// Steps were carried out.
+    Stepped(Box<Stepped>),
 }
 
 /// Runs every case that the filter names, side by side where none keeps time by the host's clock.
@@ -93,6 +96,10 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
         Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
     };
     let provisioned = driver::provisioned_with(scenario, Some(case), built.as_ref(), context);
+    if !scenario.plan.is_empty() {
+        let stepped = steps_run::run((scenario, case), &provisioned, context, *conditions, name, reproduce)?;
+        return Ok(Ran::Stepped(Box::new(stepped)));
+    }
     if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
         let policy = &context.overrides.policy(scenario);
         let conditions = *conditions;
@@ -130,6 +137,20 @@ fn add(
             ended(&test, reason, context);
             report.add(test);
             return Ok(());
+        }
+        Ran::Stepped(stepped) => {
+            test.seed = run.conditions.seed_text();
+            let detail = steps_run::judge(scenario, run.case, &stepped, &mut test, &mut report.warnings);
+            if test.result == TestResult::Passed {
+                context.passed(stepped.folder.path());
+            }
+            report.variants.extend(variant::row(run.case, &stepped.result, &test));
+            ended(&test, detail, context);
+            report.add(test);
+            return match stepped.result {
+                Err(failure) if failure.error.class() == Class::Interrupted => Err(failure.error.into()),
+                _ => Ok(()),
+            };
         }
         Ran::Played(played) => *played,
     };

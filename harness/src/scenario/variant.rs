@@ -10,7 +10,7 @@ use crate::conformance;
 use crate::event::{Event, Silent, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
-use crate::playback::{PlaybackError, PlaybackFailure, Verdict};
+use crate::playback::PlaybackFailure;
 use crate::report::{Report, TestRecord, VariantRow};
 use crate::testbed::session::SessionError;
 use crate::testbed::violations::ViolationPolicy;
@@ -91,12 +91,8 @@ impl VariantProbe<'_> {
     }
 }
 
-/// Returns the row of a broken variant that a playback test stopped; `None` for a good driver.
-pub(super) fn row(
-    case: &Case,
-    result: &Result<Verdict, Box<PlaybackFailure>>,
-    test: &TestRecord,
-) -> Option<VariantRow> {
+/// Returns the row of a broken variant that a playback test, or steps, stopped; `None` for a good driver.
+pub(super) fn row<V>(case: &Case, result: &Result<V, Box<PlaybackFailure>>, test: &TestRecord) -> Option<VariantRow> {
     let driver = case.driver.as_ref()?;
     let (variant, expected) = (driver.variant.clone()?, driver.bug_check.as_ref()?);
     let text = |rule: Option<u16>, code: Option<u32>| match (rule, code) {
@@ -104,11 +100,11 @@ pub(super) fn row(
         (None, Some(code)) => format!("bug check {code:#x}"),
         (None, None) => "nothing".to_owned(),
     };
-    let fired = match result.as_ref().map_err(|failure| &failure.error) {
-        Err(PlaybackError::TestBed(TestBedError::Session(SessionError::BugCheck(found)))) => {
-            text(found.rule, Some(found.code))
-        }
-        Err(error) => error.class().name().to_owned(),
+    let fired = match result {
+        Err(failure) => match failure.error.testbed() {
+            Some(TestBedError::Session(SessionError::BugCheck(found))) => text(found.rule, Some(found.code)),
+            _ => failure.error.class().name().to_owned(),
+        },
         Ok(_) => "nothing".to_owned(),
     };
     let caught = test.result == TestResult::Passed;

@@ -1,5 +1,6 @@
 //! The rules that a scenario waives, each with its reason.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -7,10 +8,14 @@ use super::malformed::{ScenarioError, Source};
 use crate::testbed::violations::{RuleList, ViolationPolicy, Waiver};
 
 /// A table `[[waive]]`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaiveTable {
+    /// The number of the rule.
+    #[schemars(with = "u16")]
     rule: Spanned<u16>,
+    /// Why its violations do not stop the guest.
+    #[schemars(with = "String")]
     reason: Spanned<String>,
 }
 

@@ -2,8 +2,10 @@
 
 pub mod bank;
 pub mod loudness;
+pub mod measure;
 pub mod midi;
 pub mod pcm;
 pub mod render;
 pub mod song_file;
+pub mod song_source;
 pub mod songs;

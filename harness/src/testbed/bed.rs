@@ -20,8 +20,8 @@ use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
-    Card, CardControl, CardKiller, CardOptions, CardReplacer, Device, DeviceControl, GuestMemory, Health, LeaveError,
-    Offer, Part, Processes, Replacement, guest_exit,
+    Card, CardControl, CardOptions, CardReplacer, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part,
+    ProcessKiller, Processes, Replacement, guest_exit,
 };
 use crate::provision::inf;
 
@@ -234,7 +234,7 @@ impl<'o> TestBed<'o> {
     /// # Errors
     /// [`TestBedError::NotTheCard`] where the driver is for another device; [`TestBedError::Control`] where the host gives no
     /// handle.
-    pub fn card_killer(&mut self) -> Result<CardKiller, TestBedError> {
+    pub fn card_killer(&mut self) -> Result<ProcessKiller, TestBedError> {
         let killer = self.the_card()?.killer().map_err(TestBedError::Control)?;
         self.session.health.expect_card_to_be_lost();
         Ok(killer)

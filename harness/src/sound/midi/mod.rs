@@ -4,6 +4,7 @@ mod chunks;
 mod cursor;
 mod error;
 mod event;
+mod excerpt;
 mod exclusive;
 mod notices;
 mod ports;
@@ -14,5 +15,6 @@ mod track;
 
 pub use error::{MidiError, Rule};
 pub use event::{CHANNEL_GROUP, MidiEvent, SONG_SECONDS_MAX, TICKS_A_SECOND};
+pub use excerpt::event_at;
 pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_music_records, write_records};
 pub use song::Song;

@@ -73,6 +73,8 @@ pub struct Session<'a, H> {
     pub health: H,
     next_id: u32,
     limit: Duration,
+    /// When a step must have ended, whatever progress it makes.
+    end_by: Option<(Instant, Duration)>,
     /// When the guest's first instruction ran, if the guest has reported it.
     pub entered: Option<Instant>,
     last_seen: String,
@@ -104,6 +106,7 @@ impl<'a, H: Health> Session<'a, H> {
             health,
             next_id: 1,
             limit,
+            end_by: None,
             entered: None,
             last_seen: String::new(),
             output: GuestOutput::default(),
@@ -121,6 +124,17 @@ impl<'a, H: Health> Session<'a, H> {
     /// Sets how long a step may take, from the next one on.
     pub fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
+    }
+
+    /// Returns how long a step may take without progress.
+    #[must_use]
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Sets a limit, from now on, for all that is asked of the guest, whatever progress it makes; or none.
+    pub fn end_within(&mut self, limit: Option<Duration>) {
+        self.end_by = limit.map(|limit| (Instant::now() + limit, limit));
     }
 
     /// Waits until the guest is ready for requests. Returns the moment at which it was.
@@ -275,6 +289,10 @@ impl<'a, H: Health> Session<'a, H> {
             }
             if self.overdue(deadline) > DRAIN {
                 return Err(self.timed_out(step));
+            }
+            if let Some((_, limit)) = self.end_by.filter(|(at, _)| Instant::now() > *at) {
+                let seen = format!(", the limit of the step on the host{}", self.last_seen);
+                return Err(SessionError::Timeout { step: step.into(), seconds: limit.as_secs(), seen });
             }
             if self.checked.elapsed() > CHECK_PERIOD {
                 self.checked = Instant::now();

@@ -158,6 +158,11 @@ impl FindingsReport {
         self.not_fired.retain(|waiver| !waived.iter().any(|row| row.rule == Some(waiver.rule)));
     }
 
+    /// Returns the rules and checks about which something was found.
+    pub fn rules(&self) -> impl Iterator<Item = u16> {
+        self.violations.iter().chain(&self.waived).chain(&self.notes).filter_map(|row| row.rule)
+    }
+
     /// Returns the report as lines of text, with the stacks of violations.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

@@ -1,0 +1,10 @@
+//! The plan of a scenario's steps: read, with includes in their place, and checked as far as can be told before anything runs.
+
+mod act;
+mod include;
+mod order;
+mod read;
+
+pub use act::{Act, Fails, Music, PlannedBranch, PlannedStep};
+pub use order::STREAM;
+pub use read::{Plan, PlanInput};

@@ -7,6 +7,8 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod chain;
+mod dma;
+mod faults;
 mod memory;
 mod ring;
 mod ring_faults;
@@ -14,8 +16,9 @@ mod virtqueue;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
 
-use card_control::UsedRingCorruption;
+use card_control::InjectedFault;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::feature;
 use card_spec::queue::{QUEUE_COUNT, Queue};
@@ -25,6 +28,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
+use dma::Placed;
+pub use faults::{Faults, TooManyFaults};
 pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
 use ring::Ring;
 pub use virtqueue::{OwnedVirtqueue, RingSetup, Virtqueue};
@@ -44,10 +49,18 @@ pub trait StatusSink: Send + Sync {
     fn publish(&self, page: &StatusPage);
 }
 
+/// What a transport has of its own to tell a driver that the device needs a reset (virtio 1.2, section 2.1.2).
+pub trait ResetRequest: Send + Sync {
+    /// Sets `DEVICE_NEEDS_RESET` until the driver resets the device, and interrupts for the configuration. It must not wait.
+    fn request_reset(&self);
+}
+
 /// Guest memory, rings and interrupts.
 pub struct Bus {
     // Runtime glue.
     registers: Arc<Registers>,
+    /// What the card does wrong on purpose.
+    faults: Faults,
 
     // What the transport has described.
     memory: Memory,
@@ -57,6 +70,10 @@ pub struct Bus {
     lost_memory: Option<DriverError>,
     /// What the status is published to besides the page that the driver lends.
     status: Option<Arc<dyn StatusSink>>,
+    /// How the driver is told that the device needs a reset, where the transport can.
+    reset_request: Option<Arc<dyn ResetRequest>>,
+    /// No queue is served until the device is reset: an injected fault.
+    needs_reset: bool,
 
     // How often the device was reset, and how many of these resets the card has acknowledged.
     resets: u64,
@@ -69,11 +86,14 @@ impl Bus {
     pub fn new(registers: Arc<Registers>) -> Self {
         Self {
             registers,
+            faults: Faults::default(),
             memory: Memory::default(),
             features: 0,
             rings: Queue::ALL.map(Ring::new),
             lost_memory: None,
             status: None,
+            reset_request: None,
+            needs_reset: false,
             resets: 0,
             acknowledged_resets: 0,
         }
@@ -96,6 +116,11 @@ impl Bus {
     /// Sets what the status is published to besides the page that the driver lends.
     pub fn set_status_sink(&mut self, sink: Option<Arc<dyn StatusSink>>) {
         self.status = sink;
+    }
+
+    /// Sets how the driver is told that the device needs a reset.
+    pub fn set_reset_request(&mut self, request: Option<Arc<dyn ResetRequest>>) {
+        self.reset_request = request;
     }
 
     /// Returns whether the ring of a queue is in use, or for which error it is parked.
@@ -142,6 +167,7 @@ impl Bus {
         self.retire_lost_memory();
         if !self.rings.iter().any(Ring::is_running) && self.rings.iter().all(|ring| ring.base() == 0) {
             self.resets = self.resets.wrapping_add(1);
+            self.needs_reset = false;
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
             self.report_features();
@@ -185,6 +211,7 @@ impl Bus {
 
     /// Stops all rings, which begin at 0 again: for transports with a message for the reset of the device.
     pub fn reset_device(&mut self) {
+        self.needs_reset = false;
         for queue in Queue::ALL {
             self.stop_ring(queue);
             self.set_ring_base(queue, 0);
@@ -199,6 +226,7 @@ impl Bus {
         self.memory = Memory::default();
         self.lost_memory = None;
         self.features = 0;
+        self.needs_reset = false;
     }
 
     /// Counts kicks of a queue.
@@ -298,15 +326,61 @@ impl Bus {
         }
     }
 
-    /// Corrupts the used ring of a queue with the next chain that is returned on it.
-    pub fn corrupt_used_ring(&mut self, queue: Queue, corruption: UsedRingCorruption) {
-        self.rings[queue.index()].corruption = Some(corruption);
+    /// Returns the injected faults.
+    #[must_use]
+    pub const fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Returns the injected faults, to arm them and to let them become live.
+    pub const fn faults_mut(&mut self) -> &mut Faults {
+        &mut self.faults
+    }
+
+    /// Strikes with the first live fault for which `pick` has a result, and returns that.
+    pub(crate) fn strike<T>(&mut self, pick: impl Fn(&InjectedFault) -> Option<T>) -> Option<T> {
+        self.faults.strike(&self.registers, pick)
+    }
+
+    /// Returns whether the transport can tell a driver that the device needs a reset.
+    #[must_use]
+    pub const fn can_need_reset(&self) -> bool {
+        self.reset_request.is_some()
+    }
+
+    /// Tells the driver that the device needs a reset, and serves no queue until then.
+    pub(crate) fn need_reset(&mut self) {
+        if let Some(request) = &self.reset_request {
+            self.needs_reset = true;
+            request.request_reset();
+        }
+    }
+
+    /// Raises the interrupts that injected faults have due at `now`.
+    pub(crate) fn raise_scheduled(&mut self, now: Instant) {
+        for queue in self.faults.take_due_interrupts(now) {
+            self.raise(queue);
+        }
+    }
+
+    /// Raises the interrupt of a queue, if its transport has one.
+    pub(crate) fn raise(&self, queue: Queue) {
+        if self.rings.get(queue.index()).is_some_and(Ring::interrupt) {
+            self.registers.add(Counter::Interrupts, 1);
+        }
+    }
+
+    /// Keeps a chain for good: an injected fault never returns it.
+    pub(crate) fn abandon(&mut self, chain: &Chain) {
+        if self.holds(chain) {
+            self.with_ring(chain.queue, Ring::abandon);
+        }
     }
 
     /// Takes the next chain of a queue, with at most `readable_max` bytes to read. Errors of the chain have been reported;
     /// it is returned to the driver all the same. `None` when there is none: the driver kicks for the next.
     pub fn take(&mut self, queue: Queue, readable_max: u32) -> Option<Chain> {
-        if self.resets != self.acknowledged_resets {
+        if self.resets != self.acknowledged_resets || self.needs_reset {
             return None;
         }
         self.give_kept_answer(queue);
@@ -356,37 +430,36 @@ impl Bus {
             }
             return;
         }
-        let mut written = 0_u32;
-        let mut segments = chain.writable.iter().copied();
-        let mut room = segments.next();
-        'parts: for part in parts {
-            let mut part = *part;
-            while !part.is_empty() {
-                let Some(segment) = &mut room else { break 'parts };
-                let now = part.len().min(segment.length as usize);
-                if self.memory.map().write_slice(&part[..now], segment.address).is_err() {
-                    // The memory was taken away after the chain was checked.
-                    self.registers.report(chain.diagnose(Diagnosis::BUFFER_OUTSIDE_MEMORY));
-                    break 'parts;
-                }
-                part = &part[now..];
-                written = written.saturating_add(now as u32);
-                segment.length = segment.length.saturating_sub(now as u32);
-                segment.address = GuestAddress(segment.address.0.wrapping_add(now as u64));
-                if segment.length == 0 {
-                    room = segments.next();
-                }
-            }
+        let length: usize = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
+        let placed = Placed::of(&chain, length, |pick| self.faults.strike(&self.registers, pick));
+        let (written, all) = placed.write(self.memory.map(), &chain, parts);
+        if !all {
+            // The memory was taken away after the chain was checked.
+            self.registers.report(chain.diagnose(Diagnosis::BUFFER_OUTSIDE_MEMORY));
         }
         let Some(ring) = self.rings.get_mut(chain.queue.index()) else { return };
-        match ring.give_back(self.memory.map(), chain.head, written) {
-            Ok(true) => {
-                if ring.interrupt() {
-                    self.registers.add(Counter::Interrupts, 1);
-                }
-            }
+        let corruption = self.faults.strike(&self.registers, |fault| match fault {
+            InjectedFault::CorruptUsedRing { corruption, queue } if *queue == chain.queue.0 => Some(*corruption),
+            _ => None,
+        });
+        match ring.give_back(self.memory.map(), chain.head, written, corruption) {
+            Ok(true) => self.interrupt(chain.queue),
             Ok(false) => {}
             Err(error) => self.registers.report(error),
+        }
+    }
+
+    /// Interrupts for a chain that was returned, unless an injected fault keeps the interrupt.
+    fn interrupt(&mut self, queue: Queue) {
+        let delay = self.strike(|fault| match fault {
+            InjectedFault::LostInterrupt { queue: of } if *of == queue.0 => Some(None),
+            InjectedFault::LateInterrupt { queue: of, milliseconds } if *of == queue.0 => Some(Some(*milliseconds)),
+            _ => None,
+        });
+        match delay {
+            None => self.raise(queue),
+            Some(None) => {}
+            Some(Some(milliseconds)) => self.faults.schedule(queue, Duration::from_millis(milliseconds.into()), 1),
         }
     }
 

@@ -5,8 +5,10 @@ mod bell;
 pub mod device;
 pub mod engine;
 pub mod identity;
+pub mod injection;
 pub mod line_out;
 pub mod status;
 
-pub use device::{AdvanceError, Advanced, Card, NoQueue};
+pub use device::{AdvanceError, Advanced, Card};
 pub use engine::{Engine, Link, NoAnswer};
+pub use injection::InjectError;

@@ -14,6 +14,13 @@ pub struct Advanced {
     pub position: i64,
 }
 
+/// Answers `disarm-faults`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disarmed {
+    /// How many faults were armed.
+    pub disarmed: usize,
+}
+
 /// Why a command has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {

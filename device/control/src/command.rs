@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::InjectedFault;
+use crate::fault::{InjectedFault, Trigger};
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,16 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time: Option<i64>,
     },
-    /// Injects a fault.
+    /// Arms a fault.
     InjectFault {
         /// Which.
         fault: InjectedFault,
+        /// When it becomes live; now, if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Trigger>,
     },
+    /// Disarms every fault that has not struck. Answered with [`Disarmed`](crate::answer::Disarmed).
+    DisarmFaults {},
     /// Ends the card's process.
     Shutdown {},
 }
@@ -78,13 +83,21 @@ mod tests {
             (Command::Advance { frames: 480 }, r#"{"cmd":"advance","frames":480}"#),
             (Command::midi_in(&[0x90, 60, 100], 1), r#"{"cmd":"midi-in","data":"903c64","group":1}"#),
             (
-                Command::InjectFault { fault: InjectedFault::LoseSession {} },
+                Command::InjectFault { fault: InjectedFault::LoseSession {}, at: None },
                 r#"{"cmd":"inject-fault","fault":{"kind":"lose-session"}}"#,
             ),
             (
-                Command::InjectFault { fault: corrupt },
+                Command::InjectFault { fault: corrupt, at: None },
                 r#"{"cmd":"inject-fault","fault":{"kind":"corrupt-used-ring","corruption":"used-id","queue":3}}"#,
             ),
+            (
+                Command::InjectFault {
+                    fault: InjectedFault::LostInterrupt { queue: 3 },
+                    at: Some(Trigger::Frame(4800)),
+                },
+                r#"{"cmd":"inject-fault","fault":{"kind":"lost-interrupt","queue":3},"at":{"frame":4800}}"#,
+            ),
+            (Command::DisarmFaults {}, r#"{"cmd":"disarm-faults"}"#),
             (Command::Shutdown {}, r#"{"cmd":"shutdown"}"#),
         ] {
             assert_eq!(command.to_line(), format!("{line}\n"));

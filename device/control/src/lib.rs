@@ -22,13 +22,45 @@
 //! | `stats` | | [`Statistics`](status::Statistics) |
 //! | `advance` | `frames` | lockstep only: renders so many frames; [`Advanced`](answer::Advanced) |
 //! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captures the message for the driver |
-//! | `inject-fault` | `fault`: an [`InjectedFault`], such as `{"kind":"lose-session"}` or `{"kind":"corrupt-used-ring","corruption":"used-id","queue":3}` | injects the fault, now or with the next chain |
+//! | `inject-fault` | `fault`: an [`InjectedFault`]; `at`: a [`Trigger`], default now | arms the fault; `status` tells when it has struck |
+//! | `disarm-faults` | | disarms what has not struck; [`Disarmed`](answer::Disarmed) |
 //! | `shutdown` | | ends the card; QEMU does not survive that |
 //!
 //! ```text
 //! > {"cmd":"advance","frames":480}
 //! < {"ok":true,"position":960}
 //! ```
+//!
+//! # Injected faults
+//!
+//! | `kind` | further members | what the card does, once |
+//! |---|---|---|
+//! | `lost-interrupt` | `queue` | returns a chain and does not interrupt for it |
+//! | `late-interrupt` | `queue`, `milliseconds` | interrupts so much later |
+//! | `spurious-interrupt` | `queue` | interrupts without a chain |
+//! | `interrupt-storm` | `queue`, `interrupts` | interrupts so often without a chain, every [`STORM_PERIOD`](limits::STORM_PERIOD) |
+//! | `short-dma` | `queue` | writes half of what the chain gets, and says so in the used ring |
+//! | `failed-dma` | `queue` | writes nothing, and says so in the used ring |
+//! | `misplaced-dma` | `queue` | writes [`MISPLACED_BYTES`](limits::MISPLACED_BYTES) bytes too far on in the chain, and does not say so |
+//! | `corrupt-used-ring` | `queue`, `corruption`: `used-id`, `used-length` or `used-index` | returns the chain wrongly |
+//! | `stuck-command` | `request`: default any | takes a control request and never returns it |
+//! | `failing-command` | `request`: default any; `status`: default `card-failed` | answers a control request with that status, and does nothing |
+//! | `refused-download` | | answers a download as if memory was full |
+//! | `clock-jump` | `frames`: negative is backwards | moves the sample clock |
+//! | `lose-session` | | drops the session, and notices say so |
+//! | `needs-reset` | | sets `DEVICE_NEEDS_RESET` and serves no queue until the device is reset; over vfio-user only |
+//!
+//! `at` is `{"event":N}`, `{"frame":N}` or `{"time":N}`. Then the fault is *live*: those with `queue`, `request` or a
+//! download in the table strike with the next interrupt, chain or request of their kind, spurious interrupts, storms and
+//! the last three at once. A frame or time that the sample clock has passed already is refused, as are more than
+//! [`ARMED_FAULTS_MAX`](limits::ARMED_FAULTS_MAX) armed faults and numbers beyond the bounds of [`limits`].
+//!
+//! ```text
+//! > {"cmd":"inject-fault","fault":{"kind":"short-dma","queue":3},"at":{"frame":48000}}
+//! < {"ok":true}
+//! ```
+//!
+//! # Limits
 //!
 //! A client that keeps to none of this costs the card one connection for a while, and other clients nothing:
 //!
@@ -57,7 +89,7 @@ pub mod transport;
 pub use answer::AnswerError;
 pub use command::Command;
 pub use exit::ExitCode;
-pub use fault::{InjectedFault, UsedRingCorruption};
+pub use fault::{FailureStatus, FaultStatus, InjectedFault, RequestName, Trigger, UsedRingCorruption};
 pub use sandbox::Sandbox;
 pub use status::{Clock, Status};
 pub use transport::Transport;

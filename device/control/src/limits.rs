@@ -23,6 +23,29 @@ pub const CONNECTIONS_MAX: usize = 16;
 /// Most frames of one `advance`: an hour at 96 kHz. More is a mistake.
 pub const ADVANCE_FRAMES_MAX: u64 = 3600 * 96_000;
 
+/// Most faults that are armed at a time: a scenario has a handful. Each event, frame and chain looks through them.
+pub const ARMED_FAULTS_MAX: usize = 16;
+
+/// Faults that have struck and that `status` tells of: more than one scenario arms, and an answer of some kilobytes.
+pub const STRUCK_FAULTS_KEPT: usize = 64;
+
+/// Longest delay of a late interrupt, in milliseconds: more than any driver waits for its device. What is later is lost.
+pub const LATE_MILLISECONDS_MAX: u32 = 60_000;
+
+/// Most interrupts of a storm: two seconds of them, after which a system without a remedy has long been lost.
+pub const STORM_INTERRUPTS_MAX: u32 = 10_000;
+
+/// Time from one interrupt of a storm to the next: a machine takes each for an interrupt of its own, and has little time
+/// for anything else.
+pub const STORM_PERIOD: Duration = Duration::from_micros(200);
+
+/// How far a misplaced DMA is off, in bytes: all structures of the datasheet have a field at this offset that a driver
+/// knows beforehand (a tag, a position, a length, a sequence number).
+pub const MISPLACED_BYTES: u32 = 8;
+
+/// Most frames of a clock jump, either way: a minute at 96 kHz. No clock error of a card that still works is larger.
+pub const CLOCK_JUMP_FRAMES_MAX: u64 = 60 * 96_000;
+
 /// Longest message that `midi-in` captures, in bytes: what one record of the largest batch holds.
 pub const CAPTURED_MESSAGE_BYTES_MAX: usize =
     BATCH_BYTES_MAX as usize - size_of::<BatchHeader>() - size_of::<EventHeader>();

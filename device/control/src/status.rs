@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use card_spec::identity::ClockMode;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::FaultStatus;
+
 /// What moves the card's time, as `--clock` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -54,6 +56,8 @@ pub struct Status {
     pub counters: Counters,
     /// What was found wrong with the driver since the session began.
     pub diagnosis: DiagnosisStatus,
+    /// The injected faults since the process started.
+    pub faults: FaultStatus,
 }
 
 /// The numbers that `stats` answers.

@@ -61,7 +61,8 @@
 //!
 //! Without MSI-X, a queue that interrupts sets bit 0 of `ISR` and asserts INTA; reading `ISR` clears it and deasserts
 //! the line (virtio 1.2, section 4.1.4.5). With MSI-X, it sends the message of the vector that `queue_msix_vector` names,
-//! and leaves `ISR` alone. The configuration never changes, so bit 1 of `ISR` is never set.
+//! and leaves `ISR` alone. The configuration never changes: bit 1 of `ISR`, and the vector of the configuration, say that
+//! the device has set `DEVICE_NEEDS_RESET` (virtio 1.2, section 2.1.2). Then it serves no queue until it is reset.
 //!
 //! # Resets
 //!

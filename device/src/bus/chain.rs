@@ -22,6 +22,14 @@ pub(super) struct Segment {
     pub(super) length: u32,
 }
 
+impl Segment {
+    /// Returns what is behind its first `bytes` bytes; `None` for nothing.
+    pub(super) fn after(self, bytes: u32) -> Option<Self> {
+        let length = self.length.checked_sub(bytes).filter(|length| *length > 0)?;
+        Some(Self { address: GuestAddress(self.address.0.wrapping_add(bytes.into())), length })
+    }
+}
+
 /// A chain that the card has taken from a ring and owes back.
 #[derive(Debug)]
 pub struct Chain {

@@ -84,8 +84,6 @@ pub(super) struct Ring {
     /// The available index at which the ring was found empty, for which the driver has been asked to kick.
     asked: Option<u16>,
     storm: Storm,
-    /// The injected corruption of the used ring, for the next chain.
-    pub(super) corruption: Option<UsedRingCorruption>,
 }
 
 struct Storm {
@@ -106,7 +104,6 @@ impl Ring {
             unreturned: None,
             asked: None,
             storm: Storm { since: Instant::now(), kicks: 0 },
-            corruption: None,
         }
     }
 
@@ -268,7 +265,6 @@ impl Ring {
         self.state = State::Stopped;
         self.generation = self.generation.wrapping_add(1);
         self.outstanding = 0;
-        self.corruption = None;
         self.storm = Storm { since: Instant::now(), kicks: 0 };
         self.base = base;
         base
@@ -353,14 +349,25 @@ impl Ring {
         }
     }
 
-    /// Returns a chain to the driver, and tells whether it wants an interrupt for it.
+    /// Keeps a chain that was taken for good: an injected fault never returns it.
+    pub(super) fn abandon(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    /// Returns a chain to the driver, and tells whether it wants an interrupt for it. An injected fault may corrupt the used
+    /// ring with it.
     ///
     /// # Errors
     /// The error for which the ring had to be parked.
-    pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, DriverError> {
+    pub(super) fn give_back(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        head: u16,
+        written: u32,
+        corruption: Option<UsedRingCorruption>,
+    ) -> Result<bool, DriverError> {
         let State::Running(queue, _) = &self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
-        let corruption = self.corruption.take();
         let given_back = queue.with(|queue| match corruption {
             Some(corruption) => Ok(corrupt(corruption, queue, memory, head, written).is_ok()),
             None => give_back(queue, memory, head, written),

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use card_control::{Clock, InjectedFault};
+use card_control::Clock;
 use card_spec::control::StreamState;
 use card_spec::limits::WAVE_FIFO_MS;
 use card_spec::notice::NoticeKind;
-use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use dls_synth::Bank;
 
@@ -31,23 +30,18 @@ use crate::session::render::Renderer;
 use crate::session::slice::Slice;
 use crate::session::{CaptureError, DeviceState, Session};
 
-/// A fault was to be injected on a queue that does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no queue {0}: the card has {count}, from 0", count = Queue::ALL.len())]
-pub struct NoQueue(u16);
-
 /// The card.
 pub struct Card {
     // Fixed configuration: chosen on the command line; survives every reset.
-    options: Options,
+    pub(super) options: Options,
 
     // Runtime glue: how the card reaches its host. No guest sees it.
-    bus: SharedBus,
+    pub(super) bus: SharedBus,
     registers: Arc<Registers>,
     control: Control,
     midi_out: MidiOut,
     midi_in: MidiIn,
-    wave: Wave,
+    pub(super) wave: Wave,
     event: Event,
     renderer: Renderer,
     line_out: Option<LineOut>,
@@ -59,7 +53,7 @@ pub struct Card {
     resets: u64,
 
     // Guest-visible volatile state: gone at every reset.
-    state: DeviceState,
+    pub(super) state: DeviceState,
 }
 
 impl Card {
@@ -149,6 +143,7 @@ impl Card {
             // After the buffer was taken: whatever was available when it was kicked is seen now.
             self.activity.enter(Task::Batches);
             more |= self.midi_out.serve(&mut self.state.session);
+            self.meet_faults();
             if render {
                 self.activity.enter(Task::Rendering);
                 more |= self.move_time(&slice);
@@ -179,32 +174,16 @@ impl Card {
         self.state.session.as_mut().ok_or(CaptureError::NotRunning)?.capture(group, data, time)
     }
 
-    /// Injects a fault, now or with the next chain.
-    ///
-    /// # Errors
-    /// [`NoQueue`], when the fault names a queue that does not exist.
-    pub fn inject(&mut self, fault: InjectedFault) -> Result<(), NoQueue> {
-        match fault {
-            InjectedFault::LoseSession {} => {
-                log_limited!(log::Level::Warn, "injected fault: the session is lost");
-                self.wave.flush_buffers(self.state.session.as_mut());
-                self.give_up_session();
-            }
-            InjectedFault::CorruptUsedRing { corruption, queue } => {
-                let queue = Queue::ALL.into_iter().find(|known| known.0 == queue).ok_or(NoQueue(queue))?;
-                log_limited!(
-                    log::Level::Warn,
-                    "injected fault: the used ring of {queue} is corrupted with its next chain: {corruption:?}"
-                );
-                self.bus.lock().corrupt_used_ring(queue, corruption);
-            }
-        }
-        Ok(())
-    }
-
     /// Returns when [`service`](Self::service) must be called next, if nothing happens before.
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let interrupt = self.bus.lock().faults().next_interrupt();
+        let frames = self.frames_deadline(now);
+        interrupt.into_iter().chain(frames).min()
+    }
+
+    /// Returns when frames are to be rendered next.
+    fn frames_deadline(&self, now: Instant) -> Option<Instant> {
         let session = self.state.session.as_ref().filter(|session| session.clock.is_running())?;
         let quantum = now.checked_add(QUANTUM)?;
         let buffer = session.wave_buffer.as_ref().and_then(|buffer| {
@@ -218,6 +197,7 @@ impl Card {
     fn observe_device(&mut self) {
         let (resets, live) = {
             let mut bus = self.bus.lock();
+            bus.raise_scheduled(Instant::now());
             bus.retire_lost_memory();
             let resets = bus.resets();
             if resets != self.resets {
@@ -317,8 +297,9 @@ impl Card {
     fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
         let mut left = frames;
         while left > 0 {
+            let until_fault = self.meet_faults();
             let Some(session) = &mut self.state.session else { break };
-            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let most = usize::try_from(left.min(until_fault)).unwrap_or(usize::MAX);
             let rendered = self.renderer.render(session, most, slice);
             if rendered.is_empty() {
                 if slice.is_over() {
@@ -328,6 +309,8 @@ impl Card {
                 continue;
             }
             left = left.saturating_sub(rendered.len() as u64);
+            // What strikes with the buffer that these frames complete is recorded behind them.
+            self.bus.lock().faults_mut().set_frame(session.timeline.position());
             self.registers.add(Counter::FramesRendered, rendered.len() as u64);
             if let Some(line_out) = &mut self.line_out {
                 line_out.write(rendered, session.parameters.sample_rate);

@@ -20,6 +20,7 @@ pub fn status(card: &Card) -> Status {
         session: card.session().map(session_status),
         counters: counters(registers),
         diagnosis: diagnosis(registers),
+        faults: card.faults(),
     }
 }
 

@@ -3,12 +3,12 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use card_control::Command;
-use card_control::answer::{Advanced, Done};
+use card_control::answer::{Advanced, Disarmed, Done};
 use card_control::limits::ADVANCE_FRAMES_MAX;
 use card_control::status::Statistics;
 use serde::Serialize;
 
-use crate::card::{Link, NoAnswer, status};
+use crate::card::{Card, Link, NoAnswer, status};
 
 /// Frames that `advance` renders between two looks at the queues, so that a driver's requests are answered meanwhile.
 const ADVANCE_SLICE: u64 = 4096;
@@ -62,9 +62,13 @@ pub(super) fn answer(
             captured.map_err(|error| error.to_string())?;
             accepted(&Done {})
         }
-        Command::InjectFault { fault } => {
-            link.with_card(move |card| card.inject(fault)).map_err(gone)?.map_err(|error| error.to_string())?;
+        Command::InjectFault { fault, at } => {
+            link.with_card(move |card| card.inject(fault, at)).map_err(gone)?.map_err(|error| error.to_string())?;
             accepted(&Done {})
+        }
+        Command::DisarmFaults {} => {
+            let disarmed = link.with_card(Card::disarm_faults).map_err(gone)?;
+            accepted(&Disarmed { disarmed })
         }
         Command::Shutdown {} => {
             *shutdown = true;

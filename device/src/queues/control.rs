@@ -8,6 +8,8 @@ mod requests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use card_control::InjectedFault;
+use card_control::fault::RequestName;
 use card_spec::control::{Open, OpenResponse, RequestCode, RequestHeader, ResponseHeader, Status};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{QUEUE_SIZE_MAX, REQUEST_BYTES_MAX};
@@ -63,10 +65,36 @@ impl Control {
             any = true;
             // Batches that were available when the request was kicked come first.
             self.midi_out.serve(&mut state.session);
+            let Some(chain) = self.without_fault(chain) else { continue };
             // Not under the lock: the driver waits for its request, and the transport must not.
             self.answer(state, chain);
         }
         true
+    }
+
+    /// Returns the request, unless an injected fault has it: stuck, or answered with a failure.
+    fn without_fault(&self, chain: Chain) -> Option<Chain> {
+        let (header, _) = match RequestHeader::read_from_prefix(chain.request()) {
+            Ok(read) if chain.writable_bytes() >= HEADER_BYTES as u64 => read,
+            _ => return Some(chain),
+        };
+        let code = RequestCode(header.code.get());
+        let of = |request: &Option<RequestName>| request.is_none_or(|request| request.code() == code);
+        let mut bus = self.bus.lock();
+        let failure = bus.strike(|fault| match fault {
+            InjectedFault::StuckCommand { request } if of(request) => Some(None),
+            InjectedFault::FailingCommand { status, request } if of(request) => Some(Some(status.status())),
+            _ => None,
+        });
+        match failure {
+            None => return Some(chain),
+            Some(None) => bus.abandon(&chain),
+            Some(Some(status)) => {
+                let answer = ResponseHeader { status: status.0.into(), length: 0.into(), tag: header.tag };
+                bus.complete(chain, &[answer.as_bytes()]);
+            }
+        }
+        None
     }
 
     fn answer(&self, state: &mut DeviceState, chain: Chain) {

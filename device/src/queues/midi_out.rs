@@ -11,7 +11,7 @@ use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX};
 use card_spec::queue::Queue;
 use zerocopy::FromBytes;
 
-use crate::bus::{Chain, SharedBus};
+use crate::bus::{Chain, Faults, SharedBus};
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::session::Session;
 
@@ -47,7 +47,7 @@ impl MidiOut {
             let mut bus = self.bus.lock();
             let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { return false };
             if chain.error().is_none()
-                && let Err(error) = self.accept_batch(session.as_mut(), &chain)
+                && let Err(error) = self.accept_batch(session.as_mut(), &chain, bus.faults_mut())
             {
                 self.registers.report(error);
             }
@@ -56,7 +56,12 @@ impl MidiOut {
         true
     }
 
-    fn accept_batch(&self, session: Option<&mut Session>, chain: &Chain) -> Result<(), DriverError> {
+    fn accept_batch(
+        &self,
+        session: Option<&mut Session>,
+        chain: &Chain,
+        faults: &mut Faults,
+    ) -> Result<(), DriverError> {
         let batch = chain.request();
         let short = || {
             let got = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -90,6 +95,7 @@ impl MidiOut {
                 return Err(DriverError::new(Diagnosis::EVENT_MALFORMED).on(Queue::MIDI_OUT).at(offset as u32));
             };
             self.registers.add(Counter::Events, 1);
+            faults.event_taken();
             match session.accept_event(stream, &event, data) {
                 Ok(late) => self.registers.add(Counter::EventsLate, late.into()),
                 Err(error) => {

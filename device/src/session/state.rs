@@ -10,6 +10,7 @@ use card_control::Clock;
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{EventHeader, event_flag};
+use card_spec::limits::FRAME_MAX;
 use card_spec::midi::is_one_message;
 use card_spec::notice::NoticeKind;
 use dls_synth::{Bank, ConfigError};
@@ -223,6 +224,24 @@ impl Session {
         self.output.clear();
         self.hash.reset();
         self.clock.stop();
+    }
+
+    /// Moves the sample clock by `frames` frames: not beyond [`FRAME_MAX`], and not to before the first frame of those that
+    /// wait in the output FIFO.
+    pub(crate) fn jump(&mut self, frames: i64) {
+        let least = i64::try_from(self.output.len()).unwrap_or(FRAME_MAX);
+        let position = self.timeline.position().saturating_add(frames).clamp(least, FRAME_MAX.max(least));
+        self.timeline.set_position(position);
+        if self.clock.is_running() {
+            self.clock.stop();
+            self.clock.run(Instant::now(), position);
+        }
+    }
+
+    /// Returns the frame of a master time, once the driver has started the clock.
+    #[must_use]
+    pub fn frame_of(&self, time: i64) -> Option<i64> {
+        self.clock_started.then(|| self.timeline.frame_of(time))
     }
 
     /// Starts or stops the real-time clock: it runs on a card in real time, after `CLOCK_SYNC` with `START`, while the

@@ -165,6 +165,12 @@ impl Timeline {
         frame_time(frame, self.anchor.master_time, self.anchor.frame, self.sample_rate)
     }
 
+    /// Returns the frame of a master time, by the anchor in force.
+    #[must_use]
+    pub const fn frame_of(&self, time: i64) -> i64 {
+        event_frame(time, self.anchor.master_time, self.anchor.frame, self.sample_rate)
+    }
+
     /// Returns the number of events that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -180,7 +186,7 @@ impl Timeline {
 
     /// Takes an event stamped `time`. True when it is late: its frame has been rendered, and it plays at the next.
     pub fn schedule(&mut self, time: i64, stream: u32, group: Group, message: Message) -> bool {
-        let due = event_frame(time, self.anchor.master_time, self.anchor.frame, self.sample_rate);
+        let due = self.frame_of(time);
         let late = due < self.position;
         self.heap_bytes = self.heap_bytes.saturating_add(message.heap_bytes());
         let arrival = self.arrivals;

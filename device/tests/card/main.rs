@@ -6,6 +6,7 @@ mod common;
 mod control;
 mod doorbells;
 mod downloads;
+mod faults;
 mod floods;
 mod hostile_chains;
 mod hostile_messages;

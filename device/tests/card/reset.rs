@@ -223,7 +223,7 @@ fn a_lost_session_returns_its_buffers_and_queues_a_notice() {
     let mut driver = playing_at(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     let fault: InjectedFault = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
-    driver.machine.card().with_card(move |card| card.inject(fault)).unwrap().unwrap();
+    driver.machine.card().with_card(move |card| card.inject(fault, None)).unwrap().unwrap();
     assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
     let notice = driver.notice();
     assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
@@ -235,7 +235,7 @@ fn a_lost_session_returns_its_buffers_and_queues_a_notice() {
 fn corrupts_the_used_ring_of_existing_queues_only() {
     let driver = playing(Clock::Lockstep);
     let corrupt = |queue| InjectedFault::CorruptUsedRing { corruption: UsedRingCorruption::UsedLength, queue };
-    let inject = |fault| driver.machine.card().with_card(move |card| card.inject(fault)).unwrap();
+    let inject = |fault| driver.machine.card().with_card(move |card| card.inject(fault, None)).unwrap();
     assert_eq!(inject(corrupt(Queue::WAVE.0)), Ok(()));
     assert_eq!(inject(corrupt(9)).unwrap_err().to_string(), "there is no queue 9: the card has 5, from 0");
 }

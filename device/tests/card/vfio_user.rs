@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use card_control::Clock;
+use card_control::{Clock, InjectedFault};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::IdentityBlock;
 use card_spec::queue::{QUEUE_COUNT, Queue};
@@ -312,6 +312,27 @@ fn a_queue_interrupts_by_the_message_of_its_vector() {
     until("the message is sent", || (signals(&vectors[4]) == 1).then_some(()));
     assert_eq!(bench.read(ISR, 1), 0, "the interrupt status is for the line");
     assert!([0, 1, 2, 3, 5].into_iter().all(|other| signals(&vectors[other]) == 0));
+}
+
+#[test]
+fn a_device_that_needs_a_reset_says_so_and_serves_no_queue_until_then() {
+    let mut bench = Bench::new();
+    let line = event();
+    bench.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[&line]).unwrap();
+    bench.up();
+    bench.link.with_card(|card| card.inject(InjectedFault::NeedsReset {}, None)).unwrap().unwrap();
+    until("the line is asserted", || (signals(&line) == 1).then_some(()));
+    assert_eq!((bench.read(ISR, 1), bench.read(ISR, 1)), (2, 0), "the configuration interrupts");
+    assert_eq!(bench.status(), UP | device_status::NEEDS_RESET);
+    bench.write(NOTIFY, 2, 0);
+    assert_eq!(signals(&line), 0);
+    bench.set_status(0);
+    assert_eq!(bench.status(), 0);
+    bench.memory.set_len(0).unwrap();
+    bench.memory.set_len(RAM_BYTES).unwrap();
+    bench.up();
+    bench.request(1);
+    assert_eq!(bench.status(), UP);
 }
 
 #[test]

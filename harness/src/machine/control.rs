@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use card_control::answer::{self, Advanced, Done};
-use card_control::{AnswerError, Command, InjectedFault, Status};
+use card_control::answer::{self, Advanced, Disarmed, Done};
+use card_control::{AnswerError, Command, InjectedFault, Status, Trigger};
 use serde::de::DeserializeOwned;
 
 use crate::host::interrupt;
@@ -62,12 +62,20 @@ impl CardControl {
         self.execute(&Command::Status {})
     }
 
-    /// Injects a fault into the card.
+    /// Arms a fault of the card, which is live at the trigger, or at once without one.
     ///
     /// # Errors
     /// The socket's error, the card's refusal, or [`io::ErrorKind::TimedOut`] where the card does not answer.
-    pub fn inject_fault(&self, fault: InjectedFault) -> io::Result<()> {
-        self.execute::<Done>(&Command::InjectFault { fault }).map(|Done {}| ())
+    pub fn inject_fault(&self, fault: InjectedFault, at: Option<Trigger>) -> io::Result<()> {
+        self.execute::<Done>(&Command::InjectFault { fault, at }).map(|Done {}| ())
+    }
+
+    /// Disarms every fault that has not struck. Returns how many were armed.
+    ///
+    /// # Errors
+    /// The socket's error, or [`io::ErrorKind::TimedOut`] where the card does not answer.
+    pub fn disarm_faults(&self) -> io::Result<usize> {
+        self.execute(&Command::DisarmFaults {}).map(|Disarmed { disarmed }| disarmed)
     }
 
     /// Has a card in lockstep render frames. Returns the next frame to render.

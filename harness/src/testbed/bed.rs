@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use card_control::InjectedFault;
+use card_control::{InjectedFault, Trigger};
 use guest_protocol::{BugCheck, Request, RuleState};
 
 use super::bug_check;
@@ -199,13 +199,29 @@ impl<'o> TestBed<'o> {
         self.provisioned.device.name()
     }
 
-    /// Injects a fault into the card.
+    /// Injects a fault into the card: now, or with the next interrupt, chain or request that it is for.
     ///
     /// # Errors
     /// [`TestBedError::Control`] for a card that does not answer, or refuses; [`TestBedError::NotTheCard`] where the driver
     /// is for another device.
     pub fn inject_fault(&self, fault: InjectedFault) -> Result<(), TestBedError> {
-        self.card_control()?.inject_fault(fault).map_err(TestBedError::Control)
+        self.card_control()?.inject_fault(fault, None).map_err(TestBedError::Control)
+    }
+
+    /// Injects a fault into the card that is live at an event, a frame or a time.
+    ///
+    /// # Errors
+    /// As for [`inject_fault`](Self::inject_fault); the card refuses a frame or a time that has passed.
+    pub fn inject_fault_at(&self, fault: InjectedFault, at: Trigger) -> Result<(), TestBedError> {
+        self.card_control()?.inject_fault(fault, Some(at)).map_err(TestBedError::Control)
+    }
+
+    /// Disarms every fault of the card that has not struck. Returns how many were armed.
+    ///
+    /// # Errors
+    /// As for [`inject_fault`](Self::inject_fault).
+    pub fn disarm_faults(&self) -> Result<usize, TestBedError> {
+        self.card_control()?.disarm_faults().map_err(TestBedError::Control)
     }
 
     /// Returns what kills the card behind a guard and starts the next one from another thread, which must outlive the test bed. From

@@ -31,7 +31,7 @@ mod symbols;
 pub mod synthesizer;
 pub mod violations;
 
-pub use card_control::{Clock, InjectedFault, UsedRingCorruption};
+pub use card_control::{Clock, FailureStatus, InjectedFault, RequestName, Trigger, UsedRingCorruption};
 pub use guest_protocol::DevicePower;
 
 pub use crate::machine::conditions::{Bars, Conditions, Interrupts};

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use card_control::Clock;
+use card_control::{Clock, InjectedFault};
 use card_spec::control::{
     ClockSync, DownloadHandle, DownloadResponse, Latency, PortParameters, RequestCode, Status, StatusPageLoan as Loan,
     StreamId, StreamKind, StreamOpen, StreamState, StreamStateChange, VoicePriority, Volume, clock_sync,
@@ -298,6 +298,11 @@ impl Requests<'_> {
             offset: offset.into(),
             reserved: 0.into(),
         };
+        let refused = |fault: &InjectedFault| matches!(fault, InjectedFault::RefusedDownload {}).then_some(());
+        if self.bus.lock().strike(refused).is_some() {
+            let payload = response(0, dls_synth::DownloadErrorReason::Memory as u32, 0).as_bytes().to_vec();
+            return Err(Refusal { status: Status::NO_RESOURCES, error: None, payload });
+        }
         match session.synth.download(buffer) {
             Ok(handle) => Ok(Answer::with(Status::OK, &response(handle, 0, 0))),
             Err(error) => {

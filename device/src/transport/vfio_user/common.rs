@@ -69,8 +69,8 @@ impl Common {
     }
 
     /// Returns the device status.
-    pub(super) const fn device_status(&self) -> u8 {
-        self.device_status
+    pub(super) fn device_status(&self) -> u8 {
+        self.device_status | if self.interrupts.needs_reset() { status::NEEDS_RESET } else { 0 }
     }
 
     /// Reads the device configuration as it is now. The generation changes when it has changed.
@@ -107,7 +107,7 @@ impl Common {
             common::DRIVER_FEATURE => half(self.driver_features, self.driver_feature_select),
             common::CONFIG_MSIX_VECTOR => self.interrupts.vector(None).into(),
             common::NUM_QUEUES => QUEUE_COUNT as u32,
-            common::DEVICE_STATUS => self.device_status.into(),
+            common::DEVICE_STATUS => self.device_status().into(),
             common::CONFIG_GENERATION => {
                 self.identity();
                 self.generation.into()

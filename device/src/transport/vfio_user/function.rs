@@ -42,6 +42,7 @@ impl Function {
         let status = Arc::new(Status::new(handle.mapped(BAR.into())));
         link.bus.lock().set_status_sink(Some(Arc::<Status>::clone(&status)));
         let interrupts = Arc::new(Interrupts::new(handle.clone()));
+        link.bus.lock().set_reset_request(Some(Arc::<Interrupts>::clone(&interrupts)));
         let common = Common::new(link.clone(), Arc::clone(&interrupts), Arc::clone(&status));
         let file = RegisterFile::new(link.clone(), handle, Arc::clone(&interrupts), status);
         Self { link, interrupts, common, file, leave }

@@ -5,8 +5,14 @@ use card_spec::registers::{NO_VECTOR, VECTORS};
 use parking_lot::Mutex;
 use vfio_user_card::Handle;
 
+use crate::bus::ResetRequest;
+
 /// Bit of the interrupt status: a queue interrupts (virtio 1.2, section 4.1.4.5).
 const ISR_QUEUE: u8 = 1;
+
+/// Bit of the interrupt status: the configuration interrupts, which a change of the device status does too (virtio 1.2,
+/// sections 2.1.2 and 4.1.4.5).
+const ISR_CONFIGURATION: u8 = 2;
 
 /// Interrupt registers, which the driver and the queues reach from different threads.
 pub(super) struct Interrupts {
@@ -22,11 +28,12 @@ struct State {
     cause: u32,
     configuration: u16,
     queues: [u16; QUEUE_COUNT],
+    needs_reset: bool,
 }
 
 impl State {
     const fn new() -> Self {
-        Self { status: 0, cause: 0, configuration: NO_VECTOR, queues: [NO_VECTOR; QUEUE_COUNT] }
+        Self { status: 0, cause: 0, configuration: NO_VECTOR, queues: [NO_VECTOR; QUEUE_COUNT], needs_reset: false }
     }
 }
 
@@ -57,6 +64,11 @@ impl Interrupts {
             self.handle.trigger(vector);
         }
         vector != NO_VECTOR
+    }
+
+    /// Returns whether the device status has `DEVICE_NEEDS_RESET`.
+    pub(super) fn needs_reset(&self) -> bool {
+        self.state.lock().needs_reset
     }
 
     /// Reads the interrupt status, which clears it and deasserts the line.
@@ -93,5 +105,18 @@ impl Interrupts {
             None => state.configuration = vector,
         }
         exists
+    }
+}
+
+impl ResetRequest for Interrupts {
+    fn request_reset(&self) {
+        let mut state = self.state.lock();
+        state.needs_reset = true;
+        if !self.handle.uses_messages() {
+            state.status |= ISR_CONFIGURATION;
+            self.handle.set_line(true);
+        } else if state.configuration != NO_VECTOR {
+            self.handle.trigger(state.configuration);
+        }
     }
 }

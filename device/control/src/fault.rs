@@ -26,6 +26,7 @@ pub enum UsedRingCorruption {
 
 /// A request of the control queue, by the datasheet's name ([`RequestCode`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestName {
     /// [`RequestCode::OPEN`].
@@ -89,6 +90,7 @@ impl RequestName {
 
 /// The status that a failing request is answered with, by the datasheet's name ([`Status`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureStatus {
     /// [`Status::UNSUPPORTED`].
@@ -318,6 +320,7 @@ impl fmt::Display for InjectedFault {
 
 /// When a fault becomes live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Trigger {
     /// With the Nth event that the card takes after the fault was armed, from 1: when the batch that holds it has been

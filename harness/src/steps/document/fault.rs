@@ -1,24 +1,30 @@
 //! Faults of the card.
 
 use card_control::InjectedFault;
+use card_control::fault::Trigger;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// A fault, with the member `kind` and the members of its kind; `at` says when it strikes, which is at once or at the next occasion
-/// without it.
-#[derive(Clone, Debug, PartialEq)]
+/// The member that says when a fault strikes.
+const AT: &str = "at";
+
+/// A fault, with the member `kind` and the members of its kind; `at` says when it becomes live, which is now without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultStep {
     /// The fault.
     pub fault: InjectedFault,
+    /// When it becomes live.
+    pub at: Option<Trigger>,
 }
 
 impl<'de> Deserialize<'de> for FaultStep {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = Map::<String, Value>::deserialize(deserializer)?;
+        let mut members = Map::<String, Value>::deserialize(deserializer)?;
+        let at = members.remove(AT).map(serde_json::from_value).transpose().map_err(D::Error::custom)?;
         let fault = serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)?;
-        Ok(Self { fault })
+        Ok(Self { fault, at })
     }
 }
 
@@ -27,7 +33,15 @@ impl JsonSchema for FaultStep {
         "FaultStep".into()
     }
 
+    /// Returns the schema of a fault, with `at` beside the members of each kind.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        InjectedFault::json_schema(generator)
+        let at = generator.subschema_for::<Trigger>();
+        let mut schema = InjectedFault::json_schema(generator);
+        if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
+            for properties in kinds.iter_mut().filter_map(|kind| kind.get_mut("properties")) {
+                properties[AT] = at.clone().to_value();
+            }
+        }
+        schema
     }
 }

@@ -74,6 +74,12 @@ pub enum ValueName {
     /// Downloads that the card holds.
     #[serde(rename = "card.downloads")]
     CardDownloads,
+    /// Faults that are armed and have not struck.
+    #[serde(rename = "card.faults_armed")]
+    CardFaultsArmed,
+    /// Faults that have struck since the card's process began.
+    #[serde(rename = "card.faults_struck")]
+    CardFaultsStruck,
     /// Interrupts that the device has raised since the guest booted.
     #[serde(rename = "guest.interrupts")]
     GuestInterrupts,

@@ -75,6 +75,8 @@ struct State {
     failures: Vec<String>,
     /// The card's session when the step before began, and when this one did.
     sessions: (Option<u64>, Option<u64>),
+    /// How many faults had struck when one of a kind was armed last.
+    armed: BTreeMap<&'static str, u64>,
 }
 
 /// Where the handles of a test bed come from.
@@ -202,8 +204,11 @@ impl<'a> Side<'a> {
 
     /// Has the card fail.
     pub(super) fn inject(&self, fault: &FaultStep) -> Result<String, StepError> {
-        self.the_card()?.inject_fault(fault.fault).map_err(TestBedError::Control)?;
-        Ok(String::new())
+        let card = self.the_card()?;
+        let before = card.status().map_err(TestBedError::Control)?.faults.struck_count;
+        self.state().armed.insert(fault.fault.kind(), before);
+        card.inject_fault(fault.fault, fault.at).map_err(TestBedError::Control)?;
+        Ok(fault.at.map_or_else(|| fault.fault.to_string(), |at| format!("{} at {at}", fault.fault)))
     }
 
     /// Waits for what the card or the guest's log tells. `also` is asked each time: it tells what only the guest knows, and whether it
@@ -268,6 +273,12 @@ impl<'a> Side<'a> {
                 return Ok(Some(format!("session {id}")));
             }
         }
+        if let Some(kind) = &wait.struck {
+            self.the_card()?;
+            if let Some(text) = status.and_then(|status| self.struck(kind.get_ref(), status)) {
+                return Ok(Some(text));
+            }
+        }
         if let Some(name) = wait.value.filter(|name| name.is_of_card()) {
             self.the_card()?;
             if let Some(value) = status.and_then(|status| of_card(name, status))
@@ -283,6 +294,17 @@ impl<'a> Side<'a> {
             return Ok(Some(line));
         }
         Ok(None)
+    }
+
+    /// Returns where a fault of a kind has struck since one was armed last.
+    fn struck(&self, kind: &str, status: &Status) -> Option<String> {
+        let from = self.state().armed.get(kind).copied().unwrap_or(0);
+        let kept = &status.faults.struck;
+        let first = status.faults.struck_count.saturating_sub(kept.len() as u64);
+        let numbered = (first..).zip(kept);
+        let (_, found) =
+            numbered.filter(|(number, _)| *number >= from).find(|(_, struck)| struck.fault.kind() == kind)?;
+        Some(format!("{} struck at event {}, frame {}", found.fault, found.event, found.frame))
     }
 
     /// Returns the first line of the guest's log from a place on that contains a text. Lines that are not whole are looked at again.

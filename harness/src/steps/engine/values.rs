@@ -27,6 +27,8 @@ pub(super) fn of_card(name: ValueName, status: &Status) -> Option<i128> {
         ValueName::CardDiagnoses => status.diagnosis.count,
         ValueName::CardActiveVoices => session.map_or(0, |session| session.active_voices.into()),
         ValueName::CardDownloads => session.map_or(0, |session| session.downloads as u64),
+        ValueName::CardFaultsArmed => status.faults.armed.len() as u64,
+        ValueName::CardFaultsStruck => status.faults.struck_count,
         _ => return None,
     };
     Some(value.into())

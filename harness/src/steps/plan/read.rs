@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use card_control::InjectedFault;
 use toml::Spanned;
 
 use super::act::{Act, Fails, Music, Place, PlannedBranch, PlannedStep, Verb, both};
@@ -238,6 +239,16 @@ impl Reader<'_> {
             add("download", span, Some(Act::Download(download)));
         }
         if let Some((wait, span)) = table.wait_for.as_ref().map(both) {
+            if let Some(kind) =
+                wait.struck.as_ref().filter(|kind| !InjectedFault::KINDS.contains(&kind.get_ref().as_str()))
+            {
+                let known = crate::document::nearest(kind.get_ref(), InjectedFault::KINDS);
+                let hint = known.map_or_else(
+                    || format!(", there is {}", InjectedFault::KINDS.join(", ")),
+                    |word| format!("; did you mean `{word}`?"),
+                );
+                self.problems.add(source, kind.span(), &format!("no fault is called `{}`{hint}", kind.get_ref()));
+            }
             if let Some(message) = wrong_wait(&wait) {
                 self.problems.add(source, span.clone(), message);
             }

@@ -211,7 +211,7 @@ impl Requests<'_> {
             session.set_clock(0);
             session.timeline.set_anchor(Anchor::default());
             session.clock_started = false;
-            session.synth.synth().all_sound_off();
+            session.synth.synth().restart_frames();
         }
         if before == StreamState::STOP && state != StreamState::STOP {
             session.hash.reset();

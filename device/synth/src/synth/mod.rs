@@ -140,6 +140,15 @@ impl Synth {
         self.channels.iter_mut().flatten().for_each(|channel| channel.reset_controllers(127));
     }
 
+    /// Ends all voices and effects as [`all_sound_off`](Self::all_sound_off) does, and counts frames from 0 again. Modulation is
+    /// updated at counts of frames: what is played from now on does not depend on how many have been rendered before.
+    pub fn restart_frames(&mut self) {
+        self.all_sound_off();
+        self.mixer.restart(&mut self.downloads);
+        self.silence_at.fill(None);
+        (self.frame, self.notes_at, self.layers_at) = (0, (0, 0), 0);
+    }
+
     /// Takes one MIDI message, or one whole system-exclusive message, for a channel group (from 0). It takes effect
     /// exactly at the next frame rendered. Bytes that are no message, or for a group that does not exist, are ignored.
     pub fn midi(&mut self, group: u16, message: &[u8]) {

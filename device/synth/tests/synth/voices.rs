@@ -111,6 +111,25 @@ fn silences_all_voices_at_the_next_frame() {
 }
 
 #[test]
+fn sounds_the_same_after_a_restart_whatever_was_rendered_before() {
+    let play = |synth: &mut Synth| {
+        synth.midi(0, &[0xB0, 1, 100]);
+        synth.midi(0, &[0xB0, 91, 100]);
+        synth.midi(0, &[0xB0, 93, 100]);
+        on(synth, 0, 60);
+        render(synth, 9_001)
+    };
+    let mut synth = Synth::new(SynthConfig::default(), Bank::builtin()).unwrap();
+    let first = play(&mut synth);
+    // No multiple of the frames after which modulation is updated.
+    for frames in [1, 77, 4_999] {
+        render(&mut synth, frames);
+        synth.restart_frames();
+        assert!(play(&mut synth) == first, "after {frames} frames more");
+    }
+}
+
+#[test]
 fn the_same_key_again_shuts_the_old_note_down_unless_the_region_allows_both() {
     let mut synth = synth(8);
     on(&mut synth, 0, 60);

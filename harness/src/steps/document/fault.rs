@@ -39,7 +39,9 @@ impl JsonSchema for FaultStep {
         let mut schema = InjectedFault::json_schema(generator);
         if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
             for properties in kinds.iter_mut().filter_map(|kind| kind.get_mut("properties")) {
-                properties[AT] = at.clone().to_value();
+                let mut at = at.clone().to_value();
+                at["description"] = "When it becomes live; now where it is absent.".into();
+                properties[AT] = at;
             }
         }
         schema

@@ -215,6 +215,8 @@ pub struct DownloadStep {
     pub caller: Caller,
     /// The status that must be returned for the last part; success where it is absent.
     pub status: Option<CodedStatus>,
+    /// The last part must be refused, with whatever status.
+    pub refused: Option<True>,
 }
 
 /// An instrument that the harness brings.

@@ -32,7 +32,7 @@ impl Bounds {
 /// A value of card, guest or the last playback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ValueName {
-    /// Milliseconds of card time since the card's process began.
+    /// Milliseconds of card time: the frames that the card has rendered since the first step, by their rate.
     #[serde(rename = "card.time_ms")]
     CardTimeMs,
     /// The number that the driver gave its session; 0 without one.

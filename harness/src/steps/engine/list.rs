@@ -8,7 +8,6 @@ use super::record::{StepRecord, StepResult};
 use super::side::{Side, StepError};
 use super::state::Engine;
 use super::test::StepsTest;
-use super::values::TICKS_A_MS;
 use crate::event::Event;
 use crate::host::failure::{Class, Diagnosed};
 use crate::playback::PlaybackError;
@@ -49,7 +48,9 @@ impl Engine<'_, '_> {
     /// Carries out a step within its limits.
     fn step(&mut self, step: &PlannedStep) -> Result<(), Halt> {
         let limit = step.host_s.map(|seconds| Duration::from_secs(seconds.into()));
-        self.bed.session.end_within(limit.or_else(|| self.test.host_left(self.side)));
+        // A wait ends by itself at its limit, and says for what.
+        let own = limit.filter(|_| !matches!(step.act, Act::Wait(_)));
+        self.bed.session.end_within(own.or_else(|| self.test.host_left(self.side)));
         let watch = Watch::begin(self.side, step);
         let done = self.act(step);
         let done = match done {
@@ -187,7 +188,7 @@ impl StepsTest<'_> {
             side.fail(format!("the steps have taken more than {} s on the host, the limit of all", limit.as_secs()));
             return Err(Halt::Unmet);
         }
-        let passed = self.limits.card_ms.and_then(|limit| Some((limit, side.status()?.card_time / TICKS_A_MS)));
+        let passed = self.limits.card_ms.and_then(|limit| Some((limit, side.card_ms(&side.status()?) as u64)));
         if let Some((limit, passed)) = passed.filter(|(limit, passed)| passed > limit) {
             side.fail(format!("{passed} ms of card time have passed, the limit of all steps is {limit}"));
             return Err(Halt::Unmet);
@@ -303,7 +304,7 @@ struct Watch<'w> {
     side: &'w Side<'w>,
     step: &'w PlannedStep,
     begun: Instant,
-    card_time: Option<u64>,
+    card_begun: Option<f64>,
 }
 
 impl<'w> Watch<'w> {
@@ -311,13 +312,12 @@ impl<'w> Watch<'w> {
         let status = side.status();
         side.begin_step(status.as_ref());
         side.observer.event(&Event::ScenarioStepBegun { number: step.number.clone(), step: step.title() });
-        Self { side, step, begun: Instant::now(), card_time: status.map(|status| status.card_time) }
+        Self { side, step, begun: Instant::now(), card_begun: status.map(|status| side.card_ms(&status)) }
     }
 
     /// Returns how much card time has passed, in milliseconds.
     fn card_ms(&self) -> Option<f64> {
-        let now = self.side.status()?.card_time;
-        Some(now.saturating_sub(self.card_time?) as f64 / TICKS_A_MS as f64)
+        Some(self.side.card_ms(&self.side.status()?) - self.card_begun?)
     }
 
     /// Compares a step that did what it says with its limits, and one that must fail with how it did.

@@ -4,7 +4,6 @@ use guest_protocol::{Delivery, Pace, Request};
 
 use super::side::StepError;
 use super::state::{Engine, Recording, Stream, StreamPins};
-use super::values::TICKS_A_MS;
 use crate::host::leftovers::Scratch;
 use crate::machine::Offer;
 use crate::playback::{PlaybackError, received};
@@ -81,7 +80,7 @@ impl Engine<'_, '_> {
             DeliveryOrder::Packages => Delivery::Packages,
         };
         let quantum = play.quantum.unwrap_or(self.test.quantum_frames);
-        let begun = self.side.status().map(|status| status.card_time);
+        let begun = self.side.status().map(|status| self.side.card_ms(&status));
         let session = &mut self.bed.session;
         let played = match pins.sounding() {
             Some(pins) if play.keep_running => session.play_on(memory.play(&pins, quantum, pace, delivery))?,
@@ -91,7 +90,7 @@ impl Engine<'_, '_> {
                 session.play_midi(memory.play_midi(pins.render, duration, pace, delivery))?
             }
         };
-        let ended = self.side.status().map(|status| status.card_time);
+        let ended = self.side.status().map(|status| self.side.card_ms(&status));
         let (of_frames, of_events) = (frames.map_or(0, |(frames, _)| frames), u64::from(of_events));
         if (played.frames, played.events) != (of_frames, of_events) {
             let (frames, events) = (played.frames, played.events);
@@ -110,7 +109,7 @@ impl Engine<'_, '_> {
         } else {
             memory.free(self.bed)?;
         }
-        let card_ms = begun.zip(ended).map(|(begun, ended)| ended.saturating_sub(begun) / TICKS_A_MS);
+        let card_ms = begun.zip(ended).map(|(begun, ended)| (ended - begun).round() as u64);
         let found = format!("{} events, {of_frames} frames", played.events);
         if let Some(pcm) = &pcm {
             let number = self.recordings.len() + 1;

@@ -77,6 +77,31 @@ struct State {
     sessions: (Option<u64>, Option<u64>),
     /// How many faults had struck when one of a kind was armed last.
     armed: BTreeMap<&'static str, u64>,
+    /// The card's time.
+    clock: CardClock,
+}
+
+/// The card's time: the frames that it has rendered, by their rate, over all its sessions.
+#[derive(Clone, Copy, Debug, Default)]
+struct CardClock {
+    /// The session and its frames, as they were seen last.
+    last: Option<(u64, u64)>,
+    ms: f64,
+}
+
+impl CardClock {
+    /// Goes on to where the card is. Returns the milliseconds since the first look.
+    fn go_on(&mut self, status: &Status) -> f64 {
+        if let Some(session) = status.session.as_ref().filter(|session| session.sample_rate > 0) {
+            let frames = status.counters.frames_rendered;
+            // A session counts from its beginning.
+            let before =
+                self.last.filter(|(id, before)| *id == session.id && *before <= frames).map_or(0, |(_, before)| before);
+            self.ms += (frames - before) as f64 * 1000.0 / f64::from(session.sample_rate);
+            self.last = Some((session.id, frames));
+        }
+        self.ms
+    }
 }
 
 /// Where the handles of a test bed come from.
@@ -125,6 +150,11 @@ impl<'a> Side<'a> {
     /// Reads the card's status; nothing where there is no card, or it does not answer.
     pub(super) fn status(&self) -> Option<Status> {
         self.card.as_ref()?.status().ok()
+    }
+
+    /// Returns the card's time, in milliseconds since the first step.
+    pub(super) fn card_ms(&self, status: &Status) -> f64 {
+        self.state().clock.go_on(status)
     }
 
     /// Notes the session at the beginning of a step.
@@ -180,6 +210,9 @@ impl<'a> Side<'a> {
     /// Reads a value that the card knows.
     pub(super) fn value_of_card(&self, name: ValueName) -> Result<i128, StepError> {
         let status = self.the_card()?.status().map_err(TestBedError::Control)?;
+        if name == ValueName::CardTimeMs {
+            return Ok(self.card_ms(&status) as i128);
+        }
         of_card(name, &status).ok_or_else(|| StepError::Unexpected(format!("the card does not know {}", name.name())))
     }
 
@@ -222,7 +255,7 @@ impl<'a> Side<'a> {
         let begun = Instant::now();
         let before = self.state().sessions.0;
         let since = wait.since.as_ref().map(|name| name.get_ref().as_str());
-        let card_begun = self.status().map(|status| status.card_time);
+        let card_begun = self.status().map(|status| self.card_ms(&status));
         let mut log = 0;
         loop {
             if self.is_abandoned() {
@@ -241,9 +274,7 @@ impl<'a> Side<'a> {
             if let Some(found) = also()? {
                 return Ok(found);
             }
-            let card_ms = status
-                .zip(card_begun)
-                .map(|(status, begun)| status.card_time.saturating_sub(begun) / super::values::TICKS_A_MS);
+            let card_ms = status.zip(card_begun).map(|(status, begun)| (self.card_ms(&status) - begun) as u64);
             if let Some((limit, passed)) = wait.within_card_ms.zip(card_ms).filter(|(limit, passed)| passed > limit) {
                 let text =
                     format!("{} has not come within {limit} ms of card time ({passed} ms have passed)", what(wait));
@@ -281,7 +312,8 @@ impl<'a> Side<'a> {
         }
         if let Some(name) = wait.value.filter(|name| name.is_of_card()) {
             self.the_card()?;
-            if let Some(value) = status.and_then(|status| of_card(name, status))
+            let time = |status: &Status| (name == ValueName::CardTimeMs).then(|| self.card_ms(status) as i128);
+            if let Some(value) = status.and_then(|status| time(status).or_else(|| of_card(name, status)))
                 && let value = self.since(value, since)
                 && within(wait, value)
             {

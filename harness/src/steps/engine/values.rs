@@ -5,15 +5,11 @@ use guest_protocol::Statistics;
 
 use crate::steps::document::ValueName;
 
-/// 100 ns units of a millisecond.
-pub(super) const TICKS_A_MS: u64 = 10_000;
-
 /// Returns a value that the card knows.
 pub(super) fn of_card(name: ValueName, status: &Status) -> Option<i128> {
     let counters = &status.counters;
     let session = status.session.as_ref();
     let value = match name {
-        ValueName::CardTimeMs => status.card_time / TICKS_A_MS,
         ValueName::CardSession => session.map_or(0, |session| session.id),
         ValueName::CardStreams => session.map_or(0, |session| session.streams.len() as u64),
         ValueName::CardKicks => counters.kicks,

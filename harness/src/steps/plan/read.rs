@@ -322,6 +322,9 @@ impl Reader<'_> {
         if forms.into_iter().filter(|is| *is).count() != 1 {
             self.problems.add(source, span.clone(), "download has one of instrument, file and data");
         }
+        if download.refused.is_some() && download.status.is_some() {
+            self.problems.add(source, span.clone(), "a download has either a status or refused");
+        }
         let folder = source.path.parent().unwrap_or(Path::new("."));
         if let Some(file) = download.file.as_ref().filter(|file| !folder.join(file.get_ref()).is_file()) {
             self.problems.add(

@@ -133,6 +133,21 @@ impl<'s> Walk<'s> {
             }
             return;
         }
+        if let DeValue::Table(table) = value.get_ref()
+            && let Some(keys) = only_keys(&schemas)
+        {
+            let mut known = table.iter().filter_map(|(key, _)| keys.iter().position(|name| key.get_ref() == name));
+            if let (Some(only), None) = (known.next(), known.next()) {
+                return self.value(value, schemas[only], found);
+            }
+            let unknown = table.keys().find(|key| !keys.contains(&key.get_ref().as_ref()));
+            let (span, message) = match unknown {
+                Some(key) => (key.span(), format!("unknown key `{}`{}", key.get_ref(), meant(key.get_ref(), &keys))),
+                None => (value.span(), format!("expected exactly one of {}", list(&keys))),
+            };
+            found.push(Mistake { span, message });
+            return;
+        }
         let fitting: Vec<&Value> = schemas.iter().copied().filter(|schema| has_type(value.get_ref(), schema)).collect();
         let tried = fitting.into_iter().map(|schema| {
             let mut mistakes = Vec::new();
@@ -156,6 +171,15 @@ fn tag_of<'s>(schemas: &[&'s Value]) -> Option<(&'s str, Vec<&'s str>)> {
     let tag = first.iter().find(|(_, schema)| schema["const"].is_string())?.0;
     let kinds = schemas.iter().map(|schema| schema["properties"][tag]["const"].as_str()).collect::<Option<_>>()?;
     Some((tag, kinds))
+}
+
+/// Returns the only key of each alternative, where each is a table with one.
+fn only_keys<'s>(schemas: &[&'s Value]) -> Option<Vec<&'s str>> {
+    let key = |schema: &&'s Value| match schema["required"].as_array()?.as_slice() {
+        [only] if schema["properties"].as_object()?.len() == 1 => only.as_str(),
+        _ => None,
+    };
+    schemas.iter().map(key).collect()
 }
 
 /// Returns the words of which a value is one; none where it is anything else.
@@ -288,8 +312,8 @@ mod tests {
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape is of interest")]
     struct File {
-        #[expect(dead_code, reason = "only its shape is of interest")]
         title: String,
         #[serde(default)]
         count: u8,
@@ -297,6 +321,30 @@ mod tests {
         #[serde(default)]
         part: Vec<Part>,
         level: Option<Level>,
+        at: Option<Place>,
+        sure: Option<Sure>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    #[expect(dead_code, reason = "as for the file")]
+    enum Place {
+        Event(u32),
+        Frame(u32),
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "as for the file")]
+    struct Sure(bool);
+
+    impl JsonSchema for Sure {
+        fn schema_name() -> std::borrow::Cow<'static, str> {
+            "Sure".into()
+        }
+
+        fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            schemars::json_schema!({ "const": true })
+        }
     }
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -308,6 +356,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+    #[expect(dead_code, reason = "as for the file")]
     enum Part {
         Lost { frames: u32 },
         Late {},
@@ -315,6 +364,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(untagged)]
+    #[expect(dead_code, reason = "as for the file")]
     enum Level {
         Name(String),
         Number(i32),
@@ -323,7 +373,7 @@ mod tests {
     fn mistakes(text: &str) -> Vec<String> {
         let mut problems = Problems::default();
         let found: Option<File> = read(Source { path: Path::new("x.toml"), text }, &mut problems);
-        assert_eq!(found.is_none(), !problems.is_empty());
+        assert_eq!(found.is_none(), !problems.is_empty(), "{found:?}");
         if problems.is_empty() { Vec::new() } else { problems.text().split("\n\n").map(str::to_owned).collect() }
     }
 
@@ -347,6 +397,16 @@ mod tests {
         expect("unknown key `frame`; did you mean `frames`?", "x.toml:5:57");
         expect("the key `frames` is missing", "x.toml:5:40");
         assert_eq!(found.len(), 8);
+    }
+
+    #[test]
+    fn of_tables_with_one_key_each_there_is_exactly_one() {
+        let with = |rest: &str| mistakes(&format!("title = 'x'\n{rest}\n"));
+        assert_eq!(with("at = { frame = 3 }\nsure = true"), Vec::<String>::new());
+        assert!(with("at = { fram = 3 }")[0].contains("unknown key `fram`; did you mean `frame`?"));
+        assert!(with("at = { frame = 3, event = 3 }")[0].contains("exactly one of `event`, `frame`"));
+        assert!(with("at = {}")[0].contains("exactly one of"));
+        assert!(with("sure = false")[0].contains("expected true, found false"));
     }
 
     #[test]

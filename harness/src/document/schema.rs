@@ -32,6 +32,11 @@ impl Transform for WithoutNull {
         }
         if let Some(Value::Array(values)) = object.get_mut("enum") {
             values.retain(|value| !value.is_null());
+            if let [only] = values.as_slice() {
+                let only = only.clone();
+                object.remove("enum");
+                object.insert("const".into(), only);
+            }
         }
         let Some(Value::Array(alternatives)) = object.get_mut("anyOf") else { return };
         alternatives.retain(|schema| *schema != json!({ "type": "null" }));

@@ -70,7 +70,7 @@ impl JsonSchema for PropertySet {
 }
 
 /// Names of `NTSTATUS` codes (ntstatus.h) that files may use instead of a number.
-const STATUSES: [(&str, u32); 18] = [
+const STATUSES: [(&str, u32); 19] = [
     ("STATUS_SUCCESS", 0),
     ("STATUS_PENDING", 0x103),
     ("STATUS_BUFFER_OVERFLOW", 0x8000_0005),
@@ -89,6 +89,7 @@ const STATUSES: [(&str, u32); 18] = [
     ("STATUS_INVALID_DEVICE_STATE", 0xC000_0184),
     ("STATUS_IO_DEVICE_ERROR", 0xC000_0185),
     ("STATUS_NOT_FOUND", 0xC000_0225),
+    ("STATUS_PROPSET_NOT_FOUND", 0xC000_0230),
 ];
 
 /// An `NTSTATUS`.

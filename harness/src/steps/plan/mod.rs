@@ -4,6 +4,8 @@ mod act;
 mod include;
 mod order;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use act::{Act, Fails, Music, PlannedBranch, PlannedStep};
 pub use order::STREAM;

@@ -31,8 +31,7 @@ impl Source<'_> {
     /// Returns the line of a place, from 1.
     #[must_use]
     pub fn line(self, span: &Span) -> usize {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        1 + self.text.get(..span.start).unwrap_or_default().matches('\n').count()
     }
 }
 

@@ -6,7 +6,7 @@ use super::checks::Wrong;
 use super::document::Document;
 use super::malformed::Source;
 use crate::document::Problems;
-use crate::steps::{Plan, PlanInput};
+use crate::steps::{LimitsTable, Plan, PlanInput};
 
 /// Reads the steps and checks them, with what has no meaning beside steps.
 pub(super) fn read(file: Source<'_>, document: &Document, wrong: &mut Wrong) -> Plan {
@@ -19,7 +19,7 @@ pub(super) fn read(file: Source<'_>, document: &Document, wrong: &mut Wrong) -> 
         None if !document.cleanup.is_empty() => {
             wrong.add(file.error_at_key("[[cleanup]]", "there are no steps to clean up behind: name [[step]]s"));
         }
-        None if document.limits != Default::default() => {
+        None if document.limits != LimitsTable::default() => {
             let message = "limits are about steps, and there are none: name [[step]]s, or use --timeout";
             wrong.add(file.error_at_key("[limits]", message));
         }

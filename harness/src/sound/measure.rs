@@ -84,7 +84,7 @@ pub fn strongest_hz(pcm: &Pcm, part: Part) -> Option<f64> {
     let transform = RealFftPlanner::<f64>::new().plan_fft_forward(length);
     let mut output = transform.make_output_vec();
     transform.process(&mut input, &mut output).ok()?;
-    let power: Vec<f64> = output.iter().map(|line| line.norm_sqr()).collect();
+    let power: Vec<f64> = output.iter().map(realfft::num_complex::Complex::norm_sqr).collect();
     // Not the mean, which a window spreads over two lines.
     let (top, highest) = power.iter().copied().enumerate().skip(3).max_by(|one, other| one.1.total_cmp(&other.1))?;
     if highest <= 0.0 || top + 1 >= power.len() {

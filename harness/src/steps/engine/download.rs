@@ -19,6 +19,7 @@ const DOWNLOAD: u32 = 0;
 const UNLOAD: u32 = 1;
 
 impl Engine<'_, '_> {
+    /// Downloads the parts of an instrument, or raw data, from a process.
     pub(super) fn download(&mut self, download: &DownloadStep, folder: &Path) -> Result<String, StepError> {
         let name = self.stream_name(download.stream.as_ref())?;
         let Some(StreamPins::Song(pins)) = self.streams.get(&name).map(|stream| stream.pins) else {
@@ -114,6 +115,7 @@ impl Engine<'_, '_> {
         Ok(self.bed.session.property("ask about downloads", request)?)
     }
 
+    /// Unloads what was downloaded under a name, its parts in reverse.
     pub(super) fn unload_download(&mut self, name: &str) -> Result<String, StepError> {
         let Some(mut done) = self.downloads.remove(name) else {
             return Err(StepError::Unexpected(format!("`{name}` is not downloaded: an earlier step has unloaded it")));

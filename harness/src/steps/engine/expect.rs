@@ -19,6 +19,7 @@ use crate::steps::document::{ExpectStep, Level, Loudness, Onsets, Silence, Tone,
 const OFFLINE_WAV: &str = "offline.wav";
 
 impl Engine<'_, '_> {
+    /// Compares card, guest and the last playback with what is expected.
     pub(super) fn expect(&mut self, expect: &ExpectStep, folder: &Path) -> Result<String, StepError> {
         if expect.log.is_some() || expect.no_log.is_some() {
             // The reply comes after every line that the guest has said before.

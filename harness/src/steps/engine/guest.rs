@@ -21,12 +21,14 @@ use crate::testbed::{DevicePower, MusicFormat, PinOptions, SongPins, TestBedErro
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Engine<'_, '_> {
+    /// Loads the driver.
     pub(super) fn load(&mut self) -> Result<String, StepError> {
         let hash = self.bed.load_driver()?;
         self.loaded = true;
         Ok(format!("the driver {}", &hash[..16]))
     }
 
+    /// Starts the device.
     pub(super) fn start(&mut self) -> Result<String, StepError> {
         let device = self.bed.start_device()?.device.clone();
         self.started = true;
@@ -34,6 +36,7 @@ impl Engine<'_, '_> {
         Ok(device)
     }
 
+    /// Removes the device in order; the guest closes what is open.
     pub(super) fn stop(&mut self) -> Result<String, StepError> {
         // The guest closes every handle first.
         self.streams.clear();
@@ -43,11 +46,13 @@ impl Engine<'_, '_> {
         Ok(String::new())
     }
 
+    /// Stops the device and starts it with other resources.
     pub(super) fn restart(&mut self) -> Result<String, StepError> {
         let resources = self.bed.restart_device()?.resources.join(", ");
         Ok(resources)
     }
 
+    /// Sets the device's power state.
     pub(super) fn power(&mut self, state: PowerState) -> Result<String, StepError> {
         let power = match state {
             PowerState::D0 => DevicePower::D0,
@@ -59,12 +64,14 @@ impl Engine<'_, '_> {
         Ok(String::new())
     }
 
+    /// Pulls the device out.
     pub(super) fn remove(&mut self) -> Result<String, StepError> {
         self.bed.remove_by_surprise()?;
         self.removed = true;
         Ok(String::new())
     }
 
+    /// Unloads the driver.
     pub(super) fn unload(&mut self) -> Result<String, StepError> {
         self.bed.session.unload_driver()?;
         self.loaded = false;
@@ -84,6 +91,7 @@ impl Engine<'_, '_> {
         })
     }
 
+    /// Opens a stream under a name.
     pub(super) fn open(&mut self, open: &OpenStep) -> Result<String, StepError> {
         let pins = self.open_pins(open)?;
         let name = open.name.clone().unwrap_or_else(|| STREAM.into());
@@ -133,6 +141,7 @@ impl Engine<'_, '_> {
         Ok(StreamPins::Wave { filter: filter.handle, pin, format })
     }
 
+    /// Closes a stream, its pins in reverse.
     pub(super) fn close(&mut self, name: &str) -> Result<String, StepError> {
         let Some(stream) = self.streams.remove(name) else {
             return Err(StepError::Unexpected(format!("stream `{name}` is not open: an earlier step has closed it")));
@@ -147,6 +156,7 @@ impl Engine<'_, '_> {
         Ok(String::new())
     }
 
+    /// Sets the state of a stream's pins.
     pub(super) fn state(&mut self, state: &StateStep) -> Result<String, StepError> {
         let name = self.stream_name(state.stream.as_ref())?;
         self.set_state(&name, state.pin, state.to)?;
@@ -174,6 +184,7 @@ impl Engine<'_, '_> {
         Ok(())
     }
 
+    /// Connects a stream again, at another rate.
     pub(super) fn format(&mut self, format: &FormatStep) -> Result<String, StepError> {
         let name = self.stream_name(format.stream.as_ref())?;
         let open = self.streams.get(&name).map(|stream| stream.open.clone()).unwrap_or_default();
@@ -181,6 +192,7 @@ impl Engine<'_, '_> {
         self.open(&OpenStep { name: Some(name), sample_rate: Some(format.sample_rate), ..open })
     }
 
+    /// Brings messages in at the device.
     pub(super) fn send(&mut self, send: &SendStep, song: Option<&SongSource>) -> Result<String, StepError> {
         let events: Vec<MidiEvent> = match song {
             Some(song) => song.read(&self.bed.provisioned().artefacts.card)?.song.events,
@@ -201,6 +213,7 @@ impl Engine<'_, '_> {
         Ok(format!("{} messages, {bytes} bytes", events.len()))
     }
 
+    /// Takes what came out of a capture stream, and compares it.
     pub(super) fn capture(&mut self, capture: &CaptureStep, song: Option<&SongSource>) -> Result<String, StepError> {
         let name = self.stream_name(capture.stream.as_ref())?;
         let Some(Stream { pins: StreamPins::Capture { pin, .. }, .. }) = self.streams.get(&name) else {
@@ -251,6 +264,7 @@ impl Engine<'_, '_> {
         if wrong.is_empty() { Ok(verdict.of_capture()) } else { Err(StepError::Unexpected(wrong.join("; "))) }
     }
 
+    /// Waits for what card, log or guest tell.
     pub(super) fn wait(&mut self, wait: &WaitStep, host_s: Option<u32>) -> Result<String, StepError> {
         let limit = host_s.map_or(self.side.timeout, |seconds| std::time::Duration::from_secs(seconds.into()));
         let side: &Side<'_> = self.side;

@@ -16,6 +16,7 @@ use crate::steps::plan::{Music, STREAM};
 use crate::testbed::{Clock, MusicFormat, StreamMemory};
 
 impl Engine<'_, '_> {
+    /// Plays on a stream, which is opened for this step alone where none is open.
     pub(super) fn play(&mut self, play: &PlayStep, music: &Music) -> Result<String, StepError> {
         if self.streams.is_empty() {
             self.open(&OpenStep::default())?;

@@ -14,6 +14,7 @@ use super::test::StepsTest;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
+use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::playback::{CardReport, PlaybackError, PlaybackFailure, failure};
 use crate::steps::plan::{Act, Music, PlannedStep};
@@ -253,7 +254,7 @@ fn carry_out(
         card,
         pcm_sha256,
         milliseconds: 0.0,
-        standstills: Default::default(),
+        standstills: Standstills::default(),
         findings: FindingsReport::default(),
     })
 }

@@ -115,6 +115,7 @@ pub(super) struct Handles {
 }
 
 impl<'a> Side<'a> {
+    /// Begins with the handles of a test bed.
     pub(super) fn new(handles: Handles, run_folder: &'a Path, timeout: Duration, observer: &'a dyn Observer) -> Self {
         let Handles { card, card_killer, qemu_killer, card_freezer, qemu_freezer, device } = handles;
         Self {
@@ -373,7 +374,7 @@ impl<'a> Side<'a> {
                         .push(format!("the card's first diagnosis is {}, expected {code}: {}", first.code, first.text));
                 }
                 (Some(code), None) => {
-                    wrong.push(format!("the card found nothing wrong with the driver, expected {code}"))
+                    wrong.push(format!("the card found nothing wrong with the driver, expected {code}"));
                 }
             }
         }

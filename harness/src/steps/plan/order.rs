@@ -156,7 +156,7 @@ impl<'p, 's> Order<'p, 's> {
         };
         match (found, captures) {
             (None, _) if !opens => {
-                self.wrong(step, "no stream is open: put a step `open = { kind = \"song\" }` before this one")
+                self.wrong(step, "no stream is open: put a step `open = { kind = \"song\" }` before this one");
             }
             (Some((name, kind)), Some(captures)) if (kind == StreamKind::Capture) != captures => {
                 let message = if captures {

@@ -308,7 +308,7 @@ impl Reader<'_> {
 
     /// Makes a song of events.
     fn events(&mut self, source: Source<'_>, events: &[InlineEvent], span: &Span) -> Option<Song> {
-        for event in events.iter().filter(|event| !card_control::event_list::is_one_message(&event.data.0)) {
+        if let Some(event) = events.iter().find(|event| !card_control::event_list::is_one_message(&event.data.0)) {
             let message = format!("{:02x?} is not exactly one MIDI message with its status byte", event.data.0);
             self.problems.add(source, span.clone(), &message);
             return None;

@@ -8,6 +8,8 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::run_id::run_id;
+
 /// An event of a run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -214,7 +216,12 @@ impl Observer for Silent {
     fn event(&self, _: &Event) {}
 }
 
-/// An observer that writes every event to a file, a line of JSON with its time each, and passes it on.
+/// The version of the lines of a timeline. It grows when a field that readers may know changes its meaning or goes; fields and
+/// events that are added leave it as it is.
+pub const TIMELINE_VERSION: u32 = 1;
+
+/// An observer that writes every event to a file, a line of JSON with its time each, and passes it on. The first line has the
+/// version of the lines and the id of the run.
 pub struct Timeline<'a> {
     next: &'a dyn Observer,
     file: Mutex<File>,
@@ -228,22 +235,110 @@ struct Line<'a> {
     event: &'a Event,
 }
 
+/// The first line of a timeline.
+#[derive(Serialize)]
+struct Head<'a> {
+    seconds: f64,
+    event: &'a str,
+    schema_version: u32,
+    run_id: &'a str,
+    begun: jiff::Timestamp,
+}
+
 impl<'a> Timeline<'a> {
     /// Creates a timeline whose times count from now.
     #[must_use]
     pub fn new(file: File, next: &'a dyn Observer) -> Self {
-        Self { next, file: Mutex::new(file), begun: Instant::now() }
+        let timeline = Self { next, file: Mutex::new(file), begun: Instant::now() };
+        timeline.write(&Head {
+            seconds: 0.0,
+            event: "timeline",
+            schema_version: TIMELINE_VERSION,
+            run_id: run_id(),
+            begun: jiff::Timestamp::now(),
+        });
+        timeline
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        if let (Ok(mut text), Ok(mut file)) = (serde_json::to_vec(line), self.file.lock()) {
+            text.push(b'\n');
+            // A full disk must not end the run that the timeline describes.
+            let _ = file.write_all(&text);
+        }
     }
 }
 
 impl Observer for Timeline<'_> {
     fn event(&self, event: &Event) {
-        let line = Line { seconds: self.begun.elapsed().as_secs_f64(), event };
-        if let (Ok(mut text), Ok(mut file)) = (serde_json::to_vec(&line), self.file.lock()) {
-            text.push(b'\n');
-            // A full disk must not end the run that the timeline describes.
-            let _ = file.write_all(&text);
-        }
+        self.write(&Line { seconds: self.begun.elapsed().as_secs_f64(), event });
         self.next.event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::leftovers::Scratch;
+
+    /// Returns an event of each kind.
+    fn events() -> Vec<Event> {
+        let text = || "text".to_owned();
+        vec![
+            Event::Provisioning { what: text(), why: text() },
+            Event::Provisioned { what: text(), found: text() },
+            Event::StepBegun { step: Step::DriverStart },
+            Event::StepEnded { step: Step::DriverStart, milliseconds: 1.5 },
+            Event::Guest { level: "warn", target: text(), text: text() },
+            Event::Console { text: text() },
+            Event::Allocation { hash: 1, function: text(), stack: Vec::new(), failed: false },
+            Event::Finding { kind: "note", rule: Some(7), function: text(), irql: 2, message: text() },
+            Event::Progress { frames: 1, of_frames: 2, events: 3 },
+            Event::Note { text: text() },
+            Event::Warning { text: text() },
+            Event::TestBegun { name: text() },
+            Event::TestEnded { name: text(), result: TestResult::Passed, milliseconds: 1.5, detail: text() },
+        ]
+    }
+
+    /// The lines of [`events`] in version 1, without their times.
+    const VERSION_1: &str = r#"
+{"event":"provisioning","what":"text","why":"text"}
+{"event":"provisioned","what":"text","found":"text"}
+{"event":"step-begun","step":"driver-start"}
+{"event":"step-ended","step":"driver-start","milliseconds":1.5}
+{"event":"guest","level":"warn","target":"text","text":"text"}
+{"event":"console","text":"text"}
+{"event":"allocation","hash":1,"function":"text","failed":false}
+{"event":"finding","kind":"note","rule":7,"function":"text","irql":2,"message":"text"}
+{"event":"progress","frames":1,"of_frames":2,"events":3}
+{"event":"note","text":"text"}
+{"event":"warning","text":"text"}
+{"event":"test-begun","name":"text"}
+{"event":"test-ended","name":"text","result":"passed","milliseconds":1.5,"detail":"text"}
+"#;
+
+    #[test]
+    fn what_readers_of_the_version_know_stays() {
+        assert_eq!(TIMELINE_VERSION, 1, "add the lines of the new version");
+        let scratch = Scratch::new().unwrap();
+        let path = scratch.path().join("timeline.jsonl");
+        let timeline = Timeline::new(File::create(&path).unwrap(), &Silent);
+        events().iter().for_each(|event| timeline.event(event));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let head = lines.next().unwrap();
+        assert_eq!((head["event"].as_str(), head["schema_version"].as_u64()), (Some("timeline"), Some(1)));
+        assert_eq!(head["run_id"], run_id());
+        assert!(head["begun"].as_str().is_some_and(|begun| begun.parse::<jiff::Timestamp>().is_ok()), "{head}");
+        let expected = VERSION_1.trim().lines();
+        for (line, expected) in lines.by_ref().zip(expected.clone()) {
+            let known: serde_json::Value = serde_json::from_str(expected).unwrap();
+            for (name, value) in known.as_object().unwrap() {
+                assert_eq!(line.get(name), Some(value), "{name} is known to readers: {line}");
+            }
+            assert!(line["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0), "{line}");
+        }
+        assert_eq!(text.lines().count(), 1 + expected.count(), "{text}");
     }
 }

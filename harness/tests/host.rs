@@ -429,3 +429,55 @@ fn keeps_what_belongs_to_a_living_run_at_another_start() {
     assert!(run.0.try_wait().unwrap().is_none());
     assert!(!project.runs().pop().unwrap().join("verdict.json").exists());
 }
+
+#[test]
+fn refuses_a_report_that_cannot_be_written_before_anything_runs() {
+    let project = Project::new("sleep 1000", "sleep 1000");
+    let prepared = project.path("prepared.json");
+    let run = |option: &str, path: &Path| {
+        let mut command = project.harness(&["run", "songs", "--json", "--prepared"]);
+        command.arg(&prepared).arg(option).arg(path).output().unwrap()
+    };
+    for (option, name) in [("--junit", "driver/a.xml"), ("--ctrf", "driver/a.json"), ("--html", "driver/a.html")] {
+        let output = run(option, &project.path(name));
+        let text = said(&output);
+        assert_eq!(output.status.code(), HOST, "{option}: {text}");
+        assert!(text.contains("error (host)") && text.contains("driver"), "{option}: {text}");
+    }
+    let output = run("--html", &project.path("tmp"));
+    assert_eq!(output.status.code(), Some(2), "a folder is no file: {}", said(&output));
+    let shared = project.path("report.xml");
+    let claim = dmus::report::ReportFile::claim(&shared).unwrap();
+    let output = run("--junit", &shared);
+    assert_eq!(output.status.code(), HOST);
+    assert!(said(&output).contains("is written by another run"), "{}", said(&output));
+    drop(claim);
+    assert_eq!(project.runs(), Vec::<PathBuf>::new(), "nothing has run");
+    assert!(!shared.exists());
+}
+
+#[test]
+fn a_report_that_fails_at_the_end_costs_neither_the_results_nor_their_exit_code() {
+    let project = Project::new("exit 1", "exec sleep 1000");
+    let report = project.path("report.xml");
+    let scenario = project.path("one.toml");
+    fs::write(&scenario, "title = \"A song plays\"\nsong = \"tide\"\n").unwrap();
+    let mut command = project.harness(&["run", "--json", "--ctrf", "/dev/full", "--junit"]);
+    command.arg(&report).arg("--prepared").arg(project.path("prepared.json")).arg(&scenario);
+    let output = command.env("DMUS_RUN_ID", "the run").output().unwrap();
+    let text = said(&output);
+    // The card's, which has died: the full disk is said, and changes nothing.
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(text.contains("cannot write /dev/full") && text.contains("the results above"), "{text}");
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(
+        (&object["failed"], &object["run_id"], &object["schema_version"]),
+        (&json!(1), &json!("the run"), &json!(1))
+    );
+    let junit = fs::read_to_string(&report).unwrap();
+    assert!(junit.contains("type=\"card-died\""), "{junit}");
+    assert!(junit.contains("line=\"1\""), "the case has its place: {junit}");
+    let timeline = fs::read_to_string(project.runs()[0].join("timeline.jsonl")).unwrap();
+    let head: Value = serde_json::from_str(timeline.lines().next().unwrap()).unwrap();
+    assert_eq!((&head["event"], &head["run_id"]), (&json!("timeline"), &json!("the run")));
+}

@@ -35,6 +35,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// The text about `run --json` at the end of `--help`.
 const RUN_JSON: &str = "With --json the last line is one object:
+  schema_version, run_id    1, until a field changes its meaning or goes; the id of the run, in its time lines and CTRF too
   passed, failed, skipped   how many tests
   known_issues, known_issues_passing
                             how many tests fail as a known issue says, and how many pass although one says that they fail
@@ -222,6 +223,9 @@ pub(crate) struct ReportArguments {
     /// Also write the results to this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Also write the results to this file as CTRF (Common Test Report Format, JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ctrf: Option<PathBuf>,
     /// Also write the results to this file as one page that needs nothing else: steps, sounds, bug checks, logs of failures
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

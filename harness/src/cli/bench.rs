@@ -3,7 +3,7 @@
 use dmus::bench;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
-use dmus::report::{Terminal, error_line, out};
+use dmus::report::{Terminal, error_line, out, out_json};
 
 use super::args::BenchArguments;
 use super::error::Outcome;
@@ -38,7 +38,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
                 return;
             }
             if arguments.json {
-                out(&serde_json::to_string(&measurement).unwrap_or_default());
+                out_json(&measurement);
             } else {
                 out(&measurement.to_string());
             }

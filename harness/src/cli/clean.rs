@@ -3,7 +3,7 @@
 use dmus::host::failure::Class;
 use dmus::host::leftovers::{self, Cleaned};
 use dmus::provision::Workspace;
-use dmus::report::{error_line, out, table};
+use dmus::report::{error_line, out, out_json, table};
 use serde_json::json;
 
 use super::args::CleanArguments;
@@ -21,7 +21,7 @@ pub(super) fn clean(arguments: &CleanArguments) -> Outcome {
     let class = (!cleaned.kept.is_empty()).then_some(Class::Host);
     if arguments.json {
         let Cleaned { removed, kept } = &cleaned;
-        out(&json!({ "removed": removed, "kept": kept, "bytes": cleaned.bytes(), "swept": swept }).to_string());
+        out_json(&json!({ "removed": removed, "kept": kept, "bytes": cleaned.bytes(), "swept": swept }));
         return Ok(class);
     }
     swept.iter().for_each(|what| out(&format!("swept     {what}")));

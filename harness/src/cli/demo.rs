@@ -7,7 +7,7 @@ use dmus::host::leftovers::remove_sound;
 use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
 use dmus::playback::{PlaybackTest, run_playback};
-use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verdict_object, verdict_text};
+use dmus::report::{Terminal, error_line, failure_object, failure_text, out, out_json, verdict_object, verdict_text};
 use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
@@ -74,7 +74,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
                 remove_sound(folder.path());
             }
             if arguments.json {
-                out(&verdict_object(&verdict, &reproduce).to_string());
+                out_json(&verdict_object(&verdict, &reproduce));
             } else {
                 out(&verdict_text(&verdict, arguments.out.as_deref(), &reproduce));
             }
@@ -83,7 +83,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         Err(failure) => {
             error_line(&failure_text(&failure, playback.conditions, &reproduce));
             if arguments.json {
-                out(&failure_object(&failure, playback.conditions, &reproduce).to_string());
+                out_json(&failure_object(&failure, playback.conditions, &reproduce));
             }
             Ok(Some(failure.error.class()))
         }

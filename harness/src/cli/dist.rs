@@ -8,7 +8,7 @@ use dmus::dist::{Dist, DistError, Document, Made, play_in_bare_root};
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::provision::{ProvisionError, Workspace};
-use dmus::report::{Terminal, out};
+use dmus::report::{Terminal, out, out_json};
 use serde_json::json;
 
 use super::args::{Arguments, CompletionsArguments, DistArguments};
@@ -43,7 +43,7 @@ pub(super) fn dist(arguments: &DistArguments) -> Outcome {
     if arguments.json {
         let mut object = serde_json::to_value(&made).unwrap_or_default();
         object["played"] = json!(played);
-        out(&object.to_string());
+        out_json(&object);
         return Ok(None);
     }
     let Made { tarball, tarball_bytes, sha256, deb, unpacked_bytes, glibc, left_out } = &made;

@@ -3,7 +3,7 @@
 use dmus::host::leftovers;
 use dmus::provision::Workspace;
 use dmus::provision::doctor::{self, State};
-use dmus::report::{out, table};
+use dmus::report::{out, out_json, table};
 use dmus::testbed::measured;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
     let swept = leftovers::sweep(Some(&workspace.cache()));
     if arguments.sweep {
         if arguments.json {
-            out(&json!({ "swept": swept }).to_string());
+            out_json(&json!({ "swept": swept }));
         } else if swept.is_empty() {
             out("nothing was left over");
         } else {
@@ -32,7 +32,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
     let findings = doctor::inspect(&workspace, measured);
     let class = doctor::class(&findings);
     if arguments.json {
-        out(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }).to_string());
+        out_json(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }));
         return Ok(class);
     }
     let mut rows = Vec::new();

@@ -4,7 +4,7 @@ use dmus::host::failure::Class;
 use dmus::host::hash::sha256_hex;
 use dmus::provision::image_check::{self, Check};
 use dmus::provision::{Artefact, Overrides, Provisioner, driver_file};
-use dmus::report::{Terminal, error_line, out};
+use dmus::report::{Terminal, error_line, out, out_json};
 use dmus::testbed::TestBedError;
 
 use super::args::DriverArguments;
@@ -43,10 +43,9 @@ pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
             .iter()
             .map(|Check { name, violation }| serde_json::json!({ "name": name, "violation": violation }))
             .collect();
-        out(&serde_json::json!({
+        out_json(&serde_json::json!({
             "path": dmus::host::lossy::text(&path), "sha256": sha256_hex(&bytes), "audit": audit, "checks": checks, "failed": failed,
-        })
-        .to_string());
+        }));
     } else {
         print(&path.display().to_string(), &sha256_hex(&bytes), &audit);
         for Check { name, violation } in &checks {

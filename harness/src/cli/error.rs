@@ -9,6 +9,7 @@ use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
 use dmus::provision::ProvisionError;
 use dmus::provision::inf::InfError;
+use dmus::report::ReportFileError;
 use dmus::scenario::{RunError, ScenarioError};
 use dmus::sound::bank::BankCommandError;
 use dmus::sound::loudness::LoudnessError;
@@ -63,6 +64,9 @@ pub(crate) enum Error {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that a report shall be written to cannot take it.
+    #[error(transparent)]
+    ReportFile(#[from] ReportFileError),
     /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -89,7 +93,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit, Inf, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

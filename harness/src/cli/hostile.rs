@@ -8,7 +8,7 @@ use dmus::host::failure::Class;
 use dmus::host::lossy;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out};
+use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out, out_json};
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
     if arguments.json {
-        out(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }).to_string());
+        out_json(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }));
     }
     Class::Usage
 }
@@ -45,7 +45,7 @@ pub(super) fn refuse_policy(arguments: &RunArguments) -> Class {
     );
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
     if arguments.json {
-        out(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }).to_string());
+        out_json(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }));
     }
     Class::Usage
 }
@@ -55,9 +55,9 @@ pub(super) fn refuse_policy(arguments: &RunArguments) -> Class {
 /// # Errors
 /// [`Error::Provision`] when QEMU or the card is missing, [`Error::Hostile`] when a machine does not start.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    let reports = Reports::begin(&arguments.reports)?;
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
-    let reports = Reports::begin();
     let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
     let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
     let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     json["milliseconds"] = (begun.elapsed().as_secs_f64() * 1000.0).into();
     folder.write_json("report.json", &json)?;
     if arguments.json {
-        out(&json.to_string());
+        out_json(&json);
     } else {
         out(&text);
     }
@@ -93,8 +93,8 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     // Last: a file that cannot be written costs no result.
     let mut report = Report::default();
     records.into_iter().for_each(|record| report.add(record));
-    reports.write(&report, &arguments.reports)?;
-    Ok((failed > 0).then_some(Class::TestFailed))
+    let unwritten = reports.write(&report);
+    Ok((failed > 0).then_some(Class::TestFailed).or(unwritten))
 }
 
 /// The result of the table or of the soak.

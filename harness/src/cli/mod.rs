@@ -25,7 +25,7 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::interrupt;
 use dmus::host::invocation;
 use dmus::host::leftovers::{self, Watcher};
-use dmus::report::{error_line, error_object, keep, lost_output, out};
+use dmus::report::{error_line, error_object, keep, lost_output, out_json};
 
 use args::{Arguments, Verb};
 use error::{Error, Outcome};
@@ -121,6 +121,6 @@ fn report(error: &Error, json: bool) {
         error_line(&format!("remedy: {remedy}"));
     }
     if json {
-        out(&error_object(error).to_string());
+        out_json(&error_object(error));
     }
 }

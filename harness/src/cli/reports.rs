@@ -3,44 +3,70 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use dmus::host::file_error::FileError;
-use dmus::report::{About, Report, append_github_summary, error_line, github_annotations, write_html, write_junit};
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::host::run_id::run_id;
+use dmus::report::{
+    About, Report, ReportFile, ReportFileError, append_github_summary, ctrf, error_line, github_annotations, html,
+    junit,
+};
 
 use super::args::ReportArguments;
 use super::setup::reproduce;
 
-/// What a run began with, for the head of its reports.
+/// Makes the text of a report.
+type Form = fn(&Report, &About, &ReportFile) -> String;
+
+/// What a run began with, for the head of its reports, and the files that they will be written to.
 pub(super) struct Reports {
     begun: jiff::Zoned,
     clock: Instant,
+    files: Vec<(ReportFile, Form)>,
 }
 
 impl Reports {
-    /// Notes the time.
-    pub(super) fn begin() -> Self {
-        Self { begun: jiff::Zoned::now(), clock: Instant::now() }
-    }
-
-    /// Writes the files that the options name. Where GitHub runs it, also prints annotations and appends to the step's summary.
+    /// Notes the time, and claims the files that the options name: before a run, which may be long.
     ///
     /// # Errors
-    /// [`FileError`] of the first file that cannot be written, when all that can be are.
-    pub(super) fn write(&self, report: &Report, arguments: &ReportArguments) -> Result<(), FileError> {
+    /// [`ReportFileError`] of the first file that cannot be written, or that another run writes.
+    pub(super) fn begin(arguments: &ReportArguments) -> Result<Self, ReportFileError> {
+        let forms: [(&Option<PathBuf>, Form); 3] = [
+            (&arguments.junit, |report, _, _| junit(report)),
+            (&arguments.ctrf, |report, about, file| ctrf(report, about, file.path())),
+            (&arguments.html, |report, about, file| html(report, about, file.path())),
+        ];
+        let named = forms.into_iter().filter_map(|(path, form)| Some((path.as_ref()?, form)));
+        let files =
+            named.map(|(path, form)| Ok((ReportFile::claim(path)?, form))).collect::<Result<_, ReportFileError>>()?;
+        Ok(Self { begun: jiff::Zoned::now(), clock: Instant::now(), files })
+    }
+
+    /// Writes the files. Where GitHub runs it, also prints annotations and appends to the step's summary. Prints an error for
+    /// each file that cannot be written, and returns the class of the first: it is that of the verb where nothing else failed.
+    pub(super) fn write(&self, report: &Report) -> Option<Class> {
         let about = About {
             command: reproduce(),
-            begun: self.begun.strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+            run_id: run_id().into(),
+            begun: self.begun.clone(),
             milliseconds: self.clock.elapsed().as_secs_f64() * 1000.0,
         };
-        let mut written = vec![
-            arguments.junit.as_ref().map(|path| write_junit(report, path)),
-            arguments.html.as_ref().map(|path| write_html(report, &about, path)),
-        ];
+        let mut written: Vec<_> =
+            self.files.iter().map(|(file, form)| file.write(&form(report, &about, file))).collect();
         if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
             // Standard output may be for a program.
             github_annotations(report).iter().for_each(|line| error_line(line));
             let path = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
-            written.push(path.map(|path| append_github_summary(report, &about.command, &path)));
+            written.extend(path.map(|path| append_github_summary(report, &about.command, &path)));
         }
-        written.into_iter().flatten().collect()
+        let errors: Vec<_> = written.into_iter().filter_map(Result::err).collect();
+        for error in &errors {
+            error_line(&format!(
+                "error ({}): {error}; the results above and in the run folders are kept",
+                error.class().name()
+            ));
+            if let Some(remedy) = error.remedy() {
+                error_line(&format!("remedy: {remedy}"));
+            }
+        }
+        errors.first().map(Diagnosed::class)
     }
 }

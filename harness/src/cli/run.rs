@@ -9,7 +9,7 @@ use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::machine::Device;
 use dmus::provision::Workspace;
-use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text};
+use dmus::report::{Report, Terminal, error_line, failed_tests, out, out_json, report_text};
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if arguments.soak.is_some() {
         return Ok(Some(hostile::refuse_soak(arguments)));
     }
-    let reports = Reports::begin();
+    let reports = Reports::begin(&arguments.reports)?;
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     // A malformed file shows before anything is built.
@@ -99,13 +99,13 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
     print_failed(&report);
     if arguments.json {
-        out(&serde_json::to_string(&report).unwrap_or_default());
+        out_json(&report);
     } else {
         out(&report_text(&report));
     }
     // Last: a file that cannot be written costs no result.
-    reports.write(&report, &arguments.reports)?;
-    Ok(report.class())
+    let unwritten = reports.write(&report);
+    Ok(report.class().or(unwritten))
 }
 
 /// Warns of options about the project's card that change nothing in some scenarios, and of a card that is not confined.
@@ -202,10 +202,9 @@ fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
         error_line(&format!("  ... and {} more", names.len() - SHOWN_MAX));
     }
     if arguments.json {
-        out(&json!({
+        out_json(&json!({
             "passed": 0, "failed": 0, "skipped": 0, "run_folders": [], "class": Class::Usage, "error": error, "names": names,
-        })
-        .to_string());
+        }));
     }
     Class::Usage
 }

@@ -8,7 +8,7 @@ use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers::Scratch;
 use dmus::host::lossy;
-use dmus::report::{Terminal, out};
+use dmus::report::{Terminal, out, out_json};
 use dmus::sound::bank;
 use dmus::sound::loudness;
 use dmus::sound::render::{self as offline, RenderOptions, RenderTuning, Rendered};
@@ -63,7 +63,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     drop(terminal);
     let all_warnings = [song.notices, warnings].concat();
     if arguments.json {
-        out(&json!({
+        out_json(&json!({
             "out": lossy::text(&path),
             "events": played,
             "frames": summary.frames,
@@ -76,8 +76,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
             "stems": summary.stems,
             "stems_folder": arguments.stems.as_deref().map(lossy::text),
             "warnings": all_warnings,
-        })
-        .to_string());
+        }));
     } else {
         print(&path, played, arguments, &summary, loudness);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{Terminal, error_line, out, summary};
+use dmus::report::{Terminal, error_line, out, out_json, summary};
 use dmus::scenario::suite::{Suite, Untried};
 
 use super::args::TestArguments;
@@ -19,7 +19,7 @@ use super::setup::{provisioned, workspace};
 /// # Errors
 /// An interruption, or what keeps the suite from being run.
 pub(super) fn test(arguments: &TestArguments) -> Outcome {
-    let reports = Reports::begin();
+    let reports = Reports::begin(&arguments.reports)?;
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
     let suite = Suite {
@@ -49,11 +49,11 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
         error_line("in CI (the variable CI is set) a skipped test is a failure");
     }
     if arguments.json {
-        out(&serde_json::to_string(&report).unwrap_or_default());
+        out_json(&report);
     }
     out(&summary(&report));
     // Last: a file that cannot be written costs no result.
-    reports.write(&report, &arguments.reports)?;
+    let unwritten = reports.write(&report);
     let counted = (report.failed > 0).then_some(Class::TestFailed);
-    Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
+    Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)).or(unwritten))
 }

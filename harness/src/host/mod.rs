@@ -10,4 +10,5 @@ pub mod leftovers;
 pub mod limits;
 pub mod lossy;
 pub mod process;
+pub mod run_id;
 pub mod standstill;

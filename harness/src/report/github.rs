@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+use super::place::from_here;
 use super::results::{Report, TestRecord};
 use super::text::summary;
 use crate::event::TestResult;
@@ -16,21 +17,38 @@ const ANNOTATIONS_MAX: usize = 10;
 /// The longest summary of a step, in bytes: a longer one is dropped as a whole.
 const SUMMARY_BYTES_MAX: usize = 1 << 20;
 
-/// Returns the lines that make annotations of the failures.
+/// Returns the lines that make annotations of the failures, and warnings of known issues that pass now.
 #[must_use]
 pub fn github_annotations(report: &Report) -> Vec<String> {
-    let line = |test: &TestRecord| {
-        let text = format!("{}\nrun again: {}", test.violations.join("\n"), test.reproduce);
-        format!("::error title={}::{}", escaped(&test.name, true), escaped(&text, false))
-    };
-    let mut lines: Vec<String> = failed(report).take(ANNOTATIONS_MAX).map(line).collect();
+    let mut lines: Vec<String> = failed(report).take(ANNOTATIONS_MAX).map(error).collect();
     let more = failed(report).count().saturating_sub(ANNOTATIONS_MAX);
     if more > 0 {
         // The place of the last: the step shows no more than these.
         lines.pop();
         lines.push(format!("::error title=more failures::{} more tests failed: see the step's summary", more + 1));
     }
+    lines.extend(report.tests.iter().filter_map(passes_now).take(ANNOTATIONS_MAX));
     lines
+}
+
+fn error(test: &TestRecord) -> String {
+    let text = format!("{}\nrun again: {}", test.violations.join("\n"), test.reproduce);
+    let flaky = if test.is_flaky() { "flaky: " } else { "" };
+    annotation("error", test, &format!("{flaky}{}", test.name), &text)
+}
+
+fn passes_now(test: &TestRecord) -> Option<String> {
+    let issue = test.known_issue.as_ref().filter(|_| test.result == TestResult::KnownIssuePasses)?;
+    let text = format!("passes now: take the known issue out of the scenario: {}", issue.text());
+    Some(annotation("warning", test, &test.name, &text))
+}
+
+/// Returns an annotation at the place of a test in its scenario file.
+fn annotation(kind: &str, test: &TestRecord, title: &str, text: &str) -> String {
+    let file = test.file.as_ref().map(|file| format!("file={},", escaped(&from_here(file), true)));
+    let line = test.line.filter(|_| file.is_some()).map(|line| format!("line={line},"));
+    let place = file.unwrap_or_default() + &line.unwrap_or_default();
+    format!("::{kind} {place}title={}::{}", escaped(title, true), escaped(text, false))
 }
 
 /// Appends the summary of a run to the file that `GITHUB_STEP_SUMMARY` names.
@@ -80,6 +98,7 @@ mod tests {
     use super::*;
     use crate::host::failure::Class;
     use crate::host::leftovers::Scratch;
+    use crate::report::results::KnownIssue;
 
     fn report(failures: usize, reason: &str) -> Report {
         let mut report = Report::default();
@@ -99,6 +118,31 @@ mod tests {
     fn a_failure_is_one_line_whatever_its_text() {
         let lines = github_annotations(&report(1, "50 %\nof | it"));
         assert_eq!(lines, ["::error title=song [x=0%2C y]::50 %25%0Aof | it%0Arun again: dmus run song"]);
+    }
+
+    #[test]
+    fn an_annotation_is_at_the_place_of_its_case_and_a_known_issue_that_passes_is_a_warning() {
+        let mut report = report(1, "late");
+        let test = &mut report.tests[0];
+        test.file = Some(std::env::current_dir().unwrap().join("a,b/song.toml"));
+        test.line = Some(3);
+        test.attempts = vec![test.as_attempt(), TestRecord::new("", "").as_attempt()];
+        let issue = KnownIssue { reason: "slow".into(), link: "X-1".into(), review_by: "2027-01-01".into() };
+        let passes = TestRecord {
+            result: TestResult::KnownIssuePasses,
+            known_issue: Some(issue),
+            ..TestRecord::new("song [y]", "dmus run song")
+        };
+        report.add(passes);
+        let lines = github_annotations(&report);
+        assert!(
+            lines[0].starts_with("::error file=a%2Cb/song.toml,line=3,title=flaky%3A song [x=0%2C y]::late"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("::warning title=song [y]::passes now") && lines[1].contains("slow (X-1"),
+            "{lines:?}"
+        );
     }
 
     #[test]

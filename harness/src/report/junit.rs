@@ -1,32 +1,22 @@
 //! JUnit XML, which CI servers read.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{FlakyOrRerun, NonSuccessKind, Property, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::results::{Report, TestRecord};
+use super::place::from_here;
+use super::results::{Attempt, Report, TestRecord};
+use super::suites::parts;
 use crate::conformance::{Row, Verdict};
 use crate::event::TestResult;
 use crate::host::failure::Class;
-use crate::host::file_error::FileError;
 use crate::testbed::violations::FindingsReport;
 
-/// Writes a report as JUnit XML: a suite for each scenario and each of cargo's test runners, a case for each test
+/// Returns a report as JUnit XML: a suite for each scenario and each of cargo's test runners, a case for each test
 /// and each rule of the contract.
-///
-/// # Errors
-/// [`FileError`] when the file or its folder cannot be written.
-pub fn write_junit(report: &Report, path: &Path) -> Result<(), FileError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(FileError::own("create", folder))?;
-    }
-    let text = junit(report);
-    fs::write(path, text).map_err(FileError::own("write", path))
-}
-
-fn junit(report: &Report) -> String {
+#[must_use]
+pub fn junit(report: &Report) -> String {
     let mut suites: Vec<TestSuite> = Vec::new();
     for test in &report.counted_tests {
         let status = match test.result {
@@ -35,17 +25,17 @@ fn junit(report: &Report) -> String {
             TestResult::Skipped | TestResult::KnownIssue => TestCaseStatus::skipped(),
         };
         let case = TestCase::new(test.name.as_str(), status);
-        suite(&mut suites, &test.suite).add_test_case(case);
+        add(&mut suites, &test.suite, case);
     }
     for test in &report.tests {
         let (scenario, case) = parts(&test.name);
-        suite(&mut suites, scenario).add_test_case(case_of(test, case));
+        add(&mut suites, scenario, case_of(test, case));
     }
     for row in report.contract.iter().flat_map(|contract| &contract.rows) {
-        suite(&mut suites, "contract by rule").add_test_case(case_of_rule(row));
+        add(&mut suites, "contract by rule", case_of_rule(row));
     }
     for case in waivers(&report.findings()) {
-        suite(&mut suites, "waived rules").add_test_case(case);
+        add(&mut suites, "waived rules", case);
     }
     let mut junit = quick_junit::Report::new("dmus");
     junit.add_test_suites(suites);
@@ -69,21 +59,14 @@ fn waivers(findings: &FindingsReport) -> Vec<TestCase> {
     fired.chain(silent).collect()
 }
 
-/// Returns the suite of a name, which is added if there is none yet.
-fn suite<'a>(suites: &'a mut Vec<TestSuite>, name: &str) -> &'a mut TestSuite {
+/// Adds a case to the suite of a name, which is its class too: readers put cases together by class, file and name.
+fn add(suites: &mut Vec<TestSuite>, name: &str, mut case: TestCase) {
     let at = suites.iter().position(|suite| suite.name.as_str() == name).unwrap_or_else(|| {
         suites.push(TestSuite::new(name));
         suites.len() - 1
     });
-    &mut suites[at]
-}
-
-/// Returns the scenario and the case of a test's name `scenario [case]`. Other tests are cases of `harness`.
-fn parts(name: &str) -> (&str, &str) {
-    match name.split_once(" [").and_then(|(scenario, case)| Some((scenario, case.strip_suffix(']')?))) {
-        Some(parts) => parts,
-        None => ("harness", name),
-    }
+    case.set_classname(name);
+    suites[at].add_test_case(case);
 }
 
 /// Returns the case of a rule of the contract. A rule that is waived, was not exercised, or cannot be checked, is skipped.
@@ -107,29 +90,88 @@ fn case_of(test: &TestRecord, name: &str) -> TestCase {
     let mut status = match test.result {
         TestResult::Passed | TestResult::KnownIssuePasses => TestCaseStatus::success(),
         TestResult::Skipped | TestResult::KnownIssue => TestCaseStatus::skipped(),
-        // What is not a verdict about the driver is an error of the run, not a failure of the test.
-        TestResult::Failed => TestCaseStatus::non_success(match test.class {
-            None | Some(Class::TestFailed | Class::GuestCrashed) => NonSuccessKind::Failure,
-            Some(_) => NonSuccessKind::Error,
-        }),
+        TestResult::Failed => TestCaseStatus::non_success(kind_of(test.class)),
     };
-    if !text.is_empty() {
-        status.set_message(test.violations[0].as_str()).set_description(text);
+    if let Some(violation) = test.violations.first() {
+        status.set_message(violation.as_str()).set_description(text);
     }
     if let Some(class) = test.class {
         status.set_type(class.name());
     }
+    if let Some(issue) = test.known_issue.as_ref().filter(|_| test.result == TestResult::KnownIssue) {
+        status.set_type(TestResult::KnownIssue.name()).set_message(format!("known issue: {}", issue.text()));
+    }
+    if test.is_flaky() {
+        status.set_rerun_kind(FlakyOrRerun::Flaky);
+    }
+    status.add_reruns(test.attempts.iter().filter(|attempt| attempt.result == TestResult::Failed).map(rerun));
     let mut case = TestCase::new(name, status);
-    case.set_time(Duration::from_secs_f64(test.milliseconds.max(0.0) / 1000.0));
-    let folder = test.run_folder.as_ref().map(|folder| format!("run folder: {}\n", folder.display()));
+    case.set_time(duration(test.milliseconds));
+    case.extra.extend(place(test).into_iter().map(|(name, value)| (name.into(), value.into())));
+    case.add_properties(properties(test));
+    let passes = test.known_issue.as_ref().filter(|_| test.result == TestResult::KnownIssuePasses);
+    let passes =
+        passes.map(|issue| format!("passes now, and is a known issue: {}\n", issue.text())).unwrap_or_default();
     let findings: String = test.findings.lines().into_iter().map(|line| line + "\n").collect();
-    case.set_system_out(format!("{findings}{}reproduce: {}", folder.unwrap_or_default(), test.reproduce));
+    let folder = test.run_folder.as_deref().map(in_folder).unwrap_or_default();
+    case.set_system_out(format!("{passes}{findings}{folder}reproduce: {}", test.reproduce));
     case
+}
+
+/// Returns where the case is defined, as attributes that readers make annotations of.
+fn place(test: &TestRecord) -> Vec<(&'static str, String)> {
+    let file = test.file.as_ref().map(|file| ("file", from_here(file)));
+    let line = test.line.filter(|_| file.is_some()).map(|line| ("line", line.to_string()));
+    file.into_iter().chain(line).collect()
+}
+
+/// Returns what has no place of its own in JUnit XML.
+fn properties(test: &TestRecord) -> Vec<Property> {
+    let mut all: Vec<Property> = test.tags.iter().map(|tag| Property::new("tag", tag.as_str())).collect();
+    all.extend(test.seed.iter().map(|seed| Property::new("seed", seed.as_str())));
+    if let Some(issue) = &test.known_issue {
+        all.push(Property::new("known-issue", issue.reason.as_str()));
+        all.push(Property::new("known-issue.link", issue.link.as_str()));
+        all.push(Property::new("known-issue.review-by", issue.review_by.as_str()));
+        all.push(Property::new("known-issue.result", test.result.name()));
+    }
+    all
+}
+
+/// Returns an attempt that failed.
+fn rerun(attempt: &Attempt) -> TestRerun {
+    let mut rerun = TestRerun::new(kind_of(attempt.class));
+    let text = attempt.violations.join("\n");
+    rerun.set_time(duration(attempt.milliseconds)).set_stack_trace(text.as_str());
+    rerun.set_message(attempt.violations.first().map_or("", String::as_str));
+    if let Some(class) = attempt.class {
+        rerun.set_type(class.name());
+    }
+    if let Some(folder) = &attempt.run_folder {
+        rerun.set_system_out(in_folder(folder));
+    }
+    rerun
+}
+
+/// What is not a verdict about the driver is an error of the run, not a failure of the test.
+fn kind_of(class: Option<Class>) -> NonSuccessKind {
+    match class {
+        None | Some(Class::TestFailed | Class::GuestCrashed) => NonSuccessKind::Failure,
+        Some(_) => NonSuccessKind::Error,
+    }
+}
+
+fn in_folder(folder: &Path) -> String {
+    format!("run folder: {}\n", folder.display())
+}
+
+fn duration(milliseconds: f64) -> Duration {
+    Duration::from_secs_f64(milliseconds.max(0.0) / 1000.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::CountedTest;
+    use super::super::results::{CountedTest, KnownIssue};
     use super::*;
     use crate::testbed::violations::{FindingRow, Waiver};
 
@@ -184,5 +226,45 @@ mod tests {
         }
         assert!(shown.contains("rule 57") && shown.contains("waived, did not fire"), "{shown}");
         assert!(text.contains("peak &lt; 100 &amp; silent") && text.contains("--case tide"), "{text}");
+    }
+
+    #[test]
+    fn a_case_has_its_place_its_attempts_and_its_known_issue() {
+        let failed = record("songs [tide]", TestResult::Failed, Some(Class::TestFailed), &["silent"]);
+        let passed = record("songs [tide]", TestResult::Passed, None, &[]);
+        let again = record("songs [siren]", TestResult::Failed, Some(Class::Timeout), &["no answer"]);
+        let issue = KnownIssue { reason: "rounds down".into(), link: "X-1".into(), review_by: "2027-01-01".into() };
+        let mut report = Report::default();
+        report.add(TestRecord {
+            file: Some(std::env::current_dir().unwrap().join("a/songs.toml")),
+            line: Some(7),
+            tags: vec!["sound".into()],
+            attempts: vec![failed.as_attempt(), passed.as_attempt()],
+            ..failed
+        });
+        report.add(TestRecord { attempts: vec![again.as_attempt(), again.as_attempt()], ..again });
+        for result in [TestResult::KnownIssue, TestResult::KnownIssuePasses] {
+            let known = record(&format!("songs [{}]", result.name()), result, None, &["late"]);
+            report.add(TestRecord { known_issue: Some(issue.clone()), ..known });
+        }
+        let text = junit(&report);
+        let back = quick_junit::Report::deserialize_from_str(&text).expect("it is JUnit XML");
+        let cases = &back.test_suites[0].test_cases;
+        let at = |name: &str| cases[0].extra.get(name).map(quick_junit::XmlString::as_str);
+        assert_eq!((at("file"), at("line")), (Some("a/songs.toml"), Some("7")), "{text}");
+        assert_eq!(cases[0].classname.as_ref().map(quick_junit::XmlString::as_str), Some("songs"));
+        for part in [
+            "<flakyFailure",
+            "<stackTrace>silent</stackTrace>",
+            "<rerunError",
+            "<skipped message=\"known issue: rounds down (X-1, review by 2027-01-01)\" type=\"known-issue\"",
+            "passes now, and is a known issue: rounds down",
+            "<property name=\"tag\" value=\"sound\"",
+            "<property name=\"known-issue.link\" value=\"X-1\"",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches("<flakyFailure").count(), 1, "the attempt that passed is no failure: {text}");
+        assert_eq!(text.matches("<rerunError").count(), 2, "{text}");
     }
 }

@@ -1,19 +1,28 @@
-//! The results of runs, and their forms: text for people, JSON and JUnit XML for programs, progress on a terminal.
+//! The results of runs, and their forms: text and a page for people; JSON, JUnit XML and CTRF for programs; progress on a terminal.
 
+mod about;
+mod ctrf;
+mod evidence;
+mod file;
 mod github;
 mod html;
 mod json;
 mod junit;
+mod place;
 mod print;
 mod results;
+mod suites;
 mod table;
 mod terminal;
 mod text;
 
+pub use about::About;
+pub use ctrf::ctrf;
+pub use file::{ReportFile, ReportFileError};
 pub use github::{append_github_summary, github_annotations};
-pub use html::{About, write_html};
-pub use json::{error_object, failure_object, verdict_object};
-pub use junit::write_junit;
+pub use html::html;
+pub use json::{JSON_VERSION, error_object, failure_object, out_json, verdict_object};
+pub use junit::junit;
 pub use print::{LostOutput, error_line, keep, lost_output, out, out_part};
 pub use results::{Attempt, CountedTest, HOSTILE_DRIVER, KnownIssue, Report, TestRecord, VariantRow, hostile_driver};
 pub use table::table;

@@ -85,6 +85,14 @@ pub struct KnownIssue {
     pub review_by: String,
 }
 
+impl KnownIssue {
+    /// Returns it as text for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{} ({}, review by {})", self.reason, self.link, self.review_by)
+    }
+}
+
 impl TestRecord {
     /// Creates the record of a test that passes until its caller says otherwise.
     #[must_use]

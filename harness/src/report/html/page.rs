@@ -5,12 +5,13 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::about::About;
-use super::evidence::{Evidence, Log, StepTime};
 use super::sound;
 use super::spectrum::spectrogram;
 use crate::conformance::{Contract, Verdict};
 use crate::event::TestResult;
+use crate::report::about::About;
+use crate::report::evidence::{Evidence, Log, StepTime};
+use crate::report::place::{folder_of, relative};
 use crate::report::results::{CountedTest, Report, TestRecord};
 use crate::report::text::summary;
 use crate::sound::pcm::Pcm;
@@ -35,7 +36,7 @@ struct Budget {
 pub(super) fn page(report: &Report, about: &About, path: &Path) -> Markup {
     let title = format!("{}: {}", about.command, summary(report));
     let mut budget = Budget { pictures: PICTURES_MAX, excerpts: EXCERPTS_MAX };
-    let base = path.parent().and_then(|folder| std::path::absolute(folder).ok()).unwrap_or_default();
+    let base = folder_of(path);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -50,7 +51,7 @@ pub(super) fn page(report: &Report, about: &About, path: &Path) -> Markup {
             body {
                 header {
                     h1 { code { (about.command) } }
-                    p { (about.begun) ", " (seconds(about.milliseconds)) }
+                    p { (about.begun.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()) ", " (seconds(about.milliseconds)) ", run " code { (about.run_id) } }
                     (counts(report))
                 }
                 main {
@@ -279,17 +280,9 @@ fn seconds(milliseconds: f64) -> String {
     if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.1} s", milliseconds / 1000.0) }
 }
 
-/// Returns the address of a run folder: relative where it is below the page's folder or beside it, so that both may be moved
-/// together.
+/// Returns the address of a run folder.
 fn address(folder: &Path, base: &Path) -> String {
-    let mut up = String::new();
-    for ancestor in base.ancestors().take(3) {
-        if let Ok(below) = folder.strip_prefix(ancestor) {
-            return encoded(&format!("{up}{}", below.display()));
-        }
-        up.push_str("../");
-    }
-    encoded(&folder.display().to_string())
+    encoded(&relative(folder, base))
 }
 
 /// Encodes what an address cannot hold as it is.
@@ -303,10 +296,6 @@ mod tests {
     use crate::host::failure::Class;
     use crate::host::leftovers::Scratch;
     use crate::sound::pcm::PcmFormat;
-
-    fn about() -> About {
-        About { command: "dmus run <x>".into(), begun: "2026".into(), milliseconds: 1500.0 }
-    }
 
     fn record(name: &str, result: TestResult, folder: Option<&Path>) -> TestRecord {
         TestRecord {
@@ -336,7 +325,7 @@ mod tests {
     fn a_text_of_a_test_is_no_part_of_the_page_and_nothing_is_asked_for() {
         let mut report = Report::default();
         report.add(record("a [b]", TestResult::Failed, None));
-        let text = page(&report, &about(), Path::new("x.html")).into_string();
+        let text = page(&report, &About::of_test(), Path::new("x.html")).into_string();
         assert!(!text.contains("<script>alert") && text.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(text.contains("default-src 'none'"));
         for part in ["src=\"http", "href=\"http", "url(http", "@import"] {
@@ -356,7 +345,7 @@ mod tests {
             noise(1).write_wav(&folder.join("offline.wav")).unwrap();
             report.add(record(&format!("bad {number}"), TestResult::Failed, Some(&folder)));
         }
-        let text = page(&report, &about(), &scratch.path().join("page.html")).into_string();
+        let text = page(&report, &About::of_test(), &scratch.path().join("page.html")).into_string();
         assert!(text.find("bad 0") < text.find(">good<"));
         assert_eq!(text.matches("Spectrogram of the actual sound").count(), PICTURES_MAX);
         assert_eq!(text.matches("<audio").count(), 2 * EXCERPTS_MAX);
@@ -368,7 +357,7 @@ mod tests {
     fn a_page_of_many_tests_is_small() {
         let mut report = Report::default();
         (0..250).for_each(|number| report.add(record(&format!("test {number}"), TestResult::Passed, None)));
-        assert!(page(&report, &about(), Path::new("x.html")).into_string().len() < 300_000);
+        assert!(page(&report, &About::of_test(), Path::new("x.html")).into_string().len() < 300_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | layer | what it is for |
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
-//! | [`scenario`] | TOML scenarios, and the suite of the project |
+//! | [`scenario`], [`page_test`] | TOML scenarios, and the suite of the project |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
@@ -28,6 +28,7 @@ pub mod hostile;
 pub mod jobs;
 pub mod kills;
 pub mod machine;
+pub mod page_test;
 pub mod playback;
 pub mod provision;
 pub mod qemu_limits;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dmus::host::failure::{Class, Diagnosed};
+use dmus::page_test::test_page;
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, error_line, out, out_json, summary};
 use dmus::scenario::suite::{Suite, Untried};
@@ -39,7 +40,8 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
         keep: arguments.keep,
         observer: &terminal,
     };
-    let report = suite.run()?;
+    let mut report = suite.run()?;
+    report.add(test_page(&workspace, &terminal)?);
     drop(terminal);
     print_failed(&report);
     // In CI a test that was not run must not look like one that passed.

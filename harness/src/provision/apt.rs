@@ -15,10 +15,10 @@ use crate::host::file_error::FileError;
 /// The suites of Debian from which packages are taken; other systems have their own.
 #[derive(Clone, Copy)]
 pub(super) struct Suites {
-    /// The names of the suites.
+    /// The names of the suites; none for those of the machine's release.
     names: &'static [&'static str],
     /// The suite that is preferred where several have a package.
-    preferred: &'static str,
+    preferred: Option<&'static str>,
     /// The folder of their lists: apt removes the lists of other suites.
     folder: &'static str,
 }
@@ -26,10 +26,13 @@ pub(super) struct Suites {
 impl Suites {
     /// The newest stable release and its backports.
     pub(super) const STABLE: Self =
-        Self { names: &["trixie", "trixie-backports"], preferred: "trixie-backports", folder: "apt" };
+        Self { names: &["trixie", "trixie-backports"], preferred: Some("trixie-backports"), folder: "apt" };
 
     /// The newest packages, for programs that are only compared with.
-    pub(super) const UNSTABLE: Self = Self { names: &["sid"], preferred: "sid", folder: "apt-sid" };
+    pub(super) const UNSTABLE: Self = Self { names: &["sid"], preferred: Some("sid"), folder: "apt-sid" };
+
+    /// The machine's own release, for programs that start themselves again and thus need the machine's loader.
+    pub(super) const OWN: Self = Self { names: &[], preferred: None, folder: "apt-own" };
 }
 
 /// Longest time for the lists or for a closure of some forty megabytes, over a slow line.
@@ -71,10 +74,11 @@ impl PrivateApt {
             });
         };
         // Debian's mirrors hold all of its releases. Other systems have packages of their own release only.
-        let (suites, suite): (Vec<String>, _) = if id == "debian" {
-            (wanted.names.iter().map(|name| (*name).to_owned()).collect(), Some(wanted.preferred))
+        let (suites, suite): (Vec<String>, _) = if id == "debian" && !wanted.names.is_empty() {
+            (wanted.names.iter().map(|name| (*name).to_owned()).collect(), wanted.preferred)
         } else {
-            (archives.iter().flat_map(|archive| archive.suites.clone()).collect(), None)
+            let own = archives.iter().filter(|other| other.uri == archive.uri);
+            (own.flat_map(|archive| archive.suites.clone()).collect(), None)
         };
         let folder = provisioner.workspace.cache().join(wanted.folder);
         for part in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {

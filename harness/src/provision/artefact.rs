@@ -23,6 +23,10 @@ pub enum Artefact {
     FluidSynth,
     /// A General MIDI SoundFont, from which every synthesizer plays the same songs.
     SoundFont,
+    /// A browser without windows, in which the page of a report is tested.
+    Chromium,
+    /// The rules of accessibility by which the page is tested.
+    Axe,
 }
 
 impl Artefact {
@@ -39,6 +43,8 @@ impl Artefact {
             Self::TransportBench => "the transport's benchmark (transport_bench)",
             Self::FluidSynth => "FluidSynth",
             Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
+            Self::Chromium => "Chromium",
+            Self::Axe => "the rules of accessibility (axe-core)",
         }
     }
 }

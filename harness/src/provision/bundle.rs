@@ -172,7 +172,9 @@ pub(crate) const fn file_of(artefact: Artefact) -> Option<&'static str> {
         | Artefact::SynthBench
         | Artefact::TransportBench
         | Artefact::FluidSynth
-        | Artefact::SoundFont => None,
+        | Artefact::SoundFont
+        | Artefact::Chromium
+        | Artefact::Axe => None,
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::artefact::Artefact;
 use super::bundle::Bundle;
+use super::chromium::{CHROMIUM_VARIABLE, private_chromium, system_chromium};
 use super::command::{capture, run};
 use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
 use super::qemu::{Fitness, fitness, has_vfio_user, system_qemu};
@@ -74,6 +75,8 @@ pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> 
     }
     findings.extend([
         fluidsynth(workspace),
+        chromium(workspace),
+        tool("npm", "npm", "--version", "fetches the rules by which the page of a report is tested"),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
     ]);
@@ -317,6 +320,26 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
         ),
         remedy: Some(invocation::command("bench synth")),
         of_host: false,
+    }
+}
+
+/// Inspects the browser, in which the page of a report is tested.
+fn chromium(workspace: &Workspace) -> Finding {
+    let version = |path: &Path| {
+        let captured = capture(Command::new(path).arg("--version"))?;
+        captured.status.success().then(|| captured.stdout.trim().to_owned())
+    };
+    let named = std::env::var_os(CHROMIUM_VARIABLE).map(PathBuf::from);
+    let mut places = named.into_iter().chain(system_chromium()).chain([private_chromium(workspace)]);
+    match places.find_map(|path| Some((version(&path)?, path))) {
+        Some((version, path)) => found("Chromium", format!("{version} ({})", path.display())),
+        None => Finding {
+            what: "Chromium",
+            state: State::Provisioned,
+            detail: "only for the test of a report's page; the first `test` provisions it".into(),
+            remedy: Some(invocation::command("test")),
+            of_host: false,
+        },
     }
 }
 

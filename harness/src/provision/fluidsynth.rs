@@ -9,7 +9,7 @@ use super::apt::{PrivateApt, Suites};
 use super::command::capture;
 use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::provisioner::{Provisioner, named_file, need_disk};
+use super::provisioner::{Provisioner, fresh, named_file, need_disk};
 use crate::event::Event;
 use crate::host::file_error::FileError;
 
@@ -113,17 +113,6 @@ fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
         reason: format!("{}: the unpacked program does not run", apt.origin()),
         remedy: format!("install FluidSynth and name it with {FLUIDSYNTH_VARIABLE}"),
     })
-}
-
-/// Returns an empty folder beside that of `name`, and removes what an interrupted run has left of both.
-fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
-    let partial = cache.join(format!("{name}.partial"));
-    for stale in [&partial, &cache.join(name)] {
-        if stale.exists() {
-            fs::remove_dir_all(stale).map_err(FileError::own("remove", stale))?;
-        }
-    }
-    Ok(partial)
 }
 
 /// Provisions the SoundFont: the one that the variable names, the system's, or the package's.

@@ -6,7 +6,9 @@
 
 mod apt;
 mod artefact;
+mod axe;
 pub mod bundle;
+mod chromium;
 mod command;
 pub mod cpp_driver;
 pub mod doctor;
@@ -28,7 +30,9 @@ mod sources;
 mod workspace;
 
 pub use artefact::{Artefact, Artefacts};
+pub use axe::AXE_VARIABLE;
 pub use bundle::Bundle;
+pub use chromium::{CHROMIUM_VARIABLE, private_chromium, system_chromium};
 pub use command::{Captured, capture};
 pub(crate) use command::{run, run_logged};
 pub use error::ProvisionError;

@@ -84,6 +84,17 @@ pub(super) fn named_file(path: &Path) -> Result<PathBuf, ProvisionError> {
     path.canonicalize().map_err(|error| FileError::input(path)(error).into())
 }
 
+/// Returns an empty folder beside that of `name`, and removes what an interrupted run has left of both.
+pub(super) fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
+    let partial = cache.join(format!("{name}.partial"));
+    for stale in [&partial, &cache.join(name)] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).map_err(FileError::own("remove", stale))?;
+        }
+    }
+    Ok(partial)
+}
+
 /// Checks that the disk has room for a download, in MiB.
 pub(super) fn need_disk(what: &str, path: &Path, needed_mib: u64) -> Result<(), ProvisionError> {
     let Ok(statistics) = rustix::fs::statvfs(path) else { return Ok(()) };

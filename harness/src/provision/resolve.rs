@@ -6,7 +6,7 @@ use super::artefact::{Artefact, Artefacts};
 use super::bundle::Bundle;
 use super::error::ProvisionError;
 use super::provisioner::{Overrides, Provisioner, named_file};
-use super::{fluidsynth, guests, qemu};
+use super::{axe, chromium, fluidsynth, guests, qemu};
 
 impl Provisioner<'_> {
     /// Provisions every artefact of a run.
@@ -40,6 +40,8 @@ impl Provisioner<'_> {
             Artefact::TransportBench => guests::transport_bench(self)?,
             Artefact::FluidSynth => fluidsynth::program(self)?,
             Artefact::SoundFont => fluidsynth::sound_font(self)?,
+            Artefact::Chromium => chromium::program(self)?,
+            Artefact::Axe => axe::script(self)?,
         };
         self.record(artefact.text(), &path.display().to_string());
         Ok(path)

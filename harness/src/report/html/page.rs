@@ -12,7 +12,7 @@ use crate::event::TestResult;
 use crate::report::about::About;
 use crate::report::evidence::{Evidence, Log, StepTime};
 use crate::report::place::{folder_of, relative};
-use crate::report::results::{CountedTest, Report, TestRecord};
+use crate::report::results::{Attempt, CountedTest, Report, TestRecord};
 use crate::report::text::summary;
 use crate::sound::pcm::Pcm;
 
@@ -77,23 +77,36 @@ pub(super) fn page(report: &Report, about: &About, path: &Path) -> Markup {
 /// Returns tests with failures first, else as they ran.
 fn ordered(tests: &[TestRecord]) -> Vec<&TestRecord> {
     let mut all: Vec<&TestRecord> = tests.iter().collect();
-    all.sort_by_key(|test| match test.result {
-        TestResult::Failed => 0,
-        TestResult::KnownIssuePasses => 1,
-        TestResult::KnownIssue => 2,
-        TestResult::Skipped => 3,
-        TestResult::Passed => 4,
-    });
+    let order = by_result(&Report::default()).map(|(result, _)| result);
+    all.sort_by_key(|test| order.iter().position(|result| *result == test.result));
     all
+}
+
+/// Returns how many tests have each result, those first that need a reader most.
+fn by_result(report: &Report) -> [(TestResult, usize); 5] {
+    [
+        (TestResult::Failed, report.failed),
+        (TestResult::KnownIssuePasses, report.known_issues_passing),
+        (TestResult::KnownIssue, report.known_issues),
+        (TestResult::Skipped, report.skipped),
+        (TestResult::Passed, report.passed),
+    ]
+}
+
+fn is_of_known_issue(result: TestResult) -> bool {
+    matches!(result, TestResult::KnownIssue | TestResult::KnownIssuePasses)
+}
+
+/// Returns the name of a result as words.
+fn words(result: TestResult) -> String {
+    result.name().replace('-', " ")
 }
 
 fn counts(report: &Report) -> Markup {
     html! {
-        ul.counts {
-            li.failed { b { (report.failed) } " failed" }
-            li.skipped { b { (report.skipped) } " skipped" }
-            li.passed { b { (report.passed) } " passed" }
-        }
+        ul.counts { @for (result, count) in by_result(report) {
+            @if count > 0 || !is_of_known_issue(result) { li.(result.name()) { b { (count) } " " (words(result)) } }
+        } }
     }
 }
 
@@ -102,8 +115,10 @@ fn filter(report: &Report) -> Markup {
         form role="search" {
             label for="text" { "Filter" }
             input id="text" type="search" placeholder="name, rule, message" aria-keyshortcuts="/";
-            @for (name, count) in [("failed", report.failed), ("skipped", report.skipped), ("passed", report.passed)] {
-                label.choice { input type="checkbox" value=(name) checked?[count > 0]; (name) }
+            @for (result, count) in by_result(report) {
+                @if count > 0 || !is_of_known_issue(result) {
+                    label.choice { input type="checkbox" value=(result.name()) checked?[count > 0]; (words(result)) }
+                }
             }
             output for="text" aria-live="polite" {}
             p.keys { kbd { "/" } " filter, " kbd { "j" } " and " kbd { "k" } " next and previous, " kbd { "Enter" } " open" }
@@ -118,13 +133,15 @@ fn section(test: &TestRecord, budget: &mut Budget, base: &Path) -> Markup {
     html! {
         details.test data-result=(word) open[failed && budget.pictures > 0] {
             summary {
-                span.badge.(word) { (word) }
-                span.name { (test.name) }
+                span.badge.(word) { (words(test.result)) }
+                span.name { (test.name) @if test.is_flaky() { " " span.flaky { "flaky" } } }
                 @if let Some(class) = test.class { span.class { (class.name()) } }
                 span.time { (seconds(test.milliseconds)) }
             }
             div.body {
+                @if let Some(issue) = &test.known_issue { p { "Known issue: " (issue.text()) } }
                 @for violation in &test.violations { pre.violation { (violation) } }
+                @if test.attempts.len() > 1 { (attempts(&test.attempts, base)) }
                 @for log in &evidence.bug_checks { h3 { "Bug check" } (text_of(log)) }
                 @let findings = test.findings.lines();
                 @if !findings.is_empty() { h3 { "Findings" } ul { @for line in &findings { li { (line) } } } }
@@ -142,6 +159,11 @@ fn section(test: &TestRecord, budget: &mut Budget, base: &Path) -> Markup {
                 dl {
                     dt { "run again" } dd { code { (test.reproduce) } }
                     @if let Some(hash) = &test.pcm_sha256 { dt { "PCM, SHA-256" } dd { code { (hash) } } }
+                    @if let Some(file) = &test.file {
+                        dt { "defined in" }
+                        dd { code { (file.display()) @if let Some(line) = test.line { ":" (line) } } }
+                    }
+                    @if !test.tags.is_empty() { dt { "tags" } dd { (test.tags.join(", ")) } }
                     @if let Some(seed) = &test.seed { dt { "seed" } dd { code { (seed) } } }
                     @if let Some(folder) = &test.run_folder {
                         dt { "run folder" } dd { a href=(address(folder, base)) { (folder.display().to_string()) } }
@@ -149,6 +171,17 @@ fn section(test: &TestRecord, budget: &mut Budget, base: &Path) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn attempts(attempts: &[Attempt], base: &Path) -> Markup {
+    html! {
+        h3 { "Attempts" }
+        ol { @for attempt in attempts { li {
+            (words(attempt.result)) ", " (seconds(attempt.milliseconds))
+            @if let Some(violation) = attempt.violations.first() { ": " (violation) }
+            @if let Some(folder) = &attempt.run_folder { " " a href=(address(folder, base)) { "run folder" } }
+        } } }
     }
 }
 

@@ -30,7 +30,11 @@ boxes.forEach((box) => box.addEventListener("change", filter));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target === text) {
-    if (event.key === "Escape") text.blur();
+    if (event.key === "Escape") {
+      // By itself it would empty the field and filter nothing.
+      event.preventDefault();
+      text.blur();
+    }
   } else if (event.key === "/") {
     event.preventDefault();
     text.focus();

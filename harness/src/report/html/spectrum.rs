@@ -23,22 +23,24 @@ const FLOOR_DB: f64 = 96.0;
 /// Draws a sound from 25 Hz to half its rate, in equal steps of pitch.
 pub(super) fn spectrogram(pcm: &Pcm) -> Grey {
     let channels = usize::from(pcm.format.channels.max(1));
-    let mono: Vec<f32> = pcm
+    let mono = pcm
         .samples
         .chunks_exact(channels)
-        .map(|frame| frame.iter().map(|sample| f32::from(*sample)).sum::<f32>() / (channels as f32 * 32_768.0))
-        .collect();
+        .map(|frame| frame.iter().map(|sample| f32::from(*sample)).sum::<f32>() / (channels as f32 * 32_768.0));
+    // Silence before and after, so that every window is whole.
+    let mut padded = vec![0.0; WINDOW / 2];
+    padded.extend(mono);
+    let frames = padded.len() - WINDOW / 2;
+    padded.resize(frames + WINDOW, 0.0);
     let transform = RealFftPlanner::<f32>::new().plan_fft_forward(WINDOW);
     let (mut input, mut output) = (transform.make_input_vec(), transform.make_output_vec());
     let window: Vec<f32> = (0..WINDOW).map(hann).collect();
     let rows = rows(f64::from(pcm.format.sample_rate));
     let mut levels = vec![0; COLUMNS * ROWS];
     for column in 0..COLUMNS {
-        let centre = mono.len() * (2 * column + 1) / (2 * COLUMNS);
-        let from = centre as i64 - WINDOW as i64 / 2;
-        for (index, (slot, weight)) in input.iter_mut().zip(&window).enumerate() {
-            let at = usize::try_from(from + index as i64).ok();
-            *slot = at.and_then(|at| mono.get(at)).copied().unwrap_or(0.0) * weight;
+        let centre = frames * (2 * column + 1) / (2 * COLUMNS);
+        for ((slot, sample), weight) in input.iter_mut().zip(&padded[centre..centre + WINDOW]).zip(&window) {
+            *slot = sample * weight;
         }
         // Lengths are the transform's own.
         if transform.process(&mut input, &mut output).is_err() {

@@ -289,6 +289,14 @@ mod tests {
             Event::Provisioned { what: text(), found: text() },
             Event::StepBegun { step: Step::DriverStart },
             Event::StepEnded { step: Step::DriverStart, milliseconds: 1.5 },
+            Event::ScenarioStepBegun { number: text(), step: text() },
+            Event::ScenarioStepEnded {
+                number: text(),
+                passed: true,
+                milliseconds: 1.5,
+                card_ms: Some(2.5),
+                detail: text(),
+            },
             Event::Guest { level: "warn", target: text(), text: text() },
             Event::Console { text: text() },
             Event::Allocation { hash: 1, function: text(), stack: Vec::new(), failed: false },
@@ -307,6 +315,8 @@ mod tests {
 {"event":"provisioned","what":"text","found":"text"}
 {"event":"step-begun","step":"driver-start"}
 {"event":"step-ended","step":"driver-start","milliseconds":1.5}
+{"event":"scenario-step-begun","number":"text","step":"text"}
+{"event":"scenario-step-ended","number":"text","passed":true,"milliseconds":1.5,"card_ms":2.5,"detail":"text"}
 {"event":"guest","level":"warn","target":"text","text":"text"}
 {"event":"console","text":"text"}
 {"event":"allocation","hash":1,"function":"text","failed":false}

@@ -6,23 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::steps::{self, StepTime};
 use crate::sound::pcm::Pcm;
 
 /// The end of a log that is shown, in bytes.
 const TAIL_BYTES: u64 = 6 << 10;
-
-/// A step and its duration.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct StepTime {
-    /// Its name.
-    pub(super) name: String,
-    /// When it began, in milliseconds from the begin of the run.
-    pub(super) begun: f64,
-    /// When it ended; of one that did not, when it began.
-    pub(super) ended: f64,
-    /// Its duration in milliseconds, as it was measured where it ran; `None` for one that did not end.
-    pub(super) milliseconds: Option<f64>,
-}
 
 /// The end of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +40,7 @@ impl Evidence {
     /// Reads a run folder. What is not there is left out.
     pub(super) fn read(folder: &Path, with_logs: bool) -> Self {
         let verdict = fs::read(folder.join("verdict.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let steps = fs::read_to_string(folder.join("timeline.jsonl")).map(|text| steps(&text)).unwrap_or_default();
+        let steps = steps::read(folder, verdict.as_ref());
         let mut evidence = Self { steps, verdict, bug_checks: Vec::new(), logs: Vec::new() };
         if with_logs {
             let mut names: Vec<PathBuf> =
@@ -101,30 +89,6 @@ impl Evidence {
     }
 }
 
-/// Reads the steps of a timeline; lines that are cut short or of other events are passed over.
-fn steps(text: &str) -> Vec<StepTime> {
-    let mut steps: Vec<StepTime> = Vec::new();
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let field = |name: &str| line.get(name).cloned().unwrap_or_default();
-        let (event, step) = (field("event"), field("step"));
-        let Some(name) = step.as_str() else { continue };
-        let at = field("seconds").as_f64().unwrap_or(0.0) * 1000.0;
-        match event.as_str() {
-            Some("step-begun") => {
-                steps.push(StepTime { name: name.into(), begun: at, ended: at, milliseconds: None });
-            }
-            Some("step-ended") => {
-                if let Some(open) = steps.iter_mut().rev().find(|found| found.name == name) {
-                    open.ended = at;
-                    open.milliseconds = field("milliseconds").as_f64();
-                }
-            }
-            _ => {}
-        }
-    }
-    steps
-}
-
 fn tail(path: &Path, name: &str) -> Option<Log> {
     let mut file = fs::File::open(path).ok()?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
@@ -142,19 +106,6 @@ fn tail(path: &Path, name: &str) -> Option<Log> {
 mod tests {
     use super::*;
     use crate::host::leftovers::Scratch;
-
-    #[test]
-    fn reads_steps_and_leaves_one_open_that_did_not_end() {
-        let text = "{\"seconds\":0.5,\"event\":\"step-begun\",\"step\":\"card\"}\n\
-                    {\"seconds\":0.6,\"event\":\"step-ended\",\"step\":\"card\",\"milliseconds\":99.0}\n\
-                    {\"seconds\":0.7,\"event\":\"note\",\"text\":\"x\"}\n\
-                    {\"seconds\":0.7,\"event\":\"step-begun\",\"step\":\"kernel\"}\n{\"secon";
-        let expected = [("card", 500.0, 600.0, Some(99.0)), ("kernel", 700.0, 700.0, None)];
-        let found = steps(text);
-        let found: Vec<_> =
-            found.iter().map(|step| (step.name.as_str(), step.begun, step.ended, step.milliseconds)).collect();
-        assert_eq!(found, expected);
-    }
 
     #[test]
     fn shows_whole_lines_of_the_end_of_a_long_log_and_no_empty_one() {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use quick_junit::{FlakyOrRerun, NonSuccessKind, Property, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
+use super::evidence::Evidence;
 use super::place::from_here;
 use super::results::{Attempt, Report, TestRecord};
+use super::steps::StepTime;
 use super::suites::parts;
 use crate::conformance::{Row, Verdict};
 use crate::event::TestResult;
@@ -114,7 +116,9 @@ fn case_of(test: &TestRecord, name: &str) -> TestCase {
         passes.map(|issue| format!("passes now, and is a known issue: {}\n", issue.text())).unwrap_or_default();
     let findings: String = test.findings.lines().into_iter().map(|line| line + "\n").collect();
     let folder = test.run_folder.as_deref().map(in_folder).unwrap_or_default();
-    case.set_system_out(format!("{passes}{findings}{folder}reproduce: {}", test.reproduce));
+    let evidence = test.run_folder.as_deref().map(|folder| Evidence::read(folder, false)).unwrap_or_default();
+    let steps: String = evidence.steps.iter().filter_map(StepTime::line).map(|line| line + "\n").collect();
+    case.set_system_out(format!("{passes}{findings}{steps}{folder}reproduce: {}", test.reproduce));
     case
 }
 
@@ -173,6 +177,7 @@ fn duration(milliseconds: f64) -> Duration {
 mod tests {
     use super::super::results::{CountedTest, KnownIssue};
     use super::*;
+    use crate::host::leftovers::Scratch;
     use crate::testbed::violations::{FindingRow, Waiver};
 
     fn record(name: &str, result: TestResult, class: Option<Class>, violations: &[&str]) -> TestRecord {
@@ -243,6 +248,10 @@ mod tests {
             ..failed
         });
         report.add(TestRecord { attempts: vec![again.as_attempt(), again.as_attempt()], ..again });
+        let folder = Scratch::new().unwrap();
+        let verdict = r#"{"steps":[{"number":"3","verb":"play","result":"not-reached"}]}"#;
+        std::fs::write(folder.path().join("verdict.json"), verdict).unwrap();
+        report.tests[0].run_folder = Some(folder.path().into());
         for result in [TestResult::KnownIssue, TestResult::KnownIssuePasses] {
             let known = record(&format!("songs [{}]", result.name()), result, None, &["late"]);
             report.add(TestRecord { known_issue: Some(issue.clone()), ..known });
@@ -255,6 +264,7 @@ mod tests {
         assert_eq!(cases[0].classname.as_ref().map(quick_junit::XmlString::as_str), Some("songs"));
         for part in [
             "<flakyFailure",
+            "step 3 play: not reached\nrun folder",
             "<stackTrace>silent</stackTrace>",
             "<rerunError",
             "<skipped message=\"known issue: rounds down (X-1, review by 2027-01-01)\" type=\"known-issue\"",

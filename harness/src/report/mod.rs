@@ -11,6 +11,7 @@ mod junit;
 mod place;
 mod print;
 mod results;
+mod steps;
 mod suites;
 mod table;
 mod terminal;

@@ -191,8 +191,7 @@ pub(super) struct Attempt {
 pub(super) struct Step {
     pub(super) name: String,
     pub(super) status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) extra: Option<Value>,
+    pub(super) extra: Map<String, Value>,
 }
 
 /// A file that belongs to a test.

@@ -14,6 +14,7 @@ use super::about::About;
 use super::evidence::Evidence;
 use super::place::{folder_of, relative};
 use super::results::{self, CountedTest, Report, TestRecord};
+use super::steps::{StepOutcome, StepTime};
 use super::suites::parts;
 use crate::conformance::{Row, Verdict};
 use crate::event::TestResult;
@@ -75,11 +76,6 @@ fn of_record(record: &TestRecord, base: &Path) -> Test {
         add("findings", json!(record.findings));
     }
     add("knownIssue", json!(record.known_issue));
-    let steps = evidence.steps.iter().map(|step| Step {
-        name: step.name.clone(),
-        status: if step.milliseconds.is_some() { Status::Passed } else { Status::Failed },
-        extra: step.milliseconds.map(|milliseconds| json!({ "milliseconds": milliseconds })),
-    });
     let known = record.known_issue.as_ref().map(|issue| format!("known issue: {}", issue.text()));
     let message = match record.result {
         TestResult::KnownIssuePasses => known.map(|known| format!("passes now: {known}")),
@@ -98,10 +94,28 @@ fn of_record(record: &TestRecord, base: &Path) -> Test {
         retry_attempts: earlier_attempts(&record.attempts, base),
         attachments: record.run_folder.as_ref().map(|folder| attachments(folder, base)).unwrap_or_default(),
         stdout: record.findings.lines(),
-        steps: steps.collect(),
+        steps: evidence.steps.iter().map(of_step).collect(),
         extra,
         ..Test::new(suite, name, record.result.into(), record.result.name(), record.milliseconds)
     }
+}
+
+fn of_step(step: &StepTime) -> Step {
+    let status = match step.outcome {
+        StepOutcome::Passed => Status::Passed,
+        StepOutcome::Failed | StepOutcome::Open => Status::Failed,
+        StepOutcome::NotReached => Status::Skipped,
+        StepOutcome::Noted => Status::Other,
+    };
+    let extra = [
+        ("number", json!(step.number)),
+        ("outcome", json!(step.outcome.words())),
+        ("milliseconds", json!(step.milliseconds)),
+        ("cardMilliseconds", json!(step.card_ms)),
+        ("detail", json!((!step.detail.is_empty()).then_some(&step.detail))),
+    ];
+    let extra = extra.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value));
+    Step { name: step.name.clone(), status, extra: extra.collect() }
 }
 
 /// Returns every attempt but the last one.

@@ -10,9 +10,10 @@ use super::spectrum::spectrogram;
 use crate::conformance::{Contract, Verdict};
 use crate::event::TestResult;
 use crate::report::about::About;
-use crate::report::evidence::{Evidence, Log, StepTime};
+use crate::report::evidence::{Evidence, Log};
 use crate::report::place::{folder_of, relative};
 use crate::report::results::{Attempt, CountedTest, Report, TestRecord};
+use crate::report::steps::{StepOutcome, StepTime};
 use crate::report::text::summary;
 use crate::sound::pcm::Pcm;
 
@@ -202,16 +203,19 @@ fn steps(steps: &[StepTime]) -> Markup {
             svg viewBox=(format!("0 0 {WIDTH} {height}")) preserveAspectRatio="none" aria-hidden="true" {
                 @for (row, step) in steps.iter().enumerate() {
                     @let width = ((step.ended - step.begun) * scale).max(2.0);
-                    rect.open[step.milliseconds.is_none()] x=(format!("{:.1}", (step.begun - begin) * scale)) y=(row * ROW + 2)
+                    rect.open[matches!(step.outcome, StepOutcome::Failed | StepOutcome::Open)] x=(format!("{:.1}", (step.begun - begin) * scale)) y=(row * ROW + 2)
                         width=(format!("{width:.1}")) height=(ROW - 4) {}
                 }
             }
             ol { @for step in steps {
-                li { (step.name) " " span.time {
-                    @match step.milliseconds { Some(milliseconds) => (seconds(milliseconds)), None => "did not end" }
+                li { @if let Some(number) = &step.number { (number) " " } (step.name) " " span.time {
+                    @match step.milliseconds { Some(milliseconds) => (seconds(milliseconds)), None => (step.outcome.words()) }
                 } }
             } }
         }
+        @let details = steps.iter().filter(|step| step.outcome != StepOutcome::Passed);
+        @let lines: Vec<String> = details.filter_map(StepTime::line).collect();
+        @if !lines.is_empty() { ul { @for line in &lines { li { (line) } } } }
     }
 }
 

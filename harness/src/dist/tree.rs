@@ -78,6 +78,7 @@ pub(super) fn lay_out(dist: &Dist<'_>, prefix: &Path) -> Result<Tree, DistError>
         copy(&workspace.root.join(name), &doc.join(name))?;
     }
     copy(&workspace.root.join("harness/README.md"), &doc.join("README.md"))?;
+    copy(&workspace.root.join("harness/SCENARIOS.md"), &doc.join("SCENARIOS.md"))?;
     copy_tree(&workspace.root.join(TEMPLATE), &prefix.join(BELOW_PREFIX))?;
     write(&doc.join("THIRD-PARTY.txt"), notices::text(workspace)?)?;
     let glibc = libraries::glibc(&programs)?;
@@ -85,7 +86,10 @@ pub(super) fn lay_out(dist: &Dist<'_>, prefix: &Path) -> Result<Tree, DistError>
     Ok(Tree { bytes: whole.files.values().map(|content| content.bytes).sum(), glibc, left_out })
 }
 
-/// Copies the scenarios that need no checkout, and returns the names of the others.
+/// The folders beside the scenarios with what they include, and what they compare with.
+const BESIDE: [&str; 2] = ["steps", "recordings"];
+
+/// Copies the scenarios that need no checkout, with their schemas and the files that they name, and returns the names of the others.
 fn scenarios(from: &Path, to: &Path) -> Result<Vec<String>, DistError> {
     let mut left_out = Vec::new();
     for (from, to) in [(from.to_path_buf(), to.to_path_buf()), (from.join("long"), to.join("long"))] {
@@ -98,6 +102,12 @@ fn scenarios(from: &Path, to: &Path) -> Result<Vec<String>, DistError> {
                 copy(&path, &to.join(path.file_name().unwrap_or_default()))?;
             }
         }
+    }
+    for folder in BESIDE {
+        copy_tree(&from.join(folder), &to.join(folder))?;
+    }
+    for name in ["scenario.schema.json", "steps.schema.json"] {
+        copy(&from.join(name), &to.join(name))?;
     }
     Ok(left_out)
 }

@@ -115,7 +115,7 @@ pub struct Expectations {
     pub notes_lost: Range,
     /// Errors of the driver that the card found.
     pub diagnoses: Range,
-    /// The bug check of an [`Outcome::GuestCrashed`].
+    /// The bug check of `outcome = "guest-crashed"`.
     pub bug_check: Option<ExpectedBugCheck>,
     /// The rules whose violations do not stop the guest and are noted, because they are waived or the guest keeps going:
     /// exactly these.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::document::Document;
 use crate::document::schema_of;
@@ -26,7 +26,50 @@ pub fn schema() -> Value {
 pub fn step_list_schema() -> Value {
     let mut schema = schema_of::<StepList>();
     schema["title"] = "Steps that scenarios of the virtual DirectMusic card include".into();
+    let root = schema.clone();
+    schema["$defs"]
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .for_each(|inner| take_parameters(inner, &root));
+    schema["$defs"][PARAMETER] = json!({
+        "description": "The value of a parameter of the file.",
+        "type": "string",
+        "pattern": r"^\$\{[A-Za-z0-9_-]+\}$",
+    });
     schema
+}
+
+/// The definition of a parameter in the place of a value.
+const PARAMETER: &str = "Parameter";
+
+/// Lets a parameter stand in the place of each member that is no text, list or table, which an editor cannot know to become one.
+fn take_parameters(schema: &mut Value, root: &Value) {
+    for kinds in ["oneOf", "anyOf"] {
+        schema[kinds].as_array_mut().into_iter().flatten().for_each(|inner| take_parameters(inner, root));
+        if schema[kinds].is_null() {
+            schema.as_object_mut().into_iter().for_each(|object| _ = object.remove(kinds));
+        }
+    }
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for member in properties.values_mut() {
+        if is_whole(Page { root }.resolve(member), root) {
+            let description = member["description"].clone();
+            let inner = member.take();
+            *member =
+                json!({ "description": description, "anyOf": [inner, { "$ref": format!("#/$defs/{PARAMETER}") }] });
+        }
+    }
+}
+
+/// Returns whether a value is neither a text of any kind, nor a list, nor a table.
+fn is_whole(schema: &Value, root: &Value) -> bool {
+    if let Some(kinds) = schema["oneOf"].as_array() {
+        return kinds.iter().all(|kind| is_whole(Page { root }.resolve(kind), root));
+    }
+    schema["enum"].is_array()
+        || !schema["const"].is_null()
+        || matches!(schema["type"].as_str(), Some("integer" | "number" | "boolean"))
 }
 
 /// Returns the reference of scenario files in Markdown. `files` are scenarios whose steps are the examples.

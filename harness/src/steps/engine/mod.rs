@@ -16,5 +16,5 @@ mod test;
 mod values;
 
 pub use record::{StepRecord, StepResult, StepsVerdict};
-pub use run::run_steps;
+pub use run::{carry_out, run_steps};
 pub use test::StepsTest;

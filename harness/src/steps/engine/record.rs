@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::host::standstill::Standstills;
-use crate::playback::CardReport;
+use crate::playback::{CardReport, PlaybackError};
 use crate::testbed::violations::FindingsReport;
 
 /// What came of a step.
@@ -51,7 +51,7 @@ pub struct StepRecord {
     pub detail: String,
 }
 
-/// What came of all steps of a scenario that ran to their end.
+/// What came of all steps that ran to their end.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepsVerdict {
     /// Every step.
@@ -72,4 +72,14 @@ pub struct StepsVerdict {
     /// What the guest found without stopping.
     #[serde(skip)]
     pub findings: FindingsReport,
+}
+
+impl StepsVerdict {
+    /// Returns the verdict if every step did what it says.
+    ///
+    /// # Errors
+    /// [`PlaybackError::Act`] with each step that did not.
+    pub fn expect_passed(self) -> Result<Self, PlaybackError> {
+        if self.failures.is_empty() { Ok(self) } else { Err(PlaybackError::Act(self.failures.join("\n"))) }
+    }
 }

@@ -163,7 +163,7 @@ fn run(
     timeline.event(&Event::StepBegun { step: Step::Kernel });
     let mut bed = card.start_machine()?;
     record(&bed, test, folder, reproduce)?;
-    let done = carry_out(&mut bed, test, timeout, folder, &timeline, records);
+    let done = on_test_bed(&mut bed, test, timeout, folder, &timeline, records);
     *findings = bed.findings();
     let standstills = bed.standstills();
     match done {
@@ -199,8 +199,61 @@ fn record(bed: &TestBed<'_>, test: &StepsTest<'_>, folder: &RunFolder, reproduce
     )
 }
 
+/// Carries steps out on a test bed that was started and whose guest nobody has talked to yet
+/// ([`TestBedBuilder::start`]), and shuts it down.
+///
+/// ```no_run
+/// use dmus::steps::{Plan, StepsTest, carry_out};
+/// use dmus::testbed::TestBed;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let plan = Plan::parse(
+///     "tests/power.toml",
+///     r#"
+///     title = "plays again after D3"
+///
+///     [[step]]
+///     power = "d3"
+///
+///     [[step]]
+///     power = "d0"
+///
+///     [[step]]
+///     play = { song = "siren" }
+///
+///     [[step]]
+///     expect = { bit_identical = true, no_diagnosis = true }
+///     "#,
+/// )?;
+/// let mut bed = TestBed::builder().driver("my.sys").name("power").start()?;
+/// carry_out(&mut bed, &StepsTest::of(&plan)?)?.expect_passed()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`PlaybackError`] for what failed. What does not hold is in the verdict.
+pub fn carry_out(bed: &mut TestBed<'_>, test: &StepsTest<'_>) -> Result<StepsVerdict, PlaybackError> {
+    let Some(folder) = bed.run_folder().cloned() else {
+        return Err(PlaybackError::Act("steps keep what they do in a run folder: name one, not temporary_logs".into()));
+    };
+    let observer = bed.session.observer();
+    let begun = Instant::now();
+    let timeout = test.limits.no_progress_s.map_or(test.timeout, |seconds| Duration::from_secs(seconds.into()));
+    let mut steps = Vec::new();
+    let done = on_test_bed(bed, test, timeout, &folder, observer, &mut steps);
+    let (findings, standstills) = (bed.findings(), bed.standstills());
+    match done {
+        Ok(verdict) => {
+            let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+            Ok(StepsVerdict { steps, findings, standstills, milliseconds, ..verdict })
+        }
+        Err(error) => Err(error.after(standstills)),
+    }
+}
+
 /// Carries the steps out on a test bed, cleans up, and shuts it down.
-fn carry_out(
+fn on_test_bed(
     bed: &mut TestBed<'_>,
     test: &StepsTest<'_>,
     timeout: Duration,

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
-use crate::sound::midi::Song;
+use crate::playback::{LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
+use crate::sound::midi::{MidiError, Song};
+use crate::sound::songs;
 use crate::steps::document::LimitsTable;
 use crate::steps::plan::Plan;
 use crate::testbed::violations::ViolationPolicy;
+use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 
 /// The steps to carry out, and what they run under.
 #[derive(Clone, Debug)]
@@ -36,4 +39,27 @@ pub struct StepsTest<'a> {
     pub timeout: Duration,
     /// Writes golden files instead of comparing with them.
     pub update_golden: bool,
+}
+
+impl<'a> StepsTest<'a> {
+    /// Creates a test of steps with the default options, and the project's first song for steps that name none.
+    ///
+    /// # Errors
+    /// [`MidiError`] never occurs: the project's songs are read by its tests.
+    pub fn of(plan: &'a Plan) -> Result<Self, MidiError> {
+        Ok(Self {
+            plan,
+            limits: LimitsTable::default(),
+            song: songs::ALL[0].song()?,
+            card: CardOptions::default(),
+            conditions: Conditions::default(),
+            policy: ViolationPolicy::default(),
+            sample_rate: None,
+            quantum_frames: QUANTUM_DEFAULT,
+            tail_ms: TAIL_MS_DEFAULT,
+            lead_ms: LEAD_MS_DEFAULT,
+            timeout: TIMEOUT_DEFAULT,
+            update_golden: false,
+        })
+    }
 }

@@ -9,4 +9,4 @@ mod tests;
 
 pub use act::{Act, Fails, Music, PlannedBranch, PlannedStep};
 pub use order::STREAM;
-pub use read::{Plan, PlanInput};
+pub use read::{Plan, PlanError, PlanInput};

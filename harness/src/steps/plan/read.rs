@@ -8,11 +8,12 @@ use toml::Spanned;
 use super::act::{Act, Fails, Music, Place, PlannedBranch, PlannedStep, Verb, both};
 use super::include::with_included;
 use super::order::Order;
-use crate::document::{Problems, Source, Span};
+use crate::document::{Problems, Source, Span, read};
 use crate::sound::midi::{Song, event_at};
 use crate::sound::song_source::SongSource;
 use crate::steps::document::{
-    AdvanceStep, Branch, DownloadStep, ExpectStep, HostStep, InlineEvent, PropertyStep, StepTable, UnloadStep, WaitStep,
+    AdvanceStep, Branch, DownloadStep, ExpectStep, HostStep, InlineEvent, PropertyStep, StepList, StepTable,
+    UnloadStep, WaitStep,
 };
 
 /// How deep files of steps may include others: a file that includes itself would never end.
@@ -33,6 +34,11 @@ pub struct Plan {
     /// Whether a step is wrong in such a way that later ones cannot be checked against it.
     has_gaps: bool,
 }
+
+/// What is wrong with a list of steps, each thing at its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PlanError(String);
 
 /// The tables of a file.
 #[derive(Clone, Copy)]
@@ -55,6 +61,20 @@ impl Plan {
         let has_gaps = reader.has_gaps;
         let loads = any(&steps, &|act| matches!(act, Act::Load));
         Self { steps, cleanup, loads, has_gaps }
+    }
+
+    /// Reads a list of steps, with a title, as files of steps have it. `path` is where it stands: what it names is beside that.
+    ///
+    /// # Errors
+    /// [`PlanError`] with everything that is wrong, each at its place.
+    pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, PlanError> {
+        let source = Source { path: path.as_ref(), text };
+        let mut problems = Problems::default();
+        let list: Option<StepList> = read(source, &mut problems);
+        let steps = list.map(|list| list.step).unwrap_or_default();
+        let plan = Self::read(PlanInput { source, steps: &steps, cleanup: &[] }, &mut problems);
+        plan.check_order(source, &mut problems);
+        if problems.is_empty() { Ok(plan) } else { Err(PlanError(problems.text())) }
     }
 
     /// Returns whether there is nothing to do.

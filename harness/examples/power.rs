@@ -1,0 +1,56 @@
+//! A driver team's test in Rust: steps, as scenario files have them, on a test bed of the test's own.
+//!
+//! `cargo run -p dmus --example power -- [MY.SYS]`
+
+use std::error::Error;
+
+use dmus::steps::{Plan, StepsTest, carry_out};
+use dmus::testbed::TestBed;
+
+/// What the driver must do.
+const STEPS: &str = r#"
+title = "Plays as before after each power state, and leaks nothing"
+
+[[step]]
+save = { value = "guest.pool_bytes", as = "idle" }
+
+[[step]]
+power = "d3"
+
+[[step]]
+power = "d0"
+
+[[step]]
+open = { as = "music" }
+
+[[step]]
+play = { song = "siren", to_ms = 2000 }
+
+[[step]]
+expect = { bit_identical = true, no_diagnosis = true, no_findings = true }
+
+[[step]]
+close = "music"
+
+[[step]]
+expect = { value = "guest.pool_bytes", since = "idle", equals = 0 }
+"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let plan = Plan::parse("power.toml", STEPS)?;
+    let builder = TestBed::builder().name("power");
+    let builder = match std::env::args_os().nth(1) {
+        Some(driver) => builder.driver(driver),
+        None => builder,
+    };
+    let mut bed = builder.start()?;
+    let verdict = carry_out(&mut bed, &StepsTest::of(&plan)?)?.expect_passed()?;
+    for step in &verdict.steps {
+        println!("{:>3} {:<8} {:8.1} ms  {}", step.number, step.verb, step.milliseconds, step.detail);
+    }
+    println!(
+        "passed; what ran is in {}",
+        bed.run_folder().map_or_else(String::new, |folder| folder.path().display().to_string())
+    );
+    Ok(())
+}

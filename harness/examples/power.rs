@@ -4,8 +4,8 @@
 
 use std::error::Error;
 
-use dmus::steps::{Plan, StepsTest, carry_out};
-use dmus::testbed::TestBed;
+use dmus::steps::{Plan, StepsTest, StepsVerdict, carry_out};
+use dmus::testbed::{TestBed, TestBedBuilder};
 
 /// What the driver must do.
 const STEPS: &str = r#"
@@ -37,20 +37,23 @@ expect = { value = "guest.pool_bytes", since = "idle", equals = 0 }
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let plan = Plan::parse("power.toml", STEPS)?;
-    let builder = TestBed::builder().name("power");
-    let builder = match std::env::args_os().nth(1) {
-        Some(driver) => builder.driver(driver),
-        None => builder,
-    };
-    let mut bed = builder.start()?;
-    let verdict = carry_out(&mut bed, &StepsTest::of(&plan)?)?.expect_passed()?;
-    for step in &verdict.steps {
+    let mut builder = TestBed::builder().name("power");
+    if let Some(driver) = std::env::args_os().nth(1) {
+        builder = builder.driver(driver);
+    }
+    for step in test_power(builder)?.steps {
         println!("{:>3} {:<8} {:8.1} ms  {}", step.number, step.verb, step.milliseconds, step.detail);
     }
-    println!(
-        "passed; what ran is in {}",
-        bed.run_folder().map_or_else(String::new, |folder| folder.path().display().to_string())
-    );
+    println!("the driver passed");
     Ok(())
+}
+
+/// Starts the test bed, carries the steps out, and shuts it down.
+///
+/// # Errors
+/// What did not hold, or what failed, as [`dmus::playback::PlaybackError`] or [`dmus::testbed::TestBedError`].
+pub(crate) fn test_power(builder: TestBedBuilder<'_>) -> Result<StepsVerdict, Box<dyn Error>> {
+    let plan = Plan::parse("power.toml", STEPS)?;
+    let mut bed = builder.start()?;
+    Ok(carry_out(&mut bed, &StepsTest::of(&plan)?)?.expect_passed()?)
 }

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
 //! | [`scenario`], [`page_test`] | TOML scenarios, and the suite of the project |
+//! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
 //! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
 //! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |
+//! | [`document`] | TOML files that people write, with every mistake at its place |
 //! | [`host`], [`event`], [`jobs`] | processes, signals, limits and files of the host; what the library says while it works; what runs side by side |
 //!
 //! [`testbed`] is the layer for tests of a driver of your own.

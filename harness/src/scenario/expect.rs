@@ -81,6 +81,10 @@ pub struct ExpectedBugCheck {
     pub name: Option<String>,
     /// The rule that the driver violated.
     pub rule: Option<u16>,
+    /// The kernel function that detected the violation, or that was running.
+    pub function: Option<String>,
+    /// A part of the message.
+    pub text: Option<String>,
 }
 
 /// The expectations of a result.
@@ -280,6 +284,12 @@ impl Expectations {
             let rule = |rule: Option<u16>| rule.map_or_else(|| "no rule".into(), |rule| format!("rule {rule}"));
             violations.push(format!("{}, expected {}: {}", rule(found.rule), rule(expected.rule), found.message));
         }
+        if let Some(function) = expected.function.as_ref().filter(|function| **function != found.function) {
+            violations.push(format!("bug check in {}, expected in {function}", found.function));
+        }
+        if let Some(text) = expected.text.as_ref().filter(|text| !found.message.contains(text.as_str())) {
+            violations.push(format!("the bug check does not say \"{text}\": {}", found.message));
+        }
         violations
     }
 }
@@ -367,6 +377,22 @@ mod tests {
         assert_eq!(Expectations::default().violations_of_failure(&fell()).len(), 1);
         let timeout = failure(SessionError::Timeout { step: "s".into(), seconds: 1, seen: String::new() });
         assert_eq!(expect.violations_of_failure(&timeout).len(), 1);
+    }
+
+    #[test]
+    fn compares_function_and_text_of_a_bug_check() {
+        let found =
+            BugCheck { function: "ExFreePoolWithTag".into(), message: "freed twice".into(), ..BugCheck::default() };
+        let failed = failure(SessionError::BugCheck(Box::new(found)));
+        let violations = |function: &str, text: &str| {
+            let (function, text) = (Some(function.into()), Some(text.into()));
+            let bug_check = Some(ExpectedBugCheck { function, text, ..ExpectedBugCheck::default() });
+            let expect = Expectations { outcome: Outcome::GuestCrashed, bug_check, ..Expectations::default() };
+            expect.violations_of_failure(&failed).len()
+        };
+        assert_eq!(violations("ExFreePoolWithTag", "twice"), 0);
+        assert_eq!(violations("ExFreePool", "twice"), 1);
+        assert_eq!(violations("ExFreePool", "never"), 2);
     }
 
     #[test]

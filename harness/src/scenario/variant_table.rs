@@ -125,8 +125,11 @@ fn read_variants(
             None => None,
         };
         let device = source_of_device.map(|source| Device { source, pci, ..Device::default() });
-        let bug_check =
-            (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
+        let bug_check = (status == VariantStatus::Fires).then_some(ExpectedBugCheck {
+            code: bug_check,
+            rule: check,
+            ..ExpectedBugCheck::default()
+        });
         let (script, variant) = (source.join(SCRIPT), Some(name));
         found.push(BuiltDriver { script, driver, variant, bug_check, device, interrupts, bars, probe, judge });
     }

@@ -103,3 +103,50 @@ pub(super) fn compare(
         own.bits
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::leftovers::Scratch;
+    use crate::sound::midi::Song;
+    use crate::sound::pcm::PcmFormat;
+
+    fn recording(sample: i16) -> (Recording, Pcm) {
+        let song = Song { name: "x".into(), events: Vec::new(), end: 0, notices: Vec::new() };
+        let pcm = Pcm { samples: vec![sample; 8], format: PcmFormat::of_card(48_000) };
+        (Recording { song, pcm: None, received: None, tail_ms: 0, events: 0, card_ms: None }, pcm)
+    }
+
+    fn wrong(path: &Path, sample: i16, update: bool) -> Option<String> {
+        let (recording, pcm) = recording(sample);
+        compare(path, &recording, &pcm, update, &mut Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_golden_file_is_written_only_when_it_is_asked_for_and_holds_one_recording() {
+        let folder = Scratch::new().unwrap();
+        let path = folder.path().join("x.golden.toml");
+        assert!(wrong(&path, 1, false).unwrap().contains("--update-golden"));
+        assert!(!path.exists());
+        assert_eq!(wrong(&path, 1, true), None);
+        assert_eq!(wrong(&path, 1, false), None);
+        assert!(wrong(&path, 2, false).unwrap().contains("is not the golden one"));
+    }
+
+    #[test]
+    fn a_file_of_another_format_or_recording_is_named_as_such() {
+        let folder = Scratch::new().unwrap();
+        let path = folder.path().join("x.golden.toml");
+        assert_eq!(wrong(&path, 1, true), None);
+        let text = fs::read_to_string(&path).unwrap();
+        for (from, to, part) in [
+            ("dmus-golden-1", "dmus-golden-2", "of the format dmus-golden-2"),
+            ("frames = 4", "frames = 5", "5 frames at 48000 Hz"),
+            ("frames = 4", "frams = 4", "did you mean `frames`"),
+        ] {
+            fs::write(&path, text.replace(from, to)).unwrap();
+            let found = wrong(&path, 1, false).unwrap();
+            assert!(found.contains(part), "{found}");
+        }
+    }
+}

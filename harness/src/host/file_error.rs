@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use super::failure::{Class, Diagnosed};
 use super::limits::{self, LimitError};
 
+/// The verb of an operation that makes a file or folder this run's own.
+pub const CLAIM: &str = "claim";
+
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {path}: {source}{}", self.behind(), path = path.display())]
 pub struct FileError {
-    /// The operation that failed: `read`, `write`, `create`.
+    /// The operation that failed: `read`, `write`, `create`, `claim`.
     pub verb: &'static str,
     /// The path of the file.
     pub path: PathBuf,
@@ -53,6 +56,9 @@ impl Diagnosed for FileError {
             return limit.remedy();
         }
         match self.source.kind() {
+            std::io::ErrorKind::ResourceBusy if self.verb == CLAIM => {
+                Some("wait until that run has ended, or name a folder of its own for each run".into())
+            }
             std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
             std::io::ErrorKind::InvalidFilename if self.path.starts_with(std::env::temp_dir()) => {
                 Some("set TMPDIR to a folder with a shorter path".into())

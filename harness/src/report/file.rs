@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::tempfile_in;
 
 use crate::host::failure::{Class, Diagnosed};
-use crate::host::file_error::FileError;
+use crate::host::file_error::{CLAIM, FileError};
 use crate::host::hash::sha256_hex;
 
 /// A file that a report will be written to.
@@ -93,7 +93,7 @@ impl ReportFile {
         }
         let claim = claim(&path).map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => ReportFileError::Claimed { path: path.clone() },
-            _ => FileError::own("claim", &path)(error).into(),
+            _ => FileError::own(CLAIM, &path)(error).into(),
         })?;
         Ok(Self { path, is_stream, _claim: claim })
     }

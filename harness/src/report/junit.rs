@@ -30,7 +30,7 @@ pub fn junit(report: &Report) -> String {
         add(&mut suites, &test.suite, case);
     }
     for test in &report.tests {
-        let (scenario, case) = parts(&test.name);
+        let (scenario, case) = parts(test);
         add(&mut suites, scenario, case_of(test, case));
     }
     for row in report.contract.iter().flat_map(|contract| &contract.rows) {

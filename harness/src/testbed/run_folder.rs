@@ -21,7 +21,7 @@ impl RunFolder {
     /// Creates the folder that is named, or a new one in the folder of all runs.
     ///
     /// # Errors
-    /// [`FileError`] where the folder, or its mark, cannot be created.
+    /// [`FileError`] where the folder, or its mark, cannot be created, or another run writes to the folder that is named.
     pub fn create(workspace: &Workspace, name: &str, named: Option<&Path>) -> Result<Self, FileError> {
         let runs = workspace.cache().join("runs");
         fs::create_dir_all(&runs).map_err(FileError::own("create", &runs))?;
@@ -104,6 +104,7 @@ impl RunFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::failure::{Class, Diagnosed};
     use crate::host::leftovers::Scratch;
 
     #[test]
@@ -114,6 +115,23 @@ mod tests {
             (0..20).map(|_| RunFolder::create(&workspace, "a/b c", None).unwrap().path).collect();
         assert_eq!(paths.len(), 20);
         assert!(paths.iter().all(|path| path.to_string_lossy().contains("a-b-c")));
+    }
+
+    #[test]
+    fn refuses_a_named_folder_until_the_run_in_it_has_ended() {
+        let folder = Scratch::new().unwrap();
+        let workspace = Workspace { root: folder.path().into(), target: folder.path().into(), bundle: None };
+        let named = folder.path().join("named");
+        let create = || RunFolder::create(&workspace, "named", Some(&named));
+        let first = create().unwrap();
+        first.write("log", "of the first").unwrap();
+        let error = create().unwrap_err();
+        assert_eq!(error.class(), Class::Host);
+        assert!(error.to_string().contains("another run writes to it"), "{error}");
+        assert!(error.remedy().is_some_and(|remedy| remedy.contains("a folder of its own")));
+        assert_eq!(fs::read_to_string(first.file("log")).unwrap(), "of the first");
+        drop(first);
+        create().unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::owner::{Identity, owner};
-use crate::host::file_error::FileError;
+use crate::host::file_error::{CLAIM, FileError};
 use crate::host::lossy::arguments;
 
 /// The file in a folder that its owner holds locked.
@@ -103,11 +103,17 @@ impl RunMark {
     /// Marks a run folder; `pointer` is the file that records a folder that the user has named.
     ///
     /// # Errors
-    /// [`FileError`] when the mark or the pointer cannot be written.
+    /// [`FileError`] when the mark or the pointer cannot be written, and of kind [`io::ErrorKind::ResourceBusy`] when another run
+    /// writes to the folder: neither would have a verdict of its own.
     pub(crate) fn put(folder: &Path, pointer: Option<&Path>) -> Result<Self, FileError> {
-        // Of an earlier run in the same folder.
-        if let Owner::Gone(mark) = Mark::owner_of(folder) {
-            mark.remove();
+        match Mark::owner_of(folder) {
+            Owner::Unknown => {}
+            // Of an earlier run in the same folder.
+            Owner::Gone(mark) => mark.remove(),
+            Owner::Alive => {
+                let busy = io::Error::new(io::ErrorKind::ResourceBusy, "another run writes to it");
+                return Err(FileError::own(CLAIM, folder)(busy));
+            }
         }
         let pointer = pointer.map(|pointer| pointer.with_extension(ELSEWHERE));
         if let Some(pointer) = &pointer {

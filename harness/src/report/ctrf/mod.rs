@@ -12,7 +12,7 @@ use self::attachments::attachments;
 use self::document::{Attempt, Document, Environment, Results, Status, Step, Summary, Test, Tool};
 use super::about::About;
 use super::evidence::Evidence;
-use super::place::{folder_of, relative};
+use super::place::{folder_of, from_here, relative};
 use super::results::{self, CountedTest, Report, TestRecord};
 use super::steps::{StepOutcome, StepTime};
 use super::suites::parts;
@@ -59,7 +59,7 @@ fn document<'a>(report: &'a Report, about: &'a About, base: &Path) -> Document<'
 
 /// Returns a test of the harness, with what its run folder holds.
 fn of_record(record: &TestRecord, base: &Path) -> Test {
-    let (suite, name) = parts(&record.name);
+    let (suite, name) = parts(record);
     let evidence = record.run_folder.as_ref().map(|folder| Evidence::read(folder, false)).unwrap_or_default();
     let mut extra = Map::new();
     let mut add = |name: &str, value: Value| {
@@ -84,7 +84,7 @@ fn of_record(record: &TestRecord, base: &Path) -> Test {
     };
     Test {
         test_id: Some(record.name.clone()),
-        file_path: record.file.as_ref().map(|file| relative(file, base)),
+        file_path: record.file.as_deref().map(from_here),
         line: record.line,
         tags: record.tags.clone(),
         message,

@@ -44,7 +44,7 @@ fn report(scratch: &Path) -> Report {
     fs::write(folder.join("timeline.jsonl"), steps).unwrap();
     report.add(record("songs [tide]", TestResult::Passed, None, &[]));
     report.add(TestRecord {
-        file: Some(scratch.join("scenarios/songs.toml")),
+        file: Some(std::env::current_dir().unwrap().join("a/songs.toml")),
         line: Some(7),
         tags: vec!["sound".into()],
         seed: Some("1f".into()),
@@ -109,7 +109,7 @@ fn a_failure_has_its_place_its_evidence_and_the_command_that_runs_it_again() {
         (&failed["name"], &failed["suite"][0], &failed["duration"]),
         (&json!("siren"), &json!("songs"), &json!(1500))
     );
-    assert_eq!((&failed["filePath"], &failed["line"]), (&json!("../scenarios/songs.toml"), &json!(7)));
+    assert_eq!((&failed["filePath"], &failed["line"]), (&json!("a/songs.toml"), &json!(7)));
     assert_eq!((&failed["message"], &failed["trace"]), (&json!("no answer"), &json!("no answer\nno sound")));
     let extra = &failed["extra"];
     assert_eq!((&extra["class"], &extra["seed"]), (&json!("timeout"), &json!("1f")));

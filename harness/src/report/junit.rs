@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(cases[0].classname.as_ref().map(quick_junit::XmlString::as_str), Some("songs"));
         for part in [
             "<flakyFailure",
-            "step 3 play: not reached\nrun folder",
+            "step 3 `play`: not reached\nrun folder",
             "<stackTrace>silent</stackTrace>",
             "<rerunError",
             "<skipped message=\"known issue: rounds down (X-1, review by 2027-01-01)\" type=\"known-issue\"",

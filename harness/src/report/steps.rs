@@ -66,8 +66,8 @@ pub(super) struct StepTime {
 impl StepTime {
     /// Returns a step of a scenario as a line of text.
     pub(super) fn line(&self) -> Option<String> {
-        let number = self.number.as_ref()?;
-        let mut line = format!("step {number} {}: {}", self.name, self.outcome.words());
+        self.number.as_ref()?;
+        let mut line = format!("{}: {}", self.name, self.outcome.words());
         if let Some(milliseconds) = self.milliseconds {
             line += &format!(", {milliseconds:.0} ms");
         }
@@ -93,7 +93,7 @@ pub(super) fn read(folder: &Path, verdict: Option<&Value>) -> Vec<StepTime> {
         match steps.iter_mut().find(|step| step.number.as_deref() == Some(number)) {
             Some(step) => step.outcome = outcome,
             None => steps.push(StepTime {
-                name: text("name").or_else(|| text("verb")).unwrap_or_default().into(),
+                name: name_of(of_verdict, number),
                 number: Some(number.into()),
                 outcome,
                 begun: steps.last().map_or(0.0, |last| last.ended),
@@ -107,6 +107,20 @@ pub(super) fn read(folder: &Path, verdict: Option<&Value>) -> Vec<StepTime> {
     steps
 }
 
+/// Returns what the timeline would call a step: its number, verb, name and place.
+fn name_of(step: &Value, number: &str) -> String {
+    let text = |name: &str| step.get(name).and_then(Value::as_str);
+    let mut words = format!("step {number} `{}`", text("verb").unwrap_or_default());
+    if let Some(name) = text("name") {
+        words += &format!(" \"{name}\"");
+    }
+    let file = text("file").and_then(|file| Some(Path::new(file).file_name()?.display().to_string()));
+    if let (Some(file), Some(line)) = (file, step.get("line").and_then(Value::as_u64)) {
+        words += &format!(" ({file}:{line})");
+    }
+    words
+}
+
 /// Reads the steps of a timeline; lines that are cut short or of other events are passed over.
 fn of_timeline(text: &str) -> Vec<StepTime> {
     let mut steps: Vec<StepTime> = Vec::new();
@@ -118,6 +132,13 @@ fn of_timeline(text: &str) -> Vec<StepTime> {
         let key = text("number").or_else(|| text("step"));
         match text("event") {
             Some("step-begun" | "scenario-step-begun") => {
+                // A test bed takes one step after another: what has no end of its own ends where the next begins.
+                if let Some(open) = steps.iter_mut().rev().find(|step| step.number.is_none())
+                    && open.outcome == StepOutcome::Open
+                {
+                    (open.outcome, open.ended) = (StepOutcome::Passed, at);
+                    open.milliseconds = Some(at - open.begun);
+                }
                 steps.push(StepTime {
                     name: text("step").unwrap_or_default().into(),
                     number: text("number").map(Into::into),
@@ -158,10 +179,12 @@ mod tests {
         let text = "{\"seconds\":0.5,\"event\":\"step-begun\",\"step\":\"card\"}\n\
                     {\"seconds\":0.6,\"event\":\"step-ended\",\"step\":\"card\",\"milliseconds\":99.0}\n\
                     {\"seconds\":0.7,\"event\":\"note\",\"text\":\"x\"}\n\
-                    {\"seconds\":0.7,\"event\":\"step-begun\",\"step\":\"kernel\"}\n{\"secon";
+                    {\"seconds\":0.7,\"event\":\"step-begun\",\"step\":\"firmware\"}\n\
+                    {\"seconds\":0.75,\"event\":\"step-begun\",\"step\":\"kernel\"}\n{\"secon";
         let expected = [
             ("card", 500.0, 600.0, Some(99.0), StepOutcome::Passed),
-            ("kernel", 700.0, 700.0, None, StepOutcome::Open),
+            ("firmware", 700.0, 750.0, Some(50.0), StepOutcome::Passed),
+            ("kernel", 750.0, 750.0, None, StepOutcome::Open),
         ];
         let found = of_timeline(text);
         let found: Vec<_> = found
@@ -176,7 +199,7 @@ mod tests {
         let folder = Scratch::new().unwrap();
         let ended = |number: &str, passed: bool| {
             format!(
-                "{{\"seconds\":0.2,\"event\":\"scenario-step-begun\",\"number\":\"{number}\",\"step\":\"play tide\"}}\n\
+                "{{\"seconds\":0.2,\"event\":\"scenario-step-begun\",\"number\":\"{number}\",\"step\":\"step {number} `play`\"}}\n\
                  {{\"seconds\":0.3,\"event\":\"scenario-step-ended\",\"number\":\"{number}\",\"passed\":{passed},\
                  \"milliseconds\":100.4,\"card_ms\":1.5,\"detail\":\"late\"}}\n"
             )
@@ -187,14 +210,14 @@ mod tests {
             { "number": "1", "verb": "play", "result": "passed" },
             { "number": "2", "verb": "play", "result": "failed" },
             { "number": "3", "verb": "play", "result": "noted" },
-            { "number": "4", "verb": "expect", "name": "it sounds", "result": "not-reached" },
+            { "number": "4", "verb": "expect", "name": "it sounds", "file": "a/b.toml", "line": 7, "result": "not-reached" },
         ] });
         let steps = read(folder.path(), Some(&verdict));
         let outcomes: Vec<_> = steps.iter().map(|step| step.outcome.words()).collect();
         assert_eq!(outcomes, ["passed", "failed", "noted", "not reached"]);
         let lines: Vec<_> = steps.iter().filter_map(StepTime::line).collect();
-        assert_eq!(lines[1], "step 2 play tide: failed, 100 ms, 1.5 ms of card time: late");
-        assert_eq!(lines[3], "step 4 it sounds: not reached");
+        assert_eq!(lines[1], "step 2 `play`: failed, 100 ms, 1.5 ms of card time: late");
+        assert_eq!(lines[3], "step 4 `expect` \"it sounds\" (b.toml:7): not reached");
         assert_eq!(read(&folder.path().join("absent"), None), []);
     }
 }

@@ -208,7 +208,7 @@ fn steps(steps: &[StepTime]) -> Markup {
                 }
             }
             ol { @for step in steps {
-                li { @if let Some(number) = &step.number { (number) " " } (step.name) " " span.time {
+                li { (step.name) " " span.time {
                     @match step.milliseconds { Some(milliseconds) => (seconds(milliseconds)), None => (step.outcome.words()) }
                 } }
             } }

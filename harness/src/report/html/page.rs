@@ -200,7 +200,7 @@ fn steps(steps: &[StepTime]) -> Markup {
     html! {
         h3 { "Steps" }
         div.steps {
-            svg viewBox=(format!("0 0 {WIDTH} {height}")) preserveAspectRatio="none" aria-hidden="true" {
+            svg viewBox=(format!("0 0 {WIDTH} {height}")) height=(height) preserveAspectRatio="none" aria-hidden="true" {
                 @for (row, step) in steps.iter().enumerate() {
                     @let width = ((step.ended - step.begun) * scale).max(2.0);
                     rect.open[matches!(step.outcome, StepOutcome::Failed | StepOutcome::Open)] x=(format!("{:.1}", (step.begun - begin) * scale)) y=(row * ROW + 2)

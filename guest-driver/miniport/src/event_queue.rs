@@ -1,6 +1,7 @@
 //! The event queue: buffers lent to the card, in which it sends notices.
 
 use card_spec::notice::Notice;
+use zerocopy::FromZeros;
 
 use crate::dma::Window;
 use crate::doorbell::Doorbell;
@@ -35,6 +36,8 @@ struct State {
 impl State {
     fn lend(&mut self, slot: u16) {
         let notice = self.buffer.part(STRIDE * usize::from(slot), STRIDE);
+        // What a card leaves there that writes elsewhere is a notice of nothing.
+        notice.write(0, &Notice::new_zeroed());
         self.ring.submit(slot, &[Segment::writable(&notice, size_of::<Notice>())]);
     }
 

@@ -142,6 +142,8 @@ impl State {
 
     fn lend(&mut self, slot: u16) {
         let batch = self.place(slot);
+        // What a card leaves there that writes elsewhere is a batch without records.
+        batch.write(0, &BatchHeader::new_zeroed());
         self.ring.submit(slot, &[Segment::writable(&batch, BATCH_BYTES)]);
     }
 

@@ -2,6 +2,7 @@
 
 use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
+use zerocopy::FromZeros;
 
 use crate::dma::Window;
 use crate::doorbell::Doorbell;
@@ -158,6 +159,8 @@ impl<K: Kernel> Wave<K> {
         let pages = buffer.part(PCM_AT, PCM_BYTES);
         let written = self.exchange.submit_and_wait(level, doorbell, milliseconds, |_| {
             outgoing.write(0, request);
+            // What a card leaves there that writes elsewhere is no answer: it has no frames.
+            header.write(0, &WaveHeader::new_zeroed());
             [
                 Segment::readable(&outgoing, size_of::<WaveRequest>()),
                 Segment::writable(&header, size_of::<WaveHeader>()),

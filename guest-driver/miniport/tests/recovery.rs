@@ -4,10 +4,11 @@ mod common;
 
 use card_spec::control::{RequestCode, Status};
 use card_spec::notice::{Notice, NoticeKind};
+use card_spec::queue::QUEUE_COUNT;
 use common::{NOTE, TestDriver};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
-use dmus_miniport::fake::{FakeCard, deliver_interrupts, dispatch, passive};
+use dmus_miniport::fake::{Behaviour, FakeCard, deliver_interrupts, dispatch, passive};
 use dmus_miniport::wave::Rendered;
 use portcls::ks::KsState;
 use zerocopy::FromZeros;
@@ -85,6 +86,28 @@ fn recovers_after_a_request_that_finds_no_session() {
     driver.card.recover_or_log(passive());
     assert_eq!(sessions(&driver), 2);
     assert!(driver.card.statistics(passive()).is_ok());
+}
+
+#[test]
+fn recovers_after_an_answer_that_cannot_be_read_or_does_not_come() {
+    for (behaviour, error) in [
+        (Behaviour { wrong_tag: true, ..Behaviour::default() }, ControlError::BadAnswer),
+        (Behaviour { misplaced_bytes: 8, ..Behaviour::default() }, ControlError::BadAnswer),
+        (Behaviour { answer_bytes: Some(8), ..Behaviour::default() }, ControlError::BadAnswer),
+        (Behaviour { answer_bytes: Some(0), ..Behaviour::default() }, ControlError::BadAnswer),
+        (Behaviour { ignores_kicks: [true; QUEUE_COUNT], ..Behaviour::default() }, ControlError::Timeout),
+    ] {
+        let driver = TestDriver::new();
+        let stream = driver.render().running();
+        driver.fake.with(|card| card.behaviour = behaviour);
+        assert_eq!(driver.card.statistics(passive()).err(), Some(CardError::Control(error)));
+        driver.fake.with(|card| card.behaviour = Behaviour::default());
+        assert!(wants_recovery(&driver), "what the card has done is not known");
+        driver.card.recover_or_log(passive());
+        assert!(driver.card.statistics(passive()).is_ok());
+        stream.put(stream.allocator.message(1, NOTE));
+        assert_eq!((sessions(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
+    }
 }
 
 #[test]

@@ -167,6 +167,19 @@ fn renders_silence_after_a_malformed_wave_header() {
 }
 
 #[test]
+fn renders_silence_when_the_card_writes_elsewhere_in_the_buffer() {
+    let driver = TestDriver::new();
+    driver.run_wave();
+    let mut pcm = [0xaa; 400];
+    assert_eq!(driver.card.render(passive(), &mut pcm), Ok(None));
+    driver.fake.with(|card| card.behaviour.misplaced_bytes = 8);
+    assert_eq!(driver.card.render(passive(), &mut pcm), Ok(Some(Rendered::BadAnswer)));
+    assert_eq!(pcm, [0; 400], "the header of the buffer before is no header of this one");
+    driver.fake.with(|card| card.behaviour.misplaced_bytes = 0);
+    assert_eq!(driver.card.render(passive(), &mut pcm), Ok(None));
+}
+
+#[test]
 fn opens_one_wave_stream_at_a_time() {
     let driver = TestDriver::new();
     for _ in 0..100 {

@@ -25,10 +25,12 @@ impl<K: Kernel> Card<K> {
             self.kernel.log(&[Part::Text("there is no capture stream: this card does not capture")]);
             return Err(CardError::NoCapture);
         }
-        if !self.queues.midi_in.open(level.into()) {
-            return Err(CardError::NoStream);
-        }
-        self.open_capture_on_card(level).inspect_err(|_| self.queues.midi_in.close(&self.kernel, level))
+        self.without_recovery(level, || {
+            if !self.queues.midi_in.open(level.into()) {
+                return Err(CardError::NoStream);
+            }
+            self.open_capture_on_card(level).inspect_err(|_| self.queues.midi_in.close(&self.kernel, level))
+        })
     }
 
     /// Opens the capture stream on the card.

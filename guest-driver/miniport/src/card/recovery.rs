@@ -1,4 +1,5 @@
-//! Recovery of a card that needs a reset: it says so, has lost its session, or has broken a ring.
+//! Recovery of a card that needs a reset: it says so, has lost its session, has broken a ring, or does not answer a request,
+//! or not so that it can be read.
 //!
 //! The card is reset and gets its whole state again, like one that has been without power: streams go on in their
 //! states, and downloads are there again. The batches that it had are lost, and their number is logged. A card that
@@ -43,11 +44,24 @@ impl<K: Kernel> Card<K> {
         }
     }
 
-    /// Requests recovery if a request of an epoch failed in a way that only a reset ends.
+    /// Requests recovery if a request of an epoch failed in a way that only a reset ends: without an answer that can be read it is
+    /// not known what the card has done, and one that keeps a request takes no other.
     pub(super) fn check_failure(&self, level: Passive, epoch: Epoch, error: ControlError) {
-        if matches!(error, ControlError::Ring(_) | ControlError::Refused(Status::NO_SESSION)) {
+        if matches!(
+            error,
+            ControlError::Ring(_)
+                | ControlError::Timeout
+                | ControlError::BadAnswer
+                | ControlError::Refused(Status::NO_SESSION)
+        ) {
             self.request_recovery(level.into(), epoch, Part::Reason(error.into()));
         }
+    }
+
+    /// Calls `open`, which adds a stream and opens it on the card, or takes it out again. No recovery comes between: it would
+    /// open a stream on the card that the driver then takes out.
+    pub(super) fn without_recovery<T>(&self, level: Passive, open: impl FnOnce() -> T) -> T {
+        self.downloads.with(level, |_| open())
     }
 
     /// Recovers the card if it needs that, and logs why it cannot.

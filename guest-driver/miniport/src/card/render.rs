@@ -23,14 +23,13 @@ impl<K: Kernel> Card<K> {
     /// and why a card that needs a reset does not recover.
     pub fn open_render(&self, level: Passive, groups: Groups, allocator: K::Allocator) -> Result<u32, CardError> {
         self.recover(level)?;
-        let id = self.queues.midi_out.add(level.into(), groups, allocator).ok_or(CardError::NoStream)?;
-        match self.open_render_on_card(level, id) {
-            Ok(()) => Ok(id),
-            Err(error) => {
+        self.without_recovery(level, || {
+            let id = self.queues.midi_out.add(level.into(), groups, allocator).ok_or(CardError::NoStream)?;
+            self.open_render_on_card(level, id).inspect_err(|_| {
                 self.queues.midi_out.remove(&self.kernel, level, id, self);
-                Err(error)
-            }
-        }
+            })?;
+            Ok(id)
+        })
     }
 
     /// Opens a render stream on the card.

@@ -101,11 +101,14 @@ impl<K: Kernel> Card<K> {
     ) -> Result<u32, (CardError, PayloadOwner)> {
         let returned = |error: ControlError| (error.into(), PayloadOwner::Driver);
         self.check_power().map_err(returned)?;
-        let (status, answer): (_, DownloadResponse) = self
-            .queues
-            .control
-            .transfer(level, self, RequestCode::DLS_DOWNLOAD, payload)
-            .map_err(|(error, owner)| (error.into(), owner))?;
+        let epoch = self.epoch();
+        let (status, answer): (_, DownloadResponse) =
+            self.queues.control.transfer(level, self, RequestCode::DLS_DOWNLOAD, payload).map_err(
+                |(error, owner)| {
+                    self.check_failure(level, epoch, error);
+                    (error.into(), owner)
+                },
+            )?;
         if status != Status::OK {
             self.kernel.log(&[
                 Part::Text("download refused: "),

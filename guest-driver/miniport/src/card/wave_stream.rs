@@ -31,15 +31,17 @@ impl<K: Kernel> Card<K> {
     pub fn open_wave(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         self.recover(level)?;
         let stream = WaveStream { format, state: KsState::STOP, anchor: None, next_frame: 0, quantum: 0 };
-        self.wave_stream.with(level.into(), |place| match place {
-            Some(_) => Err(CardError::NoStream),
-            None => {
-                *place = Some(stream);
-                Ok(())
-            }
-        })?;
-        self.open_wave_on_card(level, format).inspect_err(|_| {
-            self.wave_stream.with(level.into(), |place| *place = None);
+        self.without_recovery(level, || {
+            self.wave_stream.with(level.into(), |place| match place {
+                Some(_) => Err(CardError::NoStream),
+                None => {
+                    *place = Some(stream);
+                    Ok(())
+                }
+            })?;
+            self.open_wave_on_card(level, format).inspect_err(|_| {
+                self.wave_stream.with(level.into(), |place| *place = None);
+            })
         })
     }
 

@@ -45,6 +45,8 @@ pub struct Behaviour {
     pub wrong_tag: bool,
     /// The most bytes of a response.
     pub answer_bytes: Option<usize>,
+    /// How many bytes too far on in the driver's buffer the card writes.
+    pub misplaced_bytes: usize,
     /// The request that the card refuses, and with which status.
     pub refuses: Option<(RequestCode, Status)>,
     /// The card raises no interrupts.
@@ -85,6 +87,7 @@ impl Default for Behaviour {
             used_index_ahead: 0,
             wrong_tag: false,
             answer_bytes: None,
+            misplaced_bytes: 0,
             refuses: None,
             sends_no_interrupts: false,
             groups_max: 64,

@@ -67,13 +67,15 @@ impl Chain {
         self.writable.iter().map(|(_, len)| len).sum()
     }
 
-    /// Writes an answer into the writable segments.
-    pub(super) fn answer(&self, memory: &Memory, bytes: &[u8]) {
+    /// Writes an answer into the writable segments, so many bytes too far on.
+    pub(super) fn answer(&self, memory: &Memory, bytes: &[u8], mut misplaced: usize) {
         assert!(bytes.len() <= self.room(), "there is room for the answer");
         let mut rest = bytes;
         for (address, len) in &self.writable {
-            let (now, later) = rest.split_at(rest.len().min(*len));
-            memory.write(*address, now);
+            let skipped = misplaced.min(*len);
+            misplaced -= skipped;
+            let (now, later) = rest.split_at(rest.len().min(*len - skipped));
+            memory.write(*address + skipped as u64, now);
             rest = later;
         }
     }

@@ -200,7 +200,7 @@ impl FakeCardState {
 
     /// Returns a chain with an answer in its writable segments, and interrupts if the driver wants it.
     pub(super) fn give_back(&mut self, queue: Queue, chain: &Chain, answer: &[u8]) {
-        chain.answer(&self.memory, answer);
+        chain.answer(&self.memory, answer, self.behaviour.misplaced_bytes);
         let behaviour = &self.behaviour;
         let id = behaviour.wrong_id.unwrap_or(chain.head.into());
         let written = answer.len() as u32 + behaviour.written_too_much;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+use card_control::InjectedFault;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -44,6 +45,8 @@ struct Variant {
     guards: Option<u16>,
     probe: Option<String>,
     judge: Option<Spanned<String>>,
+    /// What is wrong with it; of a variant that is stopped under an injected fault only, the kind of that fault.
+    fault: Option<Spanned<String>>,
     /// How the device interrupts, where the variant is about that.
     interrupts: Option<Interrupts>,
     /// Where the device's 64-bit base addresses are, where the variant is about that.
@@ -69,6 +72,9 @@ enum VariantStatus {
     /// No guest can distinguish it from a good driver.
     #[serde(rename = "no check possible")]
     NoCheckPossible,
+    /// It is good as long as the card is, and fails under one injected fault. A scenario that injects it names the variant.
+    #[serde(rename = "under-fault")]
+    UnderFault,
 }
 
 /// Reads the variants of a table that the guest must stop, or those that it must not stop.
@@ -85,7 +91,20 @@ fn read_variants(
         let span = entry.span();
         let variant = entry.into_inner();
         let Variant {
-            name, driver, check, bug_check, guards, probe, judge, interrupts, bars, device, qemu, pci, ..
+            name,
+            driver,
+            check,
+            bug_check,
+            guards,
+            probe,
+            judge,
+            fault,
+            interrupts,
+            bars,
+            device,
+            qemu,
+            pci,
+            ..
         } = variant;
         let judge = match judge {
             Some(judge) => match Judge::by_name(judge.get_ref()) {
@@ -97,6 +116,25 @@ fn read_variants(
         if variant.status == VariantStatus::Fires && check.is_some() == bug_check.is_some() {
             let message = format!("{name} fires, so it names what fires: either check or bug_check");
             return Err(file.error(span, &message));
+        }
+        if variant.status == VariantStatus::UnderFault {
+            let kinds = InjectedFault::KINDS.join(", ");
+            match fault {
+                Some(fault) if InjectedFault::KINDS.contains(&fault.get_ref().as_str()) => {}
+                Some(fault) => {
+                    let message = format!("{name} fails under a fault that the card does not have; it has {kinds}");
+                    return Err(file.error(fault.span(), &message));
+                }
+                None => {
+                    let message = format!("{name} fails under a fault, so it names which: fault is one of {kinds}");
+                    return Err(file.error(span, &message));
+                }
+            }
+            if check.is_some() || bug_check.is_some() {
+                let message =
+                    format!("{name} is not stopped without its fault, so it names neither check nor bug_check");
+                return Err(file.error(span, &message));
+            }
         }
         if variant.status == VariantStatus::Passes && guards.is_none() {
             let message = format!("{name} passes, so it names the rule that must not stop it: guards");
@@ -215,6 +253,22 @@ mod tests {
         );
         let error = read("[[variant]]\nname = 'a'\nstatus = 'fires'\n", VariantStatus::Passes).unwrap_err().to_string();
         assert!(error.contains("either check or bug_check"), "{error}");
+    }
+
+    #[test]
+    fn a_variant_under_a_fault_is_in_neither_list_and_names_a_fault_of_the_card() {
+        let table = "[[variant]]\nname = 'a'\nfault = 'lost-interrupt'\nstatus = 'under-fault'\n";
+        for status in [VariantStatus::Fires, VariantStatus::Passes] {
+            assert!(read(table, status).unwrap().is_empty());
+        }
+        for (wrong, why) in [
+            (table.replace("lost-interrupt", "lost-memory"), "a.toml:3:9"),
+            (table.replace("fault = 'lost-interrupt'\n", ""), "names which"),
+            (table.replace("status", "check = 7\nstatus"), "neither check nor bug_check"),
+        ] {
+            let error = read(&wrong, VariantStatus::Fires).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -5,11 +5,16 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bulk;
+
 /// An event that the guest sends without a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The guest executes its first instructions.
     Entered,
+    /// The guest lends a range of its memory for two rings ([`RingPlace::both`](crate::RingPlace::both)), whose counts are zero: it
+    /// sends frames through the first from now on, and takes them from the second.
+    Rings(Bulk),
     /// The guest is ready for requests.
     Ready,
     /// A log line of the guest's own, or the driver's `DbgPrint`.

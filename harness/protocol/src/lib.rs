@@ -6,7 +6,8 @@
 //! may send [`ToHost::Event`] at any time.
 //!
 //! Large data does not pass through the line: the guest names ranges of its own physical memory ([`Bulk`]), and the
-//! harness, which maps the guest's memory, reads and writes them.
+//! harness, which maps the guest's memory, reads and writes them. A guest may lend [rings](RingPlace) in its memory, through
+//! which frames pass from then on; both sides still take frames from the line.
 //!
 //! A session with the NT host: `Hello`, `LoadDriver`, `StartDevice`, `OpenFilter`, `CreatePin` for the render pin and
 //! the wave pin, `AllocateBulk` for events and PCM, `Play`, `Close` for each pin, `StopDevice`, `UnloadDriver`, `Shutdown`.
@@ -27,6 +28,7 @@ mod probe;
 mod property;
 mod reply;
 mod request;
+mod rings;
 mod statistics;
 mod stream;
 
@@ -43,13 +45,14 @@ pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};
 pub use property::{Caller, PropertyRequest, PropertyVerb};
 pub use reply::{Failure, FailureKind, Reply};
 pub use request::{DevicePower, Request, Starvation};
+pub use rings::{DOORBELL, RING_HEADER_BYTES, RING_READ, RING_WRITTEN, RingPlace};
 pub use statistics::Statistics;
 pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, PlayMidi, StreamFormat};
 
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; harness and guest must have the same.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";

@@ -66,6 +66,14 @@ impl GuestMemory {
         self.file.as_fd().try_clone_to_owned()
     }
 
+    /// Checks that a range is guest memory.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a range that is not.
+    pub fn check(&self, range: Bulk) -> io::Result<()> {
+        self.offset(range).map(|_| ())
+    }
+
     /// Reads a range.
     ///
     /// # Errors

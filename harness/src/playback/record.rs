@@ -1,6 +1,10 @@
 //! What a playback test writes into its run folder: what ran, first; the verdict, last.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use serde::Serialize;
 
@@ -68,13 +72,56 @@ pub(super) struct PassedVerdict<'a> {
     pub(super) reproduce: &'a str,
 }
 
+/// What a file was when it was hashed: its length, its inode, and when it was modified, in nanoseconds.
+type Stamp = (u64, u64, i128);
+
+/// The files that this process has hashed. A suite runs the same ones in each scenario.
+static HASHED: Mutex<BTreeMap<PathBuf, (Stamp, String)>> = Mutex::new(BTreeMap::new());
+
 impl Image {
-    /// Hashes a file.
+    /// Hashes a file, unless this process has hashed it and it has not been written since.
     ///
     /// # Errors
     /// [`FileError`] where it cannot be read.
-    pub(super) fn of(path: &Path) -> Result<Self, FileError> {
-        let bytes = std::fs::read(path).map_err(FileError::own("read", path))?;
-        Ok(Self { path: path.into(), sha256: sha256_hex(&bytes) })
+    fn of(path: &Path) -> Result<Self, FileError> {
+        let found = std::fs::metadata(path).map_err(FileError::own("read", path))?;
+        let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        let stamp: Stamp = (found.len(), found.ino(), modified);
+        let hashed = || HASHED.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = hashed().get(path).filter(|(of, _)| *of == stamp).map(|(_, sha256)| sha256.clone());
+        let sha256 = match known {
+            Some(sha256) => sha256,
+            None => {
+                let bytes = std::fs::read(path).map_err(FileError::own("read", path))?;
+                let sha256 = sha256_hex(&bytes);
+                hashed().insert(path.into(), (stamp, sha256.clone()));
+                sha256
+            }
+        };
+        Ok(Self { path: path.into(), sha256 })
+    }
+}
+
+/// Hashes of files that are being made.
+pub(super) struct Images(JoinHandle<Result<Vec<Image>, FileError>>);
+
+impl Images {
+    /// Starts to hash files, on a thread of its own: QEMU starts meanwhile.
+    ///
+    /// # Errors
+    /// [`FileError`] where the host starts no thread.
+    pub(super) fn hash(paths: Vec<PathBuf>) -> Result<Self, FileError> {
+        let first = paths.first().cloned().unwrap_or_default();
+        let hash = move || paths.iter().map(|path| Image::of(path)).collect();
+        let thread = std::thread::Builder::new().name("hashes".into()).spawn(hash);
+        Ok(Self(thread.map_err(FileError::own("read", &first))?))
+    }
+
+    /// Waits for the hashes.
+    ///
+    /// # Errors
+    /// [`FileError`] of the first file that cannot be read.
+    pub(super) fn wait(self) -> Result<Vec<Image>, FileError> {
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

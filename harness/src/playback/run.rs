@@ -12,7 +12,7 @@ use super::device;
 use super::error::{PlaybackError, PlaybackFailure};
 use super::judge::{Judge, Judgement, MIDI_TOLERANCE_MS_DEFAULT, Reference, compare_midi};
 use super::options::{LEADS_BEFORE_SONG, PlaybackTest};
-use super::record::{FailedVerdict, Image, PassedVerdict, Record};
+use super::record::{FailedVerdict, Images, PassedVerdict, Record};
 use super::verdict::{CardReport, DriverReport, StepTime, Verdict};
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
@@ -235,13 +235,15 @@ impl Run<'_> {
             .timeout(self.test.timeout)
             .observer(self.observer);
 
+        let Artefacts { card, nt_host, driver, .. } = &self.provisioned.artefacts;
+        let images = Images::hash(vec![card.clone(), nt_host.clone(), driver.clone()])?;
         let begun = self.begin(Step::Card);
         let card = builder.start_card()?;
         self.end(Step::Card, begun, Instant::now());
         let started = self.begin(Step::Firmware);
         let mut bed = card.start_machine()?;
         let judge = self.test.judge.clone().unwrap_or_else(|| judge_of_device(&mut bed));
-        self.record(&bed, &judge)?;
+        self.record(&bed, &judge, images)?;
         if judge == Judge::Offline && !self.test.capture {
             // It uses the second processor while the guest boots; the driver's pin most likely has this rate.
             self.render_offline(&song, music, sample_rate.unwrap_or(RATE_DEFAULT))?;
@@ -343,8 +345,7 @@ impl Run<'_> {
     }
 
     /// Records what runs, before it has done anything.
-    fn record(&self, bed: &TestBed<'_>, judge: &Judge) -> Result<(), FileError> {
-        let Artefacts { card, nt_host, driver, .. } = &self.provisioned.artefacts;
+    fn record(&self, bed: &TestBed<'_>, judge: &Judge, images: Images) -> Result<(), FileError> {
         let processes = &bed.session.health;
         let record = Record {
             harness: concat!("dmus ", env!("CARGO_PKG_VERSION")),
@@ -362,7 +363,7 @@ impl Run<'_> {
             qemu: &processes.machine.command_line,
             qemu_version: processes.machine.version(),
             accelerator: &self.provisioned.accelerator,
-            images: vec![Image::of(card)?, Image::of(nt_host)?, Image::of(driver)?],
+            images: images.wait()?,
         };
         self.folder.write_json("command.json", &record)
     }

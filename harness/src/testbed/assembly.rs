@@ -1,7 +1,10 @@
-//! Assembles QEMU's options from what was provisioned.
+//! Assembles QEMU's options from what was provisioned, and the line of the machine that runs.
+
+use std::io;
 
 use super::provisioned::Provisioned;
-use crate::machine::{MachineDevice, MachineOptions};
+use super::session::GuestLine;
+use crate::machine::{Machine, MachineDevice, MachineOptions};
 
 /// Returns the options of a machine with these guest options (lines of `name=value`), one processor, no device, no driver.
 pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> MachineOptions {
@@ -17,4 +20,12 @@ pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> 
         installation: None,
         device: MachineDevice::Absent,
     }
+}
+
+/// Returns the line of a machine's guest, which may lend rings in the machine's memory.
+///
+/// # Errors
+/// The error of the host, where it gives no further descriptors.
+pub(super) fn guest_line(machine: &Machine) -> io::Result<GuestLine> {
+    Ok(GuestLine::with_memory(machine.line.try_clone()?, machine.memory.share()?))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::assembly::bare_options;
+use super::assembly::{bare_options, guest_line};
 use super::provisioned::Provisioned;
 use super::session::{Session, SessionError};
 use crate::event::Silent;
@@ -37,7 +37,7 @@ impl BareMachine {
     /// # Errors
     /// [`SessionError::Line`] where the serial line cannot be listened to.
     pub fn into_session(self, timeout: Duration) -> Result<(Session<'static, Machine>, Scratch), SessionError> {
-        let line = self.machine.line.try_clone()?;
+        let line = guest_line(&self.machine)?;
         Ok((Session::new(line, self.machine, timeout, None, &Silent)?, self.scratch))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use guest_protocol::InstallationError;
 
-use super::assembly::bare_options;
+use super::assembly::{bare_options, guest_line};
 use super::bed::TestBed;
 use super::error::TestBedError;
 use super::provisioned::Provisioned;
@@ -384,7 +384,7 @@ impl<'o> StartedCard<'o> {
         let control = control_of(&provisioned.device, &sockets).map(DeviceControl::connect);
         let control = control.transpose().map_err(MachineError::from)?;
         // The session listens from now on: the guest enters and is ready within milliseconds.
-        let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
+        let line = guest_line(&processes.machine).map_err(SessionError::Line)?;
         let console = builder.console()?;
         let session =
             Session::new(line, processes, builder.timeout, console, builder.observer).map_err(SessionError::Line)?;

@@ -25,6 +25,10 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     paging::init(&map);
     serial::init();
     link::send_event(Event::Entered);
+    if let Some(range) = serial::lend_rings() {
+        link::send_event(Event::Rings(range));
+        serial::use_rings(range);
+    }
 
     read_options();
     apic::init();

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use guest_protocol::{BugCheck, FindingKind, Level, Reply, Request, ToGuest, ToHo
 
 use super::consequence::Consequence;
 use super::error::SessionError;
-use super::line::{Arrival, listen};
+use super::line::{Arrival, GuestLine, Writer, listen};
 use crate::event::{Event, Observer};
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
@@ -65,7 +64,7 @@ struct GuestOutput {
 
 /// A session with a guest: one request at a time, with its reply.
 pub struct Session<'a, H> {
-    writer: UnixStream,
+    writer: Writer,
     incoming: Receiver<(Instant, Arrival)>,
     observer: &'a dyn Observer,
     console: Option<File>,
@@ -91,15 +90,15 @@ impl<'a, H: Health> Session<'a, H> {
     /// # Errors
     /// The error of the host, where the line cannot be cloned or the reading thread not be started.
     pub fn new(
-        line: UnixStream,
+        line: impl Into<GuestLine>,
         health: H,
         limit: Duration,
         console: Option<File>,
         observer: &'a dyn Observer,
     ) -> io::Result<Self> {
-        let incoming = listen(line.try_clone()?)?;
+        let (writer, incoming) = listen(line.into())?;
         Ok(Self {
-            writer: line,
+            writer,
             incoming,
             observer,
             console,
@@ -167,7 +166,7 @@ impl<'a, H: Health> Session<'a, H> {
         self.next_id += 1;
         let protocol = |what: String| SessionError::Protocol { step: step.into(), what };
         let frame = encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
-        if let Err(error) = self.writer.write_all(&frame) {
+        if let Err(error) = self.writer.send(&frame) {
             // A broken line does not explain anything; the ends of the processes do.
             return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.explain_end(step) } else { error.into() });
         }

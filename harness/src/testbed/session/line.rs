@@ -1,11 +1,15 @@
-//! Reads a guest's serial line on a thread of its own.
+//! The line to a guest: read on a thread of its own, and the rings in guest memory that the guest may lend in its place.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use guest_protocol::{Deframer, Received, ToHost};
+use guest_protocol::{DOORBELL, Deframer, Event, Received, ToHost};
+
+use super::rings::{self, RingReader, RingWriter};
+use crate::machine::GuestMemory;
 
 /// Most arrivals that wait for the session. A full queue keeps the guest from sending more.
 const ARRIVALS_MAX: usize = 16_384;
@@ -20,40 +24,142 @@ pub(super) enum Arrival {
     End,
 }
 
+/// The harness's end of a guest's serial line, and the guest's memory where the harness has it.
+#[derive(Debug)]
+pub struct GuestLine {
+    stream: UnixStream,
+    memory: Option<GuestMemory>,
+}
+
+impl GuestLine {
+    /// Creates the line of a guest whose memory the harness has, so that the guest can lend rings in it.
+    #[must_use]
+    pub const fn with_memory(stream: UnixStream, memory: GuestMemory) -> Self {
+        Self { stream, memory: Some(memory) }
+    }
+}
+
+impl From<UnixStream> for GuestLine {
+    fn from(stream: UnixStream) -> Self {
+        Self { stream, memory: None }
+    }
+}
+
+/// What writes to the guest.
+pub(super) struct Writer {
+    stream: UnixStream,
+    /// The ring to the guest, once the guest has lent it.
+    ring: Arc<Mutex<Option<RingWriter>>>,
+}
+
+impl Writer {
+    /// Sends a frame: through the ring where there is one with room for it, else byte by byte. The guest answers a frame before
+    /// it gets the next one, so that the two ways need no order.
+    ///
+    /// # Errors
+    /// The error of the line, or of the host that cannot reach guest memory.
+    pub(super) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let through_ring = ring.as_mut().map_or(Ok(false), |ring| ring.put(frame))?;
+        self.stream.write_all(if through_ring { &[DOORBELL] } else { frame })
+    }
+}
+
 /// Starts to listen to a line. The thread ends with the line, which ends with the guest or with the session.
 ///
 /// # Errors
-/// The error of the thread that the host does not let start.
-pub(super) fn listen(line: UnixStream) -> io::Result<Receiver<(Instant, Arrival)>> {
-    let (sender, incoming) = sync_channel(ARRIVALS_MAX);
-    std::thread::Builder::new().name("line".into()).spawn(move || read_line(line, &sender))?;
-    Ok(incoming)
+/// The error of the thread that the host does not let start, or of the line that cannot be cloned.
+pub(super) fn listen(line: GuestLine) -> io::Result<(Writer, Receiver<(Instant, Arrival)>)> {
+    let GuestLine { stream, memory } = line;
+    let (arrivals, incoming) = sync_channel(ARRIVALS_MAX);
+    let writer = Writer { stream: stream.try_clone()?, ring: Arc::default() };
+    let listener = Listener {
+        arrivals,
+        memory: memory.map(Arc::new),
+        ring: None,
+        to_guest: writer.ring.clone(),
+        at: Instant::now(),
+    };
+    std::thread::Builder::new().name("line".into()).spawn(move || listener.read_line(stream))?;
+    Ok((writer, incoming))
 }
 
-fn read_line(mut reader: UnixStream, arrivals: &SyncSender<(Instant, Arrival)>) {
-    let mut deframer = Deframer::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let count = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
-        };
-        let at = Instant::now();
-        for received in deframer.push(&buffer[..count]) {
-            let arrival = match received {
-                Received::Message(message) => Arrival::Message(message),
-                Received::Text(text) => Arrival::Text(text),
+/// The session does not take arrivals any more.
+struct Unheard;
+
+/// What reads from the guest.
+struct Listener {
+    arrivals: SyncSender<(Instant, Arrival)>,
+    memory: Option<Arc<GuestMemory>>,
+    ring: Option<(RingReader, Deframer)>,
+    to_guest: Arc<Mutex<Option<RingWriter>>>,
+    /// When the bytes that are being decoded were read.
+    at: Instant,
+}
+
+impl Listener {
+    fn read_line(mut self, mut stream: UnixStream) {
+        let mut deframer = Deframer::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
             };
-            if arrivals.send((at, arrival)).is_err() {
+            self.at = Instant::now();
+            if self.decode(&mut deframer, &buffer[..count]).and_then(|()| self.read_ring()).is_err() {
                 return;
             }
         }
+        self.at = Instant::now();
+        // What the guest wrote last is in its memory, whether or not its doorbell arrived.
+        let _ = self.read_ring();
+        let rest = deframer.rest().to_vec();
+        if !rest.is_empty() {
+            let _ = self.arrived(Arrival::Text(rest));
+        }
+        let _ = self.arrived(Arrival::End);
     }
-    let rest = deframer.rest().to_vec();
-    if !rest.is_empty() {
-        let _ = arrivals.send((Instant::now(), Arrival::Text(rest)));
+
+    fn arrived(&self, arrival: Arrival) -> Result<(), Unheard> {
+        self.arrivals.send((self.at, arrival)).map_err(|_| Unheard)
     }
-    let _ = arrivals.send((Instant::now(), Arrival::End));
+
+    fn decode(&mut self, deframer: &mut Deframer, bytes: &[u8]) -> Result<(), Unheard> {
+        for received in deframer.push(bytes) {
+            let arrival = match received {
+                Received::Message(ToHost::Event(Event::Rings(range))) => match self.open_rings(range) {
+                    Ok(()) => continue,
+                    Err(error) => Arrival::Text(format!("the guest's rings are not used: {error}").into_bytes()),
+                },
+                Received::Message(message) => Arrival::Message(message),
+                Received::Text(text) => Arrival::Text(text),
+            };
+            self.arrived(arrival)?;
+        }
+        Ok(())
+    }
+
+    fn open_rings(&mut self, range: guest_protocol::Bulk) -> io::Result<()> {
+        let without = || io::Error::new(io::ErrorKind::Unsupported, "the harness does not have this guest's memory");
+        let memory = self.memory.as_ref().ok_or_else(without)?;
+        let (reader, writer) = rings::open(memory, range)?;
+        self.ring = Some((reader, Deframer::new()));
+        *self.to_guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        Ok(())
+    }
+
+    fn read_ring(&mut self) -> Result<(), Unheard> {
+        let Some((mut reader, mut deframer)) = self.ring.take() else { return Ok(()) };
+        let result = match reader.take() {
+            Ok(bytes) => self.decode(&mut deframer, &bytes),
+            // The guest writes its count anew with its next frame.
+            Err(error) => self.arrived(Arrival::Text(error.to_string().into_bytes())),
+        };
+        // A guest that enters anew lends new ones.
+        self.ring.get_or_insert((reader, deframer));
+        result
+    }
 }

@@ -5,8 +5,10 @@ mod conversation;
 mod error;
 mod line;
 mod requests;
+mod rings;
 
 pub use consequence::Consequence;
 pub use conversation::{GUEST_BYTES_MAX, GUEST_LINES_MAX, Session};
 pub use error::SessionError;
+pub use line::GuestLine;
 pub use requests::{Hello, OpenedFilter, Played, StartedDevice};

@@ -170,9 +170,13 @@ pub fn request_dispatch() {
     write(COMMAND_LOW, TO_SELF | u32::from(DISPATCH_VECTOR));
 }
 
-/// Starts the one-shot timer; it interrupts at `vector` when `count` ticks are over.
-pub fn arm_timer(vector: u8, count: u32) {
+/// Lets the one-shot timer interrupt at `vector`.
+pub fn route_timer(vector: u8) {
     write(TIMER_ENTRY, u32::from(vector));
+}
+
+/// Starts the one-shot timer; it interrupts when `count` ticks are over.
+pub fn arm_timer(count: u32) {
     write(TIMER_INITIAL, count.max(1));
 }
 

@@ -35,6 +35,8 @@ struct Clock {
     /// The system's time leaves those out.
     runs_only: bool,
     timer_ticks_per_ms: u64,
+    /// When the timer that is armed interrupts, on the system's time.
+    armed: Option<u64>,
 }
 
 static CLOCK: Uninterrupted<Option<Clock>> = Uninterrupted::new(None);
@@ -89,11 +91,17 @@ impl Clock {
         }
     }
 
+    /// Arms the timer, unless it will interrupt before: the clock looks again then. A write to the timer is among the slowest
+    /// accesses of an emulated machine, and most timers that drivers set are cancelled.
     fn arm(&mut self, at: u64) {
         let now = self.now();
-        let wait = at.saturating_sub(now).min(TICK_NS);
+        let at = at.clamp(now, now + TICK_NS);
+        if self.armed.is_some_and(|armed| now < armed && armed <= at) {
+            return;
+        }
+        self.armed = Some(at);
         // Rounded up, so that it does not come just before the time that it is for.
-        apic::arm_timer(trap::CLOCK_VECTOR, (wait * self.timer_ticks_per_ms).div_ceil(1_000_000) as u32);
+        apic::arm_timer(((at - now) * self.timer_ticks_per_ms).div_ceil(1_000_000) as u32);
     }
 }
 
@@ -121,7 +129,9 @@ pub fn init() {
         stood_still: 0,
         runs_only: false,
         timer_ticks_per_ms: (timer_ticks * 1_000_000 / passed).max(1),
+        armed: None,
     };
+    apic::route_timer(trap::CLOCK_VECTOR);
     CLOCK.with(|slot| *slot = Some(clock));
 }
 
@@ -131,6 +141,15 @@ pub fn discipline() {
         let Some(clock) = clock else { return };
         if clock.line().saturating_sub(clock.ns) > DISCIPLINE_NS {
             clock.discipline();
+        }
+    });
+}
+
+/// Notes that the timer has interrupted.
+pub fn interrupted() {
+    CLOCK.with(|clock| {
+        if let Some(clock) = clock {
+            clock.armed = None;
         }
     });
 }

@@ -12,6 +12,7 @@ pub mod heap;
 pub mod hpet;
 pub mod pageable;
 pub mod paging;
+mod rings;
 pub mod serial;
 pub mod smp;
 pub mod stop;

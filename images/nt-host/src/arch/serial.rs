@@ -1,13 +1,17 @@
 //! COM1: the line to the harness. Sending polls and works at any IRQL; receiving is by interrupt.
+//!
+//! Once rings are lent to the harness, bytes pass through them, and the line says only that there are some.
 #![allow(unsafe_code, reason = "an I/O port that this module owns")]
 
 use alloc::collections::VecDeque;
 
+use guest_protocol::{Bulk, DOORBELL};
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 use x86_64::instructions::port::PortReadOnly;
 
+use super::rings::{self, RingReader, RingWriter};
 use super::uninterrupted::Uninterrupted;
 use super::{apic, clock, cpu, trap};
 
@@ -30,9 +34,10 @@ const RECEIVED_MAX: usize = 1 << 20;
 struct Line {
     uart: Option<Uart16550<PioBackend>>,
     received: VecDeque<u8>,
+    rings: Option<(RingWriter, RingReader)>,
 }
 
-static LINE: Uninterrupted<Line> = Uninterrupted::new(Line { uart: None, received: VecDeque::new() });
+static LINE: Uninterrupted<Line> = Uninterrupted::new(Line { uart: None, received: VecDeque::new(), rings: None });
 
 /// Sets the port up for sending.
 pub fn init() {
@@ -44,6 +49,16 @@ pub fn init() {
         uart.init(config).ok().map(|()| uart)
     });
     LINE.with(|line| line.uart = uart);
+}
+
+/// Allocates rings. The harness must have been told of the range before [`use_rings`]; `None` without memory.
+pub fn lend_rings() -> Option<Bulk> {
+    rings::allocate()
+}
+
+/// Lets bytes pass through the rings in a range from now on.
+pub fn use_rings(range: Bulk) {
+    LINE.with(|line| line.rings = rings::open(range));
 }
 
 /// What runs when bytes have been received: at the IRQL of the serial line's interrupt.
@@ -70,6 +85,9 @@ fn receive() {
             if line.received.len() < RECEIVED_MAX {
                 line.received.push_back(byte);
             }
+        }
+        if let Some((_, ring)) = &mut line.rings {
+            ring.take(RECEIVED_MAX.saturating_sub(line.received.len()), |bytes| line.received.extend(bytes));
         }
         line.received.len() != before
     });
@@ -109,16 +127,37 @@ pub fn drain() {
 
 /// Sends bytes; works at any IRQL. Leaves the machine if the harness does not read them for a long time.
 pub fn write(bytes: &[u8]) {
-    for &byte in bytes {
-        let mut deadline = None;
-        let mut polls = 0;
-        while !LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())) {
-            polls += 1;
-            if polls % POLLS_PER_LOOK == 0 {
-                let now = clock::ran();
-                if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
-                    cpu::exit(guest_protocol::exit::GUEST_FAILED);
-                }
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut taken = None;
+        poll(|| {
+            taken = LINE.with(|line| line.rings.as_mut().map(|(ring, _)| ring.put(rest)));
+            taken != Some(0)
+        });
+        let Some(taken) = taken else {
+            rest.iter().for_each(|&byte| send(byte));
+            return;
+        };
+        rest = &rest[taken..];
+        send(DOORBELL);
+    }
+}
+
+/// Sends a byte on the line itself.
+fn send(byte: u8) {
+    poll(|| LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())));
+}
+
+/// Polls until `is_done`. Leaves the machine if that takes long.
+fn poll(mut is_done: impl FnMut() -> bool) {
+    let mut deadline = None;
+    let mut polls = 0;
+    while !is_done() {
+        polls += 1;
+        if polls % POLLS_PER_LOOK == 0 {
+            let now = clock::ran();
+            if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
+                cpu::exit(guest_protocol::exit::GUEST_FAILED);
             }
         }
     }

@@ -139,6 +139,7 @@ fn watch_other() {
 fn tick() {
     watch(trap::interrupted_irql());
     watch_other();
+    clock::interrupted();
     clock::discipline();
     SHARED.with(|shared| {
         let Some(shared) = shared else { return };

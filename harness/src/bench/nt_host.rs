@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
 }
 
 /// Boots a guest without card and driver; returns the milliseconds until its first instruction and until it is ready.
-fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
+pub(super) fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
     let limit = Duration::from_secs(30);
     let begun = Instant::now();
     let bare = BareMachine::start(provisioned, BOOT_MEMORY, format!("{LOG}=error\n")).map_err(TestBedError::from)?;

@@ -101,6 +101,18 @@ impl Song {
         song
     }
 
+    /// Returns the song played again and again, cut after so many seconds.
+    #[must_use]
+    pub fn lasting(&self, seconds: u32) -> Self {
+        let end = u64::from(seconds) * TICKS_A_SECOND;
+        let starts = (0..end).step_by(usize::try_from(self.end.max(TICKS_A_SECOND)).unwrap_or(usize::MAX));
+        let events = starts.flat_map(|start| {
+            self.events.iter().map(move |event| MidiEvent { time: event.time.saturating_add(start), ..event.clone() })
+        });
+        let events = events.filter(|event| event.time < end).collect();
+        Self { events, end, name: self.name.clone(), notices: self.notices.clone() }
+    }
+
     /// Returns the same song with its first channel group as another one, and its others behind that.
     #[must_use]
     pub fn on_group(&self, channel_group: u32) -> Self {
@@ -410,6 +422,19 @@ mod tests {
         // One tick a quarter at the slowest tempo, 16.7 s a tick.
         let long = track(&[0, 0xff, 0x51, 3, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x90, 60, 1]);
         assert!(matches!(Song::parse("t", &file(0, 1, &[&long])), Err(MidiError::TooLong { .. })));
+    }
+
+    #[test]
+    fn repeats_a_song_and_cuts_it() {
+        let event = |time| MidiEvent { time, channel_group: CHANNEL_GROUP, bytes: vec![0x90, 60, 1] };
+        let song =
+            Song { name: "t".into(), events: vec![event(0), event(9_000_000)], end: 10_000_000, notices: Vec::new() };
+        let times = |seconds| song.lasting(seconds).events.iter().map(|event| event.time).collect::<Vec<_>>();
+        assert_eq!(times(2), [0, 9_000_000, 10_000_000, 19_000_000]);
+        assert_eq!(times(0), []);
+        let longer = Song { end: 15_000_000, ..song.clone() };
+        assert_eq!(longer.lasting(2).events.last(), Some(&event(15_000_000)));
+        assert_eq!(longer.lasting(2).end, 20_000_000);
     }
 
     #[test]

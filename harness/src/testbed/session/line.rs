@@ -163,3 +163,69 @@ impl Listener {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use guest_protocol::{Bulk, RingPlace, encode};
+
+    use super::*;
+
+    const RANGE: Bulk = Bulk { address: 0x4000, length: 0x400 };
+
+    fn next(incoming: &Receiver<(Instant, Arrival)>) -> Arrival {
+        incoming.recv_timeout(Duration::from_secs(60)).expect("an arrival").1
+    }
+
+    fn frame(event: Event) -> Vec<u8> {
+        encode(&ToHost::Event(event)).unwrap()
+    }
+
+    #[test]
+    fn takes_frames_from_the_ring_and_sends_through_the_other_what_fits() {
+        let memory = GuestMemory::new(1 << 20).unwrap();
+        let guests = Arc::new(memory.share().unwrap());
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut writer, incoming) = listen(GuestLine::with_memory(ours, memory)).unwrap();
+        theirs.write_all(&frame(Event::Entered)).unwrap();
+        assert!(matches!(next(&incoming), Arrival::Message(ToHost::Event(Event::Entered))));
+
+        // The guest's ends are the harness's, with the rings exchanged.
+        let (to_host, to_guest) = RingPlace::both(RANGE).unwrap();
+        let mut guest_writer = RingWriter::new(guests.clone(), to_host);
+        let mut guest_reader = RingReader::new(guests, to_guest);
+        theirs.write_all(&frame(Event::Rings(RANGE))).unwrap();
+        assert!(guest_writer.put(&frame(Event::Ready)).unwrap());
+        theirs.write_all(&[DOORBELL]).unwrap();
+        assert!(matches!(next(&incoming), Arrival::Message(ToHost::Event(Event::Ready))));
+
+        let mut bytes = [1];
+        writer.send(b"request").unwrap();
+        theirs.read_exact(&mut bytes).unwrap();
+        assert_eq!((bytes, guest_reader.take().unwrap()), ([DOORBELL], b"request".to_vec()));
+        let long = vec![7; RANGE.length as usize];
+        writer.send(&long).unwrap();
+        let mut received = vec![0; long.len()];
+        theirs.read_exact(&mut received).unwrap();
+        assert_eq!(received, long);
+
+        // What is in the ring when the line ends has been said.
+        assert!(guest_writer.put(&frame(Event::Progress { frames: 1, events: 2 })).unwrap());
+        drop(theirs);
+        assert!(matches!(next(&incoming), Arrival::Message(ToHost::Event(Event::Progress { .. }))));
+        assert!(matches!(next(&incoming), Arrival::End));
+    }
+
+    #[test]
+    fn says_why_rings_are_not_used_and_goes_on_without() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut writer, incoming) = listen(ours.into()).unwrap();
+        theirs.write_all(&frame(Event::Rings(RANGE))).unwrap();
+        assert!(matches!(next(&incoming), Arrival::Text(text) if text.starts_with(b"the guest's rings are not used")));
+        writer.send(b"request").unwrap();
+        let mut received = [0; 7];
+        theirs.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"request");
+    }
+}

@@ -38,13 +38,15 @@ pub(super) fn open(memory: &Arc<GuestMemory>, range: Bulk) -> io::Result<(RingRe
     };
     let (to_host, to_guest) = RingPlace::both(range).ok_or_else(too_short)?;
     memory.check(range)?;
-    Ok((
-        RingReader { memory: memory.clone(), place: to_host, read: 0 },
-        RingWriter { memory: memory.clone(), place: to_guest, written: 0 },
-    ))
+    Ok((RingReader::new(memory.clone(), to_host), RingWriter::new(memory.clone(), to_guest)))
 }
 
 impl RingReader {
+    /// Opens the end of a ring that nothing was read from.
+    pub(super) const fn new(memory: Arc<GuestMemory>, place: RingPlace) -> Self {
+        Self { memory, place, read: 0 }
+    }
+
     /// Takes the bytes that have been written since the last time.
     ///
     /// # Errors
@@ -73,6 +75,11 @@ impl RingReader {
 }
 
 impl RingWriter {
+    /// Opens the end of a ring that nothing was written to.
+    pub(super) const fn new(memory: Arc<GuestMemory>, place: RingPlace) -> Self {
+        Self { memory, place, written: 0 }
+    }
+
     /// Writes bytes, if there is room for all. Tells whether there was.
     ///
     /// # Errors
@@ -126,7 +133,7 @@ mod tests {
     fn passes_bytes_round_the_end_and_refuses_what_has_no_room() {
         let memory = Arc::new(GuestMemory::new(1 << 20).unwrap());
         let (_, mut writer) = open(&memory, RANGE).unwrap();
-        let mut reader = RingReader { memory: memory.clone(), place: writer.place, read: 0 };
+        let mut reader = RingReader::new(memory.clone(), writer.place);
         assert_eq!(writer.place.capacity, 112);
         let mut sent = Vec::new();
         let mut received = Vec::new();

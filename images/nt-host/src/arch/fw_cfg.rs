@@ -20,6 +20,10 @@ const SIGNATURE: u16 = 0x0000;
 const INTERFACES: u16 = 0x0001;
 const DIRECTORY: u16 = 0x0019;
 const HAS_DMA: u8 = 2;
+/// Bytes of the number of entries in the directory, before them.
+const COUNT_BYTES: u32 = 4;
+/// Bytes of an entry of the directory.
+const ENTRY_BYTES: u32 = 64;
 /// Largest file taken: a driver image; a larger one is a mistake in the command line.
 const FILE_BYTES_MAX: u32 = 64 << 20;
 /// Most files looked at, to end on a device that answers nonsense.
@@ -82,18 +86,17 @@ pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     }
     select(DIRECTORY);
     let count = u32::from_be_bytes(read_bytes()).min(FILES_MAX);
-    for _ in 0..count {
-        let size = u32::from_be_bytes(read_bytes());
-        let [key_high, key_low, _, _] = read_bytes();
-        let entry: [u8; 56] = read_bytes();
-        if entry.split(|&b| b == 0).next() == Some(name.as_bytes()) {
-            if size > FILE_BYTES_MAX {
-                return Err(FwCfgError::TooLarge(name, size));
-            }
-            return transfer(name, u16::from_be_bytes([key_high, key_low]), size);
-        }
+    // An entry is size, key, two bytes that are reserved, and the name.
+    let directory = transfer(name, DIRECTORY, COUNT_BYTES + count * ENTRY_BYTES)?;
+    let entries = directory[COUNT_BYTES as usize..].chunks_exact(ENTRY_BYTES as usize);
+    let is_named = |entry: &&[u8]| entry[8..].split(|&byte| byte == 0).next() == Some(name.as_bytes());
+    let Some(&[a, b, c, d, key_high, key_low, ..]) = entries.into_iter().find(is_named) else {
+        return Err(FwCfgError::NotFound(name));
+    };
+    match u32::from_be_bytes([a, b, c, d]) {
+        size if size > FILE_BYTES_MAX => Err(FwCfgError::TooLarge(name, size)),
+        size => transfer(name, u16::from_be_bytes([key_high, key_low]), size),
     }
-    Err(FwCfgError::NotFound(name))
 }
 
 /// Returns how many processors the machine has.

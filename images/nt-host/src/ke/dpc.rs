@@ -26,6 +26,8 @@ static QUEUES: [Queue; PROCESSORS_MAX] =
         PROCESSORS_MAX];
 static RUN: AtomicU64 = AtomicU64::new(0);
 static ACTIVE: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; PROCESSORS_MAX];
+/// The processor is in its dispatch interrupt, which looks at its queue once more before it ends.
+static DISPATCHING: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; PROCESSORS_MAX];
 static WAKE_HOST: AtomicBool = AtomicBool::new(false);
 
 /// Makes the queue and takes the dispatch interrupt.
@@ -52,7 +54,16 @@ pub fn active() -> bool {
 /// Asks that the host's main thread be woken; at any IRQL.
 pub(super) fn request_host_wakeup() {
     WAKE_HOST.store(true, Ordering::Relaxed);
-    smp::request_dispatch_of(0);
+    request_dispatch_of(0);
+}
+
+/// Requests the dispatch interrupt of a processor, unless it is this one and in it already.
+pub(super) fn request_dispatch_of(processor: usize) {
+    cpu::exclusively(|| {
+        if processor != cpu::number() || !DISPATCHING[processor].load(Ordering::Relaxed) {
+            smp::request_dispatch_of(processor);
+        }
+    });
 }
 
 /// Queues a call. Returns whether it was not queued already.
@@ -76,7 +87,7 @@ pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool 
             (*dpc).SystemArgument2 = argument2;
             let entry = &raw mut (*dpc).DpcListEntry;
             list::insert_before(if (*dpc).Importance == HIGH_IMPORTANCE { (*head).Flink } else { head }, entry);
-            smp::request_dispatch_of(target);
+            request_dispatch_of(target);
         }
         true
     })
@@ -109,6 +120,7 @@ pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
 /// thread after them.
 fn dispatch() {
     let processor = cpu::number();
+    DISPATCHING[processor].store(true, Ordering::Relaxed);
     loop {
         x86_64::instructions::interrupts::enable();
         if processor == 0 {
@@ -123,6 +135,8 @@ fn dispatch() {
         // SAFETY: reached exclusively.
         let empty = cpu::exclusively(|| unsafe { list::is_empty(QUEUES[processor].0.get()) });
         if empty && (processor != 0 || !WAKE_HOST.load(Ordering::Relaxed)) {
+            // Interrupts are off: what is queued from now on requests another one.
+            DISPATCHING[processor].store(false, Ordering::Relaxed);
             break;
         }
     }

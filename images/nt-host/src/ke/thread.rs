@@ -10,9 +10,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::process::Process;
 use super::stack::{self, Stack};
-use super::{handle, handlers, list, timer, wait};
+use super::{dpc, handle, handlers, list, timer, wait};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{PAGE_SIZE, apic, cpu, smp, user_half};
+use crate::arch::{PAGE_SIZE, apic, cpu, user_half};
 use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
@@ -349,7 +349,7 @@ pub(super) unsafe fn make_ready(thread: *mut Thread) {
         let current = (*scheduler).current;
         if !current.is_null() && (*thread).priority > (*current).priority {
             RESCHEDULE.store(true, Ordering::Relaxed);
-            smp::request_dispatch_of(0);
+            dpc::request_dispatch_of(0);
         }
     }
 }

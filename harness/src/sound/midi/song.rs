@@ -431,7 +431,7 @@ mod tests {
             Song { name: "t".into(), events: vec![event(0), event(9_000_000)], end: 10_000_000, notices: Vec::new() };
         let times = |seconds| song.lasting(seconds).events.iter().map(|event| event.time).collect::<Vec<_>>();
         assert_eq!(times(2), [0, 9_000_000, 10_000_000, 19_000_000]);
-        assert_eq!(times(0), []);
+        assert!(times(0).is_empty());
         let longer = Song { end: 15_000_000, ..song.clone() };
         assert_eq!(longer.lasting(2).events.last(), Some(&event(15_000_000)));
         assert_eq!(longer.lasting(2).end, 20_000_000);

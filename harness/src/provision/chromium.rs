@@ -124,13 +124,13 @@ fn write_launcher(folder: &Path) -> Result<(), ProvisionError> {
     }
     let fonts = "<?xml version=\"1.0\"?>\n<!DOCTYPE fontconfig SYSTEM \"fonts.dtd\">\n<fontconfig>\n  \
                  <dir prefix=\"relative\">root/usr/share/fonts</dir>\n  \
-                 <cachedir prefix=\"relative\">font-cache</cachedir>\n</fontconfig>\n";
+                 <cachedir prefix=\"xdg\">fontconfig</cachedir>\n</fontconfig>\n";
     let script = format!(
         "#!/bin/sh\n\
          # Runs the Chromium that was unpacked here, with its own libraries and fonts.\n\
          here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
          export LD_LIBRARY_PATH=\"$here/root/usr/lib/{name}:$here/root/lib/{name}:$here/root/usr/lib/{name}/pulseaudio\"\n\
-         export FONTCONFIG_FILE=\"$here/fonts.conf\"\n\
+         export FONTCONFIG_FILE=\"$here/fonts.conf\" XDG_CACHE_HOME=\"$here/cache\"\n\
          exec \"$here/root/usr/lib/chromium/{PACKAGE}\" \"$@\"\n",
         name = name.display(),
     );

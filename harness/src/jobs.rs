@@ -8,24 +8,53 @@ use std::thread;
 
 use crate::event::{Event, Observer};
 use crate::host::limits::available_memory;
+use crate::testbed::MEMORY_DEFAULT;
+
+/// What QEMU and the card take beside the guest's memory, in bytes: 90 MiB of QEMU's own, 100 MiB of code that its translator keeps,
+/// 40 MiB of the card with its bank, 40 MiB of the harness for the guest's sound; and as much again.
+const BESIDE_GUEST: u64 = 384 << 20;
 
 /// What a guest, its card and its QEMU take at most, in bytes.
-const GUEST_BYTES_MAX: u64 = 512 << 20;
+const GUEST_BYTES_MAX: u64 = MEMORY_DEFAULT + BESIDE_GUEST;
 
-/// Returns how many guests this machine runs side by side: one a processor, as far as its free memory goes.
+/// How many guests run side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jobs {
+    /// The number.
+    pub count: NonZeroUsize,
+    /// What is said where the host's memory lowers it.
+    pub lowered: Option<String>,
+}
+
+/// Returns how many guests this machine runs side by side: as many as the user wants, or one a processor, as far as its free memory
+/// goes.
 #[must_use]
-pub fn default_jobs() -> NonZeroUsize {
-    let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    // What free memory an unusual host does not tell does not bound the number.
-    let fit =
-        available_memory().map_or(usize::MAX, |bytes| usize::try_from(bytes / GUEST_BYTES_MAX).unwrap_or(usize::MAX));
-    NonZeroUsize::new(fit).map_or(NonZeroUsize::MIN, |fit| fit.min(processors))
+pub fn jobs(wanted: Option<NonZeroUsize>) -> Jobs {
+    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    fitting(wanted.unwrap_or_else(processors), available_memory())
+}
+
+/// Returns how many of the wanted guests fit into free memory, at least one. What free memory an unusual host does not tell does not
+/// bound the number.
+fn fitting(wanted: NonZeroUsize, available: Option<u64>) -> Jobs {
+    let fit = available.map_or(usize::MAX, |bytes| usize::try_from(bytes / GUEST_BYTES_MAX).unwrap_or(usize::MAX));
+    let count = NonZeroUsize::new(fit).map_or(NonZeroUsize::MIN, |fit| fit.min(wanted));
+    let lowered = (count < wanted).then(|| {
+        format!(
+            "{count} instead of {wanted} guests run side by side: {} MiB of memory are free, and each takes up to {} MiB with its \
+             QEMU and card; free some memory for more",
+            available.unwrap_or_default() >> 20,
+            GUEST_BYTES_MAX >> 20
+        )
+    });
+    Jobs { count, lowered }
 }
 
 /// Runs a job for each item, as many side by side as `jobs`, and passes each result to `each`, in the items' order.
 ///
 /// A job's events reach the observer in that order too: those of the first job that has not ended at once, those of later
-/// ones when it is their turn. After an error of `each` no further job begins; those that run are waited for.
+/// ones when it is their turn. After an error of `each` no further job begins; those that run are waited for, and `each` gets their
+/// results too.
 ///
 /// # Errors
 /// The first error that `each` returns for the result of a job.
@@ -62,15 +91,29 @@ pub fn in_order<I: Sync, R: Send, E>(
         drop(sender);
         let mut early: Vec<Option<R>> = items.iter().map(|_| None).collect();
         let mut turn = 0;
+        let mut first = None;
         for (index, result) in results {
             early[index] = Some(result);
-            while let Some(result) = early.get_mut(turn).and_then(Option::take) {
-                each(&items[turn], result).inspect_err(|_| stopped.store(true, Ordering::Relaxed))?;
+            while first.is_none()
+                && let Some(result) = early.get_mut(turn).and_then(Option::take)
+            {
+                if let Err(error) = each(&items[turn], result) {
+                    stopped.store(true, Ordering::Relaxed);
+                    first = Some(error);
+                }
                 turn += 1;
                 turns.begin(turn);
             }
         }
-        Ok(())
+        let Some(error) = first else { return Ok(()) };
+        for (index, result) in early.into_iter().enumerate() {
+            if let Some(result) = result {
+                turns.begin(index);
+                // The first error tells more: the others are its consequence.
+                let _ = each(&items[index], result);
+            }
+        }
+        Err(error)
     })
 }
 
@@ -160,6 +203,34 @@ mod tests {
             .iter()
             .flat_map(|item| [format!("{item} begins"), format!("{item} ends"), format!("{} is the result", item * 2)]);
         assert_eq!(*notes.0.lock().unwrap(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn free_memory_bounds_the_guests_and_says_so() {
+        let count = |number: usize| NonZeroUsize::new(number).unwrap();
+        let gibibytes = |number: u64| Some(number << 30);
+        assert_eq!(fitting(count(2), gibibytes(4)), Jobs { count: count(2), lowered: None });
+        assert_eq!(fitting(count(64), None), Jobs { count: count(64), lowered: None });
+        let lowered = fitting(count(64), gibibytes(4));
+        assert_eq!(lowered.count, count(8));
+        let text = lowered.lowered.unwrap();
+        assert!(text.contains("8 instead of 64") && text.contains("4096 MiB"), "{text}");
+        assert_eq!(fitting(count(2), Some(0)).count, count(1), "one runs in any case");
+    }
+
+    #[test]
+    fn passes_on_what_had_ended_when_an_error_came() {
+        let job = |&item: &usize, _: &dyn Observer| {
+            thread::sleep(Duration::from_millis(if item == 0 { 40 } else { 1 }));
+            item
+        };
+        let items: Vec<usize> = (0..4).collect();
+        let mut results = Vec::new();
+        let ended = in_order(NonZeroUsize::new(4).unwrap(), &items, &Silent, job, |_, item| {
+            results.push(item);
+            if item == 0 { Err("the first fails") } else { Ok(()) }
+        });
+        assert_eq!((ended, results), (Err("the first fails"), items));
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! The options of the command line.
+//! The options of verbs.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use card_control::{Clock, Sandbox, Transport};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use dmus::jobs::default_jobs;
+use dmus::event::{Event, Observer};
+use dmus::jobs::jobs;
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
 use dmus::playback::judge::{Judge, Tolerance};
@@ -16,113 +17,8 @@ use guest_protocol::options::MESSAGES_MAX;
 
 use super::device::DeviceArguments;
 
-/// Exit codes, for `--help`.
-const EXIT_CODES: &str = "Exit codes:
-   0  everything holds
-   1  a test failed: an expectation does not hold
-   2  the command line is malformed, or names what does not exist
-   3  the guest crashed; the bug check is shown with its stack. Also with --keep-going, after a violation
-   4  a step took too long
-   5  the card died
-   6  QEMU did not start, or crashed by itself
-   7  something needed is missing and could not be provisioned
-   8  a song, bank, scenario or driver image is malformed
-   9  the host is in the way: disk, memory, permissions
-  11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
-  12  not hosted: the driver needs functions or a framework that the NT host lacks; it was not judged
-  70  a bug of the harness
- 130  interrupted";
-
-/// The text about `run --json` at the end of `--help`.
-const RUN_JSON: &str = "With --json the last line is one object:
-  schema_version, run_id    1, until a field changes its meaning or goes; the id of the run, in its time lines and CTRF too
-  passed, failed, skipped   how many tests
-  known_issues, known_issues_passing
-                            how many tests fail as a known issue says, and how many pass although one says that they fail
-  run_folders               the folder of each run
-  tests                     each: name, file, line, tags, result, class, violations, seed (with delays), findings, run_folder, reproduce,
-                            attempts (of one that was retried), known_issue (reason, link, review_by);
-                            findings: violations (with --keep-going), waived, notes (each: rule, title, function, irql, count,
-                            message, place, stack, reason), not_fired (waived rules that were not violated: rule, reason)
-  contract                  of contract and stress: rules, pass, violated, waived, not_exercised, not_applicable, rows (each:
-                            number, title, source, verdict, held, message; of a waived rule waiver: reason, count, place),
-                            findings, figures (each: probe, name, value), failures, run_folders, processors, seed
-  repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated, waived,
-                            not_exercised, not_applicable), failures
-  variants                  of broken: each variant, expected, fired, caught
-  rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
-  soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
-  low_resources             of low-resources, each driver: boots, sites (each: hash, function, stack, outcome, detail,
-                            leaked), milliseconds
-  kills                     of kills: seed, right, too_late, slowest_ms, rows (each: process, signal, phase, expected,
-                            found, milliseconds, swept, left, violations)
-The exit code is that of the failures if they agree, else 1.";
-
-/// Boots guests with the virtual DirectMusic card, plays songs, compares, and reports what is wrong.
-#[derive(Debug, Parser)]
-#[command(name = "dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
-pub(crate) struct Arguments {
-    /// The verb.
-    #[command(subcommand)]
-    pub(crate) verb: Verb,
-}
-
-/// The verbs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    /// Play a song through QEMU, the NT host and the Windows driver, and compare it with the offline render
-    Demo(DemoArguments),
-    /// Run a scenario file, all of a folder, or a shipped scenario
-    #[command(after_help = RUN_JSON)]
-    Run(RunArguments),
-    /// Run every test of the project (needs a checkout)
-    Test(TestArguments),
-    /// Render a song offline, without a guest
-    Render(RenderArguments),
-    /// List instrument banks, convert them, build the built-in one
-    #[command(subcommand)]
-    Bank(BankVerb),
-    /// Run the benchmarks; synth and transport need a checkout
-    Bench(BenchArguments),
-    /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
-    LowResources(LowResourcesArguments),
-    /// Make the download: a tarball that plays where nothing else is installed (needs a checkout)
-    Dist(DistArguments),
-    /// Print the completions of a shell
-    Completions(CompletionsArguments),
-    /// Build the driver and print what its image holds: imports, size, stack, ways to panic (needs a checkout)
-    Driver(DriverArguments),
-    /// Boot the guest and open a prompt
-    Boot(BootArguments),
-    /// Inspect this machine: what is there, what is missing, what fixes it
-    Doctor(DoctorArguments),
-    /// Remove what runs have left under target/dmus/runs; with --all also what was provisioned
-    Clean(CleanArguments),
-}
-
-impl Verb {
-    /// Returns whether the verb ends with a JSON object.
-    pub(crate) fn json(&self) -> bool {
-        match self {
-            Self::Demo(arguments) => arguments.json,
-            Self::Run(arguments) => arguments.json,
-            Self::Test(arguments) => arguments.json,
-            Self::Render(arguments) => arguments.json,
-            Self::LowResources(arguments) => arguments.json,
-            Self::Driver(arguments) => arguments.json,
-            Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
-                *json
-            }
-            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) => false,
-            Self::Dist(arguments) => arguments.json,
-            Self::Doctor(arguments) => arguments.json,
-            Self::Clean(arguments) => arguments.json,
-        }
-    }
-}
-
 /// Rates that pins can have, in Hz.
-const RATES: std::ops::RangeInclusive<i64> = *SAMPLE_RATES.start() as i64..=*SAMPLE_RATES.end() as i64;
+pub(super) const RATES: std::ops::RangeInclusive<i64> = *SAMPLE_RATES.start() as i64..=*SAMPLE_RATES.end() as i64;
 
 /// The clock that the card follows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -234,16 +130,20 @@ pub(crate) struct ReportArguments {
 /// Options about what runs side by side.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JobsArguments {
-    /// How many guests run side by side at most; without, one a processor, as far as the free memory goes. Tests that keep
-    /// time by the host's clock run alone
+    /// How many guests run side by side at most; without, one a processor. The free memory bounds either. Tests that keep time by
+    /// the host's clock run alone
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }
 
 impl JobsArguments {
-    /// Returns how many guests run side by side.
-    pub(crate) fn jobs(&self) -> NonZeroUsize {
-        self.jobs.unwrap_or_else(default_jobs)
+    /// Returns how many guests run side by side, and notes where the host's memory lowers that.
+    pub(crate) fn jobs(&self, observer: &dyn Observer) -> NonZeroUsize {
+        let jobs = jobs(self.jobs);
+        if let Some(text) = jobs.lowered {
+            observer.event(&Event::Warning { text });
+        }
+        jobs.count
     }
 }
 
@@ -376,72 +276,6 @@ pub(crate) struct DemoArguments {
     /// Keep the sound files of a run that passes; its text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
-    /// End with one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `run`.
-#[derive(Debug, Args)]
-pub(crate) struct RunArguments {
-    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, passing, low-resources, stress,
-    /// kills, hostile-driver, qemu-limits; or hostile: every fault that a driver can do to the card
-    pub(crate) scenario: PathBuf,
-    /// Driver image to use instead of dmuscard.sys
-    #[arg(long, value_name = "MY.SYS")]
-    pub(crate) driver: Option<PathBuf>,
-    /// Only cases whose name contains this; of contract, probes; of low-resources, the stack of this name; of hostile,
-    /// faults and their areas
-    #[arg(long, value_name = "TEXT", visible_alias = "filter")]
-    pub(crate) case: Option<String>,
-    /// Processors of the guest, instead of the scenario's: with two, the second takes the card's interrupts
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
-    pub(crate) processors: Option<u8>,
-    /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal); on two processors without --processors
-    #[arg(long, value_name = "SEED", value_parser = read_seed)]
-    pub(crate) seed: Option<u64>,
-    /// Frames a second, instead of the scenario's; without either, the data ranges of the driver's pin decide
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(RATES))]
-    pub(crate) rate: Option<u32>,
-    /// How the card is attached to QEMU, instead of the scenario's
-    #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
-    pub(crate) transport: Option<TransportChoice>,
-    /// Where 64-bit base addresses are placed, instead of where the scenario has them; those of 32 bits are below 4 GiB
-    #[arg(long, value_enum, value_name = "WHERE")]
-    pub(crate) bars: Option<dmus::machine::conditions::Bars>,
-    /// Whether the card's process is confined, instead of the scenario's
-    #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
-    pub(crate) sandbox: Option<SandboxChoice>,
-    #[command(flatten)]
-    pub(crate) judge: JudgeArguments,
-    #[command(flatten)]
-    pub(crate) violations: ViolationArguments,
-    /// How many kills, or faults of a hostile driver, instead of the scenario's rounds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) count: Option<u32>,
-    /// Run each case once with each of this many seeds, from --seed or 1 on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) seeds: Option<u32>,
-    /// Of hostile: draw faults at random for this long against one card, and bound its memory and log
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) soak: Option<u32>,
-    /// Run all of it this many times; of contract, with a count of each rule's verdicts
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) repeat: u32,
-    /// Keep the sound files of runs that pass; text and hashes are kept in any case
-    #[arg(long)]
-    pub(crate) keep: bool,
-    /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them
-    #[arg(long)]
-    pub(crate) update_golden: bool,
-    #[command(flatten)]
-    pub(crate) device: DeviceArguments,
-    #[command(flatten)]
-    pub(crate) jobs: JobsArguments,
-    #[command(flatten)]
-    pub(crate) machine: MachineArguments,
-    #[command(flatten)]
-    pub(crate) reports: ReportArguments,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -11,9 +11,10 @@ use dmus::provision::{ProvisionError, Workspace};
 use dmus::report::{Terminal, out, out_json};
 use serde_json::json;
 
-use super::args::{Arguments, CompletionsArguments, DistArguments};
+use super::args::{CompletionsArguments, DistArguments};
 use super::error::Outcome;
 use super::setup::{mebibytes, workspace};
+use super::verbs::Arguments;
 
 /// The program's name where no cargo starts it.
 const NAME: &str = "dmus";

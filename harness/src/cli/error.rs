@@ -10,7 +10,7 @@ use dmus::hostile::HostileError;
 use dmus::provision::ProvisionError;
 use dmus::provision::inf::InfError;
 use dmus::report::ReportFileError;
-use dmus::scenario::{RunError, ScenarioError};
+use dmus::scenario::{LastRunError, RunError, ScenarioError};
 use dmus::sound::bank::BankCommandError;
 use dmus::sound::loudness::LoudnessError;
 use dmus::sound::midi::MidiError;
@@ -28,6 +28,9 @@ pub(crate) enum Error {
     /// A scenario file is malformed.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// It is not known which tests failed last.
+    #[error(transparent)]
+    LastRun(#[from] LastRunError),
     /// Scenarios were not run.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -93,7 +96,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

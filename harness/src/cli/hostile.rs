@@ -12,9 +12,9 @@ use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::args::RunArguments;
 use super::error::{Error, Outcome};
 use super::reports::Reports;
+use super::run_arguments::RunArguments;
 use super::setup::workspace;
 
 /// The name of the hostile driver among the scenarios.
@@ -23,14 +23,17 @@ const NAME: &str = "hostile";
 /// The seed of a soak that names none.
 const SEED: u64 = 1;
 
-/// Returns whether the command line names the hostile driver, and no scenario file.
+/// Returns whether the command line names the hostile driver, which is no scenario file.
 pub(super) fn is_named(arguments: &RunArguments) -> bool {
-    arguments.scenario.as_os_str() == NAME && !arguments.scenario.exists()
+    arguments.scenarios.iter().any(|named| named.as_os_str() == NAME && !named.exists())
 }
 
 /// Prints that `--soak` belongs to the hostile driver.
 pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
-    let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
+    let error = format!(
+        "--soak is for `run {NAME}`, not for `run {}`",
+        arguments.scenarios.first().map_or_else(String::new, |named| named.display().to_string())
+    );
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
     if arguments.json {
         out_json(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }));
@@ -63,7 +66,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);
     drop(provisioner);
     let folder = RunFolder::create(&workspace, NAME, None)?;
-    let filter = arguments.case.as_deref();
+    let filter = arguments.selection.filter.as_deref();
     let transport = arguments.transport.map(Transport::from).unwrap_or_default();
     let hostile = Hostile { card: &card, transport, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
     let reproduce = super::setup::reproduce();

@@ -11,11 +11,15 @@ mod doctor;
 mod driver;
 mod error;
 mod hostile;
+mod list;
 mod reports;
 mod run;
+mod run_arguments;
+mod scenarios;
 mod setup;
 mod sound;
 mod test;
+mod verbs;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -27,8 +31,8 @@ use dmus::host::invocation;
 use dmus::host::leftovers::{self, Watcher};
 use dmus::report::{error_line, error_object, keep, lost_output, out_json};
 
-use args::{Arguments, Verb};
 use error::{Error, Outcome};
+use verbs::{Arguments, Verb};
 
 /// Runs the command line; a panic is a bug of the harness and has an exit code of its own.
 pub(crate) fn main() -> ExitCode {
@@ -100,6 +104,7 @@ fn run_verb(verb: &Verb) -> Outcome {
     match verb {
         Verb::Demo(arguments) => demo::demo(arguments),
         Verb::Run(arguments) => run::run(arguments),
+        Verb::List(arguments) => list::list(arguments),
         Verb::Test(arguments) => test::test(arguments),
         Verb::Render(arguments) => sound::render(arguments),
         Verb::Bank(verb) => sound::bank(verb),

@@ -1,111 +1,197 @@
 //! `dmus run`: scenarios.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use card_control::Sandbox;
 use dmus::event::{Event, Observer};
-use dmus::host::failure::Class;
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::host::{interrupt, invocation};
 use dmus::machine::Device;
-use dmus::provision::Workspace;
-use dmus::report::{Report, Terminal, error_line, failed_tests, out, out_json, report_text};
-use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, TestKind, files_in, run_each};
+use dmus::report::{Progress, Report, error_line, failed_tests, out, out_json, report_text, summary};
+use dmus::scenario::{Context, LastRun, Overrides, RunError, Scenario, TestKind, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, RunArguments, SandboxChoice};
+use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, SandboxChoice};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::reports::Reports;
-use super::setup::{provisioned, workspace_of};
+use super::run_arguments::{RunArguments, SelectionArguments};
+use super::scenarios;
+use super::setup::{provisioned, reproduce, workspace_of};
 
 /// Runs scenarios, or the hostile driver's table, and prints their report.
 ///
 /// # Errors
 /// [`Error::Scenario`] when a file is unknown or malformed, and what keeps its tests from being run.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
-    let lenient = !arguments.violations.policy().is_strict();
-    if hostile::is_named(arguments) {
-        if arguments.device.is_given() {
-            return Err(
-                UsageError("`run hostile` tries faults on the project's card: it has no --device".into()).into()
-            );
-        }
-        if arguments.sandbox.is_some() {
-            let text = "`run hostile` tries faults on the card in its sandbox: it has no --sandbox";
-            return Err(UsageError(text.into()).into());
-        }
-        if lenient || arguments.judge.judge().is_some() || arguments.rate.is_some() {
-            return Ok(Some(hostile::refuse_policy(arguments)));
-        }
-        return hostile::run(arguments);
-    }
-    if arguments.soak.is_some() {
-        return Ok(Some(hostile::refuse_soak(arguments)));
+    if let Some(class) = of_hostile(arguments)? {
+        return class;
     }
     let reports = Reports::begin(&arguments.reports)?;
-    let terminal = Terminal::new();
-    let workspace = workspace_of(&arguments.machine, &terminal)?;
+    let progress = Progress::new(arguments.quiet);
+    let workspace = workspace_of(&arguments.machine, &progress)?;
     // A malformed file shows before anything is built.
-    let path = shipped(&workspace, &arguments.scenario);
-    let scenarios = files_in(&path)
-        .map_err(|error| unknown(&workspace, &arguments.scenario, error))?
-        .iter()
-        .map(|path| Scenario::load(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    if arguments.driver.is_some() {
-        for scenario in scenarios.iter().filter(|scenario| scenario.has_driver()) {
-            let text = format!("{} has drivers of its own: --driver changes nothing there", scenario.name);
-            terminal.event(&Event::Warning { text });
-        }
+    let (last, named) = scenarios::last_failed(&workspace, &arguments.selection, &arguments.scenarios)?;
+    let loaded = scenarios::load(&workspace, &named)?;
+    if let Some(last) = last.as_ref().filter(|last| last.failed.is_empty()) {
+        let text = format!("nothing failed in the last run, {} ({})", last.command, last.ended);
+        progress.event(&Event::Note { text });
     }
-    if lenient {
-        for scenario in scenarios.iter().filter(|scenario| scenario.test == Some(TestKind::Kills)) {
-            let text = format!("{} judges no driver: --waive and --keep-going change nothing there", scenario.name);
-            terminal.event(&Event::Warning { text });
-        }
+    let names: Vec<String> = loaded.iter().flat_map(Scenario::names).collect();
+    let has_named = |text: &str| loaded.iter().any(|scenario| scenario.has_case(text));
+    let unknown = arguments.selection.filter.as_deref().is_some_and(|text| !has_named(text));
+    let shuffle = arguments.shuffle.map(|shuffle| shuffle.0);
+    let transport = arguments.transport.map(Into::into);
+    let chosen = scenarios::selection(&arguments.selection, last, transport, shuffle).choose(loaded);
+    if let Some(seed) = shuffle {
+        let text = format!("in another order: --shuffle={seed:x} repeats it");
+        progress.event(&Event::Note { text });
     }
-    warn_of_the_card(arguments, &scenarios, &terminal);
-    if arguments.case.as_deref().is_some_and(|case| !scenarios.iter().any(|scenario| scenario.has_case(case))) {
-        drop(terminal);
-        return Ok(Some(no_such_case(arguments, &scenarios)));
+    warn_of_options(arguments, &chosen, &progress);
+    if unknown {
+        drop(progress);
+        return Ok(Some(no_such_case(arguments, &names)));
     }
-    let device = device(arguments, &scenarios, &terminal)?;
-    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    if chosen.is_empty() {
+        drop(progress);
+        return Ok(nothing_chosen(arguments));
+    }
+    let device = device(arguments, &chosen, &progress)?;
+    let jobs = arguments.jobs.jobs(&progress);
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &progress)?;
     let context = Context {
         workspace: &workspace,
         provisioned: &provisioned,
         timeout: Duration::from_secs(arguments.machine.timeout),
-        filter: arguments.case.as_deref(),
+        filter: arguments.selection.filter.as_deref(),
         overrides: overrides(arguments, device),
-        jobs: arguments.jobs.jobs(),
+        jobs,
+        retries: arguments.retries,
+        fail_fast: arguments.fail_fast,
+        strict: arguments.strict,
         keep: arguments.keep,
-        observer: &terminal,
+        observer: &progress,
     };
+    let planned = arguments.repeat as usize * chosen.iter().map(|it| context.overrides.tests_of(it)).sum::<usize>();
+    progress.plan(planned);
     let mut report = Report::default();
-    for _ in 0..arguments.repeat {
-        run_each(&scenarios, &context, |scenario, one| {
-            if let Some(contract) = one.contract.as_ref().filter(|_| arguments.repeat > 1) {
+    let ended = repeat(arguments.repeat, &chosen, &context, &mut report);
+    drop(progress);
+    if report.tests.is_empty() && ended.is_ok() {
+        return Ok(Some(no_such_case(arguments, &names)));
+    }
+    // Another run that has started this one keeps its own record.
+    if arguments.machine.prepared.is_none()
+        && let Err(error) = LastRun::of(&report, reproduce()).write(&workspace.cache())
+    {
+        error_line(&format!("warning: --last-failed will not know this run: {error}"));
+    }
+    print_failed(&report);
+    let not_run = planned.saturating_sub(report.tests.len());
+    let class = print_end(ended.err(), not_run).or(report.class());
+    if arguments.json {
+        let mut object = json!(report);
+        object["not_run"] = not_run.into();
+        object["class"] = json!(class);
+        object["shuffle"] = shuffle.map(|seed| format!("{seed:x}")).into();
+        out_json(&object);
+    } else if arguments.quiet {
+        out(&summary(&report));
+    } else {
+        out(&report_text(&report));
+    }
+    // Last: a file that cannot be written costs no result.
+    let unwritten = reports.write(&report);
+    Ok(class.or(unwritten))
+}
+
+/// Runs the scenarios so many times.
+///
+/// # Errors
+/// [`RunError`] for what keeps tests from being run; what was run by then is in the report.
+fn repeat(times: u32, scenarios: &[Scenario], context: &Context<'_>, report: &mut Report) -> Result<(), RunError> {
+    for _ in 0..times {
+        run_each(scenarios, context, |scenario, one| {
+            if let Some(contract) = one.contract.as_ref().filter(|_| times > 1) {
                 report.repeats.entry(scenario.name.clone()).or_default().count(contract);
             }
             report.append(one);
             Ok(())
         })?;
     }
-    drop(terminal);
-    if report.tests.is_empty() {
-        return Ok(Some(no_such_case(arguments, &scenarios)));
+    Ok(())
+}
+
+/// Prints why a run ended before its last test, and returns the class of that; `None` where the tests have it.
+fn print_end(error: Option<RunError>, not_run: usize) -> Option<Class> {
+    let error = error?;
+    if matches!(error, RunError::FirstFailure(_)) {
+        error_line(&format!("{error}: {not_run} tests were not run"));
+        return None;
     }
-    print_failed(&report);
-    if arguments.json {
-        out_json(&report);
+    let (class, by) = match interrupt::requested() {
+        true => (Class::Interrupted, format!("interrupted{}: ", interrupt::by_signal())),
+        false => (error.class(), String::new()),
+    };
+    error_line(&format!("error ({}): {by}{error}; {not_run} tests were not run", class.name()));
+    if let Some(remedy) = error.remedy().filter(|_| class != Class::Interrupted) {
+        error_line(&format!("remedy: {remedy}"));
+    }
+    Some(class)
+}
+
+/// Runs the hostile driver's table, where the command line names it, or refuses what does not belong to it.
+///
+/// # Errors
+/// [`Error::Usage`] for options that the hostile driver does not have.
+fn of_hostile(arguments: &RunArguments) -> Result<Option<Outcome>, Error> {
+    if !hostile::is_named(arguments) {
+        return Ok(arguments.soak.is_some().then(|| Ok(Some(hostile::refuse_soak(arguments)))));
+    }
+    let selection = &arguments.selection;
+    let chooses = selection.shard.is_some()
+        || selection.set.is_some()
+        || selection.last_failed
+        || !(selection.tag.is_empty() && selection.not_tag.is_empty());
+    let refused = if arguments.scenarios.len() > 1 {
+        Some("`run hostile` is no scenario: it runs alone")
+    } else if arguments.device.is_given() {
+        Some("`run hostile` tries faults on the project's card: it has no --device")
+    } else if arguments.sandbox.is_some() {
+        Some("`run hostile` tries faults on the card in its sandbox: it has no --sandbox")
+    } else if chooses || arguments.shuffle.is_some() || arguments.fail_fast || arguments.retries > 0 {
+        Some("`run hostile` is a table of faults: it has --filter, and no other choice or order of cases")
     } else {
-        out(&report_text(&report));
+        None
+    };
+    if let Some(text) = refused {
+        return Err(UsageError(text.into()).into());
     }
-    // Last: a file that cannot be written costs no result.
-    let unwritten = reports.write(&report);
-    Ok(report.class().or(unwritten))
+    let lenient = !arguments.violations.policy().is_strict();
+    if lenient || arguments.judge.judge().is_some() || arguments.rate.is_some() {
+        return Ok(Some(Ok(Some(hostile::refuse_policy(arguments)))));
+    }
+    Ok(Some(hostile::run(arguments)))
+}
+
+/// Warns of options that change nothing in some scenarios.
+fn warn_of_options(arguments: &RunArguments, scenarios: &[Scenario], observer: &dyn Observer) {
+    if arguments.driver.is_some() {
+        for scenario in scenarios.iter().filter(|scenario| scenario.has_driver()) {
+            let text = format!("{} has drivers of its own: --driver changes nothing there", scenario.name);
+            observer.event(&Event::Warning { text });
+        }
+    }
+    if !arguments.violations.policy().is_strict() {
+        for scenario in scenarios.iter().filter(|scenario| scenario.test == Some(TestKind::Kills)) {
+            let text = format!("{} judges no driver: --waive and --keep-going change nothing there", scenario.name);
+            observer.event(&Event::Warning { text });
+        }
+    }
+    warn_of_the_card(arguments, scenarios, observer);
 }
 
 /// Warns of options about the project's card that change nothing in some scenarios, and of a card that is not confined.
@@ -191,10 +277,9 @@ const FIRST_SEED: u64 = 1;
 const PROCESSORS_WITH_SEEDS: u8 = 2;
 
 /// Prints that no case has the name of the filter, and which names there are.
-fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
+fn no_such_case(arguments: &RunArguments, names: &[String]) -> Class {
     const SHOWN_MAX: usize = 40;
-    let text = arguments.case.as_deref().unwrap_or_default();
-    let names: Vec<String> = scenarios.iter().flat_map(Scenario::names).collect();
+    let text = arguments.selection.filter.as_deref().unwrap_or_default();
     let error = format!("no case's name contains \"{text}\"");
     error_line(&format!("error (usage): {error}; there are:"));
     names.iter().take(SHOWN_MAX).for_each(|name| error_line(&format!("  {name}")));
@@ -209,32 +294,25 @@ fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
     Class::Usage
 }
 
-/// Returns the scenario of a name: a file or folder of that name, or a shipped scenario.
-fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
-    let name = match named.to_str() {
-        Some("broken") => "broken-drivers",
-        Some("passing") => "passing-drivers",
-        Some(name) => name,
-        None => return named.into(),
-    };
-    let suite = workspace.scenarios();
-    // What takes longer than a suite should is in a folder of its own.
-    let places = [suite.join(name), suite.join("long").join(name)].map(|path| path.with_extension("toml"));
-    if named.exists() {
-        return named.into();
+/// Prints that the options choose no case. That is wrong use, unless a part of a run may be empty, or nothing failed.
+fn nothing_chosen(arguments: &RunArguments) -> Option<Class> {
+    let selection = &arguments.selection;
+    let class = (!selection.last_failed && selection.shard.is_none()).then_some(Class::Usage);
+    let error = "no case is chosen by --filter, --tag, --not-tag, --set, --last-failed and --shard together";
+    match class {
+        Some(class) => error_line(&format!("error ({}): {error}", class.name())),
+        None => error_line(error),
     }
-    places.into_iter().find(|path| path.is_file()).unwrap_or_else(|| named.into())
-}
-
-/// Returns the error of a name that is no file: perhaps a misspelt scenario, so it lists which there are.
-fn unknown(workspace: &Workspace, named: &Path, error: ScenarioError) -> Error {
-    if named.exists() {
-        return error.into();
+    error_line(&format!("remedy: see {}", invocation::command("list")));
+    if arguments.json {
+        out(&json!({
+            "passed": 0, "failed": 0, "skipped": 0, "not_run": 0, "run_folders": [], "tests": [], "class": class,
+        })
+        .to_string());
+    } else if class.is_none() {
+        out(&summary(&Report::default()));
     }
-    let suite = workspace.scenarios();
-    let files = [suite.clone(), suite.join("long")].into_iter().filter_map(|folder| files_in(&folder).ok()).flatten();
-    let names = files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
-    ScenarioError::Unknown { named: named.into(), names }.into()
+    class
 }
 
 /// Prints each failed test with the command that runs it again.
@@ -251,10 +329,18 @@ pub(super) fn print_failed(report: &Report) {
 /// [`Error::Run`] and others, as for [`run`].
 pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
     run(&RunArguments {
-        scenario: "low-resources".into(),
+        scenarios: vec!["low-resources".into()],
+        selection: SelectionArguments {
+            filter: arguments.stack.map(|stack| format!("{stack:016x}")),
+            ..SelectionArguments::default()
+        },
+        shuffle: None,
+        fail_fast: false,
+        retries: 0,
+        strict: false,
+        quiet: false,
         driver: arguments.driver.clone(),
         device: arguments.device.clone(),
-        case: arguments.stack.map(|stack| format!("{stack:016x}")),
         processors: None,
         seed: None,
         transport: None,

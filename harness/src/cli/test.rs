@@ -36,7 +36,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
                 .map_err(|error| Untried { class: error.class(), reason: error.to_string() })
         },
         timeout: Duration::from_secs(arguments.machine.timeout),
-        jobs: arguments.jobs.jobs(),
+        jobs: arguments.jobs.jobs(&terminal),
         keep: arguments.keep,
         observer: &terminal,
     };

@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, getuid};
 
+use crate::host::control_group;
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::invocation;
@@ -434,11 +435,12 @@ pub fn of_program(ended: Option<Ended>, output: &str) -> Option<LimitError> {
     ended.and_then(of_end).or_else(|| of_text(output))
 }
 
-/// Returns the memory that the host could still give to processes, in bytes; `None` where it does not say.
+/// Returns the memory that the host could still give to processes of this control group, in bytes; `None` where it does not say.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
-    let kibibytes = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"))?;
-    Some(kibibytes << 10)
+    let kibibytes = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"));
+    let of_host = kibibytes.map(|kibibytes| kibibytes << 10);
+    of_host.into_iter().chain(control_group::room()).min()
 }
 
 /// Returns the error of memory that could not be allocated: the limit of address space where there is one, else the host's

@@ -1,5 +1,6 @@
 //! What the harness needs of the machine that it runs on: processes, signals, files, limits, and what runs leave behind.
 
+pub mod control_group;
 pub mod ended;
 pub mod failure;
 pub mod file_error;

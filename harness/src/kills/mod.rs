@@ -2,14 +2,17 @@
 //! that it comes soon, and that nothing is left behind.
 //!
 //! Every kill has a run of the harness of its own, as a user starts it: a demo, the prompt, a part of the contract, a
-//! benchmark. A harness that is killed can only be cleaned up after: its watcher does that.
+//! benchmark; or a run of songs side by side, in which the test whose process was killed fails, and every other one passes. A harness
+//! that is killed can only be cleaned up after: its watcher does that.
 
 mod error;
+mod parallel;
 mod phase;
 mod prepared;
 mod report;
 mod run;
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use crate::conformance::Dice;
@@ -19,6 +22,7 @@ use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 
+use parallel::ParallelRun;
 use phase::{PHASES, Phase, SIGNALS, name_of};
 use run::KillRun;
 
@@ -41,6 +45,8 @@ pub struct Kills<'a> {
     pub count: u32,
     /// The seed of the instants.
     pub seed: u64,
+    /// How many guests run side by side in the run of each kill; without, a run has one guest.
+    pub parallel: Option<NonZeroUsize>,
     /// Receives a note for each kill.
     pub observer: &'a dyn Observer,
 }
@@ -78,15 +84,22 @@ pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, KillsEr
         let mut misses = 0;
         let row = loop {
             let place = folder.file(&format!("{number:03}"));
-            let run =
-                KillRun { workspace: kills.workspace, place: &place, prepared: &prepared, phase, process, signal };
-            if let Some(row) = run.kill(number, &mut dice)? {
+            let (workspace, prepared) = (kills.workspace, prepared.as_path());
+            let row =
+                match kills.parallel {
+                    Some(jobs) => ParallelRun { workspace, place: &place, prepared, jobs, process, signal }
+                        .kill(number, &mut dice)?,
+                    None => KillRun { workspace, place: &place, prepared, phase, process, signal }
+                        .kill(number, &mut dice)?,
+                };
+            if let Some(row) = row {
                 break row;
             }
             report.too_late += 1;
             misses += 1;
             if misses == MISSES_MAX {
-                let what = format!("no kill at {} came in time, of {MISSES_MAX}", phase.name());
+                let at = if kills.parallel.is_some() { parallel::NAME.into() } else { phase.name() };
+                let what = format!("no kill at {at} came in time, of {MISSES_MAX}");
                 return Err(FileError::own("kill", &place)(std::io::Error::other(what)).into());
             }
         };

@@ -26,16 +26,16 @@ use crate::provision::Workspace;
 
 /// The longest time from the kill to the end of a run. The harness notices within a second on a machine that is not
 /// busy.
-const NOTICED_MAX: Duration = Duration::from_secs(4);
+pub(super) const NOTICED_MAX: Duration = Duration::from_secs(4);
 
 /// After which time a run that does not end is given up.
-const ENDED_MAX: Duration = Duration::from_secs(60);
+pub(super) const ENDED_MAX: Duration = Duration::from_secs(60);
 
 /// The longest time of a run until the instant of its kill.
-const REACHED_MAX: Duration = Duration::from_secs(60);
+pub(super) const REACHED_MAX: Duration = Duration::from_secs(60);
 
 /// The longest time for the processes that end with the harness to end.
-const GONE_MAX: Duration = Duration::from_secs(5);
+pub(super) const GONE_MAX: Duration = Duration::from_secs(5);
 
 /// A run that passed so soon after the kill had ended before it.
 const TOO_LATE: Duration = Duration::from_secs(1);
@@ -59,10 +59,10 @@ pub(super) struct KillRun<'a> {
 }
 
 /// A running harness, killed when this is dropped.
-struct Running {
-    child: Child,
+pub(super) struct Running {
+    pub(super) child: Child,
     /// Open as long as the run may read from it.
-    _input: Option<ChildStdin>,
+    pub(super) _input: Option<ChildStdin>,
 }
 
 impl Drop for Running {
@@ -74,15 +74,45 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn pid(&self) -> i32 {
+    pub(super) fn pid(&self) -> i32 {
         // The kernel's numbers of processes are far below.
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
 
-    fn ended(&mut self) -> Result<Option<Ended>, FileError> {
+    /// Returns how the run ended, once it has.
+    pub(super) fn ended(&mut self) -> Result<Option<Ended>, FileError> {
         let status = self.child.try_wait().map_err(FileError::own("wait for", "a run"))?;
         Ok(status.map(Ended::from))
     }
+}
+
+impl Running {
+    /// Waits for the end of the run after the kill; `None` when it does not end.
+    pub(super) fn wait_after(&mut self, killed: Instant) -> Result<Option<Ended>, KillsError> {
+        loop {
+            if let Some(ended) = self.ended()? {
+                return Ok(Some(ended));
+            }
+            if killed.elapsed() > ENDED_MAX {
+                return Ok(None);
+            }
+            wait()?;
+        }
+    }
+}
+
+/// Sends a signal; returns whether there was a process to get it.
+pub(super) fn send(target: &OwnedFd, signal: Signal) -> bool {
+    if pidfd_send_signal(target, signal).is_err() {
+        return false;
+    }
+    if signal == Signal::SEGV {
+        // The standard library's handler checks for a stack overflow, and otherwise lets the fault happen again. A
+        // signal that was sent does not happen again by itself.
+        std::thread::sleep(HANDLER);
+        let _ = pidfd_send_signal(target, signal);
+    }
+    true
 }
 
 impl KillRun<'_> {
@@ -100,24 +130,10 @@ impl KillRun<'_> {
         let Some(target) = self.reach(&mut running, dice)? else { return Ok(None) };
         let phase = self.phase_now();
         let killed = Instant::now();
-        if pidfd_send_signal(&target, self.signal).is_err() {
+        if !send(&target, self.signal) {
             return Ok(None);
         }
-        if self.signal == Signal::SEGV {
-            // The standard library's handler checks for a stack overflow, and otherwise lets the fault happen again. A
-            // signal that was sent does not happen again by itself.
-            std::thread::sleep(HANDLER);
-            let _ = pidfd_send_signal(&target, self.signal);
-        }
-        let ended = loop {
-            if let Some(ended) = running.ended()? {
-                break Some(ended);
-            }
-            if killed.elapsed() > ENDED_MAX {
-                break None;
-            }
-            wait()?;
-        };
+        let ended = running.wait_after(killed)?;
         let elapsed = killed.elapsed();
         let in_time = matches!(self.phase, Phase::Demo(step, _) if step != Step::ShutDown && step != Step::Judging);
         if ended == Some(Ended::Exit(0)) && !in_time && elapsed < TOO_LATE {
@@ -128,7 +144,7 @@ impl KillRun<'_> {
             process: self.process,
             signal: name_of(self.signal),
             phase,
-            expected: self.expected(),
+            expected: expected(self.process, self.signal),
             found: ended.map_or_else(|| format!("nothing in {} s", ENDED_MAX.as_secs()), verdict),
             milliseconds: elapsed.as_secs_f64() * 1000.0,
             swept: Vec::new(),
@@ -204,12 +220,7 @@ impl KillRun<'_> {
 
     /// Returns the steps that a demo has begun.
     fn steps(&self) -> Vec<Step> {
-        let text = fs::read_to_string(self.place.join("run/timeline.jsonl")).unwrap_or_default();
-        let begun = |line: &str| {
-            let event: Value = serde_json::from_str(line).ok()?;
-            (event["event"] == "step-begun").then(|| serde_json::from_value(event["step"].clone()).ok())?
-        };
-        text.lines().filter_map(begun).collect()
+        steps_in(&self.place.join("run"))
     }
 
     /// Returns the output of the run.
@@ -219,15 +230,6 @@ impl KillRun<'_> {
 
     fn phase_now(&self) -> String {
         self.steps().last().map_or_else(|| self.phase.name(), |step| step_name(*step))
-    }
-
-    fn expected(&self) -> String {
-        match (self.process, self.signal) {
-            (Process::Card, _) => Class::CardDied.name().into(),
-            (Process::Qemu, _) => Class::QemuFailed.name().into(),
-            (Process::Harness, Signal::TERM | Signal::INT) => Class::Interrupted.name().into(),
-            (Process::Harness, _) => name_of(self.signal).into(),
-        }
     }
 
     /// Compares the run's verdict, time and output with what is expected, and what is left with nothing.
@@ -252,32 +254,63 @@ impl KillRun<'_> {
 
     /// Lists what is left of a run, once nothing is left or the limit is over.
     fn left(&self, temporary: &Path, owner: u32, limit: Duration) -> Result<Vec<String>, KillsError> {
-        let begun = Instant::now();
-        loop {
-            let mut left: Vec<String> =
-                leftovers::processes_of(owner).into_iter().map(|pid| format!("process {pid}")).collect();
-            let entries = fs::read_dir(temporary).into_iter().flatten().flatten();
-            left.extend(entries.map(|entry| format!("folder {}", entry.path().display())));
-            let folder = self.place.join("run");
-            if folder.exists() && !folder.join("verdict.json").is_file() {
-                left.push(format!("run folder {} without a verdict", folder.display()));
-            }
-            let runs = self.workspace.cache().join("runs");
-            left.extend(leftovers::marks_of(owner, &runs, &folder).into_iter().map(|path| path.display().to_string()));
-            if left.is_empty() || begun.elapsed() >= limit {
-                return Ok(left);
-            }
-            wait()?;
+        left_of(self.workspace, &self.place.join("run"), temporary, owner, limit)
+    }
+}
+
+/// Returns the verdict that names a process which was killed by a signal.
+pub(super) fn expected(process: Process, signal: Signal) -> String {
+    match (process, signal) {
+        (Process::Card, _) => Class::CardDied.name().into(),
+        (Process::Qemu, _) => Class::QemuFailed.name().into(),
+        (Process::Harness, Signal::TERM | Signal::INT) => Class::Interrupted.name().into(),
+        (Process::Harness, _) => name_of(signal).into(),
+    }
+}
+
+/// Returns the steps that a run has begun, by the timeline in its run folder.
+pub(super) fn steps_in(folder: &Path) -> Vec<Step> {
+    let text = fs::read_to_string(folder.join("timeline.jsonl")).unwrap_or_default();
+    let begun = |line: &str| {
+        let event: Value = serde_json::from_str(line).ok()?;
+        (event["event"] == "step-begun").then(|| serde_json::from_value(event["step"].clone()).ok())?
+    };
+    text.lines().filter_map(begun).collect()
+}
+
+/// Lists what is left of a run, once nothing is left or the limit is over: its processes, its temporary folders, marks of its run
+/// folders, and a run folder of its own without a verdict.
+pub(super) fn left_of(
+    workspace: &Workspace,
+    folder: &Path,
+    temporary: &Path,
+    owner: u32,
+    limit: Duration,
+) -> Result<Vec<String>, KillsError> {
+    let begun = Instant::now();
+    loop {
+        let mut left: Vec<String> =
+            leftovers::processes_of(owner).into_iter().map(|pid| format!("process {pid}")).collect();
+        let entries = fs::read_dir(temporary).into_iter().flatten().flatten();
+        left.extend(entries.map(|entry| format!("folder {}", entry.path().display())));
+        if folder.exists() && !folder.join("verdict.json").is_file() {
+            left.push(format!("run folder {} without a verdict", folder.display()));
         }
+        let runs = workspace.cache().join("runs");
+        left.extend(leftovers::marks_of(owner, &runs, folder).into_iter().map(|path| path.display().to_string()));
+        if left.is_empty() || begun.elapsed() >= limit {
+            return Ok(left);
+        }
+        wait()?;
     }
 }
 
 /// Returns a command of this very program, even if its file has been replaced.
-fn harness() -> Command {
+pub(super) fn harness() -> Command {
     Command::new("/proc/self/exe")
 }
 
-fn wait() -> Result<(), KillsError> {
+pub(super) fn wait() -> Result<(), KillsError> {
     if interrupt::requested() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());
     }
@@ -286,7 +319,7 @@ fn wait() -> Result<(), KillsError> {
 }
 
 /// Returns the name of the class that a run's exit status stands for.
-fn verdict(ended: Ended) -> String {
+pub(super) fn verdict(ended: Ended) -> String {
     match ended {
         Ended::Exit(0) => "passed".into(),
         Ended::Exit(code) => Class::ALL
@@ -299,15 +332,21 @@ fn verdict(ended: Ended) -> String {
 
 /// Finds a run's card or QEMU, once it has executed its program.
 fn child_of(run: i32, process: Process) -> Option<Pid> {
-    let tasks = fs::read_dir(format!("/proc/{run}/task")).ok()?;
+    children_of(run, process).first().copied()
+}
+
+/// Finds a run's cards or QEMUs that have executed their program.
+pub(super) fn children_of(run: i32, process: Process) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{run}/task")).into_iter().flatten();
     let children = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     let children: Vec<i32> = children
         .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect();
-    children.into_iter().filter_map(Pid::from_raw).find(|pid| {
+    let is_it = |pid: &Pid| {
         let words = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
         words.split(|byte| *byte == 0).any(|word| word == process.option().as_bytes())
-    })
+    };
+    children.into_iter().filter_map(Pid::from_raw).filter(is_it).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use super::workspace::Workspace;
 /// The build script, from the workspace's root.
 const SCRIPT: &str = "guest-driver/fixture/build.sh";
 
+/// The script's compiler without the variable `CXX`: Debian's mingw-w64.
+const COMPILER: &str = "x86_64-w64-mingw32-g++";
+
 /// The script's exit status when a compiler is missing.
 const TOOL_MISSING: i32 = 3;
 
@@ -31,6 +34,12 @@ pub enum CppDriverError {
 /// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
 pub fn good(workspace: &Workspace) -> Result<PathBuf, CppDriverError> {
     build(&workspace.root.join(SCRIPT), None, None, workspace)
+}
+
+/// Returns the compiler that the script runs.
+#[must_use]
+pub fn compiler() -> PathBuf {
+    std::env::var_os("CXX").filter(|name| !name.is_empty()).map_or_else(|| PathBuf::from(COMPILER), PathBuf::from)
 }
 
 /// What identifies a driver: the script, the driver's name, the variant.

@@ -250,7 +250,7 @@ fn vfio_user(workspace: &Workspace) -> Option<Finding> {
     let fit = |path: &PathBuf| fitness(path).is_some_and(|found| found.unfit.is_none());
     let system = system_qemu().filter(|_| workspace.bundle.is_none());
     let qemu = system.into_iter().chain([private]).find(fit)?;
-    if has_vfio_user(&qemu) {
+    if has_vfio_user(&qemu) == Some(true) {
         return Some(found(VFIO_USER, "QEMU takes vfio-user devices (--device-command, --device vfio-user:SOCKET)"));
     }
     Some(Finding {

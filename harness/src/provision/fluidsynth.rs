@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::apt::{PrivateApt, Suites};
-use super::command::capture;
+use super::command::{capture, find_program};
 use super::error::ProvisionError;
 use super::launcher::Launcher;
 use super::provisioner::{Provisioner, fresh, named_file, need_disk};
@@ -48,8 +48,7 @@ const FONT_DISK_MIB: u64 = 50;
 /// Returns the system's FluidSynth, if there is one on PATH.
 #[must_use]
 pub fn system_fluidsynth() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
+    find_program(Path::new(PROGRAM))
 }
 
 /// Returns the path of the provisioned FluidSynth.

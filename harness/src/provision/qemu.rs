@@ -1,15 +1,17 @@
 //! Finds a QEMU that has the card's device: the one that the user named, the system's, or one unpacked from packages.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use card_control::qemu::DEVICE;
 use serde::{Deserialize, Serialize};
 
 use super::apt::{PrivateApt, Suites};
-use super::command::capture;
+use super::command::{capture, find_program};
 use super::error::ProvisionError;
 use super::launcher::{Launcher, find_loader};
 use super::provisioner::{Provisioner, named_file, need_disk};
@@ -60,11 +62,20 @@ pub fn fitness(program: &Path) -> Option<Fitness> {
     Some(Fitness { version, unfit })
 }
 
-/// Tells whether a QEMU has the function of a vfio-user server, which devices of the user's need.
+/// Tells whether a QEMU has the function of a vfio-user server; `None` where it could not be asked, as after an interruption. Asks each
+/// program once.
 #[must_use]
-pub(super) fn has_vfio_user(program: &Path) -> bool {
-    capture(Command::new(program).args(["-device", "help"]))
-        .is_some_and(|captured| captured.stdout.contains(&format!("name \"{VFIO_USER}\"")))
+pub fn has_vfio_user(program: &Path) -> Option<bool> {
+    static ASKED: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
+    // Held while one is asked: a case beside this one waits for the same answer.
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = asked.get(program) {
+        return Some(*known);
+    }
+    let captured = capture(Command::new(program).args(["-device", "help"]))?;
+    let found = captured.stdout.contains(&format!("name \"{VFIO_USER}\""));
+    asked.insert(program.into(), found);
+    Some(found)
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {
@@ -75,8 +86,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 /// Returns the system's QEMU, if there is one on PATH.
 #[must_use]
 pub fn system_qemu() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
+    find_program(Path::new(PROGRAM))
 }
 
 /// Provisions QEMU: the one that the user named, the system's, or one that is unpacked from packages.

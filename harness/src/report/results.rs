@@ -20,8 +20,10 @@ use crate::testbed::violations::FindingsReport;
 /// The result of one test.
 #[derive(Clone, Debug, Serialize)]
 pub struct TestRecord {
-    /// Scenario and case.
+    /// Scenario and case; with the seed, where the command line names seeds.
     pub name: String,
+    /// Scenario and case without the seed, where it is a case of a scenario.
+    pub case: Option<String>,
     /// The scenario file, where it is a case of one.
     #[serde(serialize_with = "crate::host::lossy::option")]
     pub file: Option<PathBuf>,
@@ -99,6 +101,7 @@ impl TestRecord {
     pub fn new(name: impl Into<String>, reproduce: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            case: None,
             file: None,
             line: None,
             tags: Vec::new(),
@@ -119,7 +122,8 @@ impl TestRecord {
     /// Returns whether attempts at it had different results. A flaky test is one that has failed: a retry is no success.
     #[must_use]
     pub fn is_flaky(&self) -> bool {
-        self.result == TestResult::Failed && self.attempts.iter().any(|attempt| attempt.result == TestResult::Passed)
+        let passed = |attempt: &Attempt| matches!(attempt.result, TestResult::Passed | TestResult::KnownIssuePasses);
+        self.result == TestResult::Failed && self.attempts.iter().any(passed)
     }
 
     /// Returns its results as an attempt.

@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(120);
 pub struct Terminal {
     bar: Option<ProgressBar>,
     begun: Mutex<String>,
+    /// What stands before the progress line.
+    lead: Mutex<String>,
     /// Findings that were shown: several guests make the same ones, and reports count them.
     shown: Mutex<BTreeSet<(Option<u16>, String)>>,
 }
@@ -32,7 +34,7 @@ impl Terminal {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self { bar, begun: Mutex::default(), shown: Mutex::default() }
+        Self { bar, begun: Mutex::default(), lead: Mutex::default(), shown: Mutex::default() }
     }
 
     fn line(&self, text: &str) {
@@ -42,10 +44,23 @@ impl Terminal {
         }
     }
 
+    /// Returns whether it has a progress line.
+    pub(super) fn is_live(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Sets what stands before the progress line.
+    pub(super) fn set_lead(&self, text: String) {
+        if let Ok(mut lead) = self.lead.lock() {
+            *lead = text;
+        }
+        self.now(String::new());
+    }
+
     /// Sets the progress line, where there is one.
-    fn now(&self, text: String) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(text);
+    pub(super) fn now(&self, text: String) {
+        if let (Some(bar), Ok(lead)) = (&self.bar, self.lead.lock()) {
+            bar.set_message(format!("{lead}{text}"));
         }
     }
 

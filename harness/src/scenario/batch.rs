@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use super::context::Context;
 use super::error::RunError;
 use super::file::Scenario;
+use super::retry::retry;
 use super::run::run;
 use crate::event::Observer;
 use crate::jobs::in_order;
@@ -17,7 +18,7 @@ use crate::report::Report;
 ///
 /// # Errors
 /// [`RunError`] for what keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption;
-/// and the first error of `each`.
+/// and the first error of `each`. What was run by then has been passed to `each`.
 pub fn run_each(
     scenarios: &[Scenario],
     context: &Context<'_>,
@@ -28,9 +29,20 @@ pub fn run_each(
     for batch in scenarios.chunk_by(|one, next| shares(one) && shares(next)) {
         let inner = if batch.len() > 1 { NonZeroUsize::MIN } else { context.jobs };
         let job = |scenario: &Scenario, observer: &dyn Observer| {
-            run(scenario, &Context { observer, jobs: inner, overrides: context.overrides.clone(), ..*context })
+            let context = Context { observer, jobs: inner, overrides: context.overrides.clone(), ..*context };
+            let mut report = Report::default();
+            let ended = run(scenario, &context, &mut report);
+            // A test that failed is run again even where it is to be the last.
+            let retried = match &ended {
+                Ok(()) | Err(RunError::FirstFailure(_)) => retry(scenario, &context, &mut report),
+                Err(_) => Ok(()),
+            };
+            (report, ended.and(retried))
         };
-        in_order(context.jobs, batch, context.observer, job, |scenario, report| each(scenario, report?))?;
+        in_order(context.jobs, batch, context.observer, job, |scenario, (report, ended)| {
+            each(scenario, report)?;
+            ended
+        })?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use card_control::{Clock, Sandbox, Transport};
 
+use super::document::{Guest, MachineTable};
 use super::expect::ExpectedBugCheck;
 use crate::machine::Device;
 use crate::machine::conditions::{Bars, Interrupts};
@@ -38,16 +39,22 @@ pub struct BuiltDriver {
 pub struct Case {
     /// The values of the matrix, such as `song=tide render_block=64`; empty for a scenario without a matrix.
     pub name: String,
+    /// The same, by axis; of a C++ driver's variant also `variant`.
+    pub axes: Vec<(String, String)>,
     /// The line of the scenario file which makes it, from 1: the title's, or the matrix's.
     pub line: usize,
+    /// The guest.
+    pub guest: Guest,
+    /// A driver image to use instead of `dmuscard.sys`.
+    pub image: Option<PathBuf>,
     /// The driver to build for this case.
     pub driver: Option<BuiltDriver>,
     /// The song.
     pub song: SongSource,
     /// How the card is attached to QEMU.
     pub transport: Transport,
-    /// Where the card's 64-bit base addresses are.
-    pub bars: Bars,
+    /// The guest's machine.
+    pub machine: MachineTable,
     /// The card's clock.
     pub clock: Clock,
     /// The card's render block.
@@ -68,4 +75,12 @@ pub struct Case {
     pub lead_ms: u32,
     /// The number of the repetition, from 1; 0 without any.
     pub repetition: u32,
+}
+
+impl Case {
+    /// Returns whether an axis has a value in it.
+    #[must_use]
+    pub fn has(&self, axis: &str, text: &str) -> bool {
+        self.axes.iter().any(|(own, value)| own == axis && value == text)
+    }
 }

@@ -1,16 +1,18 @@
 //! What belongs together in a scenario file, and what does not: every mistake of a file, not only the first.
 
-use guest_protocol::options::MESSAGES_MAX;
-
 use super::document::{CppDriver, Document, TestKind};
 use super::expect::Outcome;
 use super::malformed::{ScenarioError, Source};
+use super::matrix_table::Matrix;
 use super::variant_table::VARIANT_MARK;
 use crate::event::Step;
 use crate::testbed::violations::ViolationPolicy;
 
 /// Longest stall of a scenario: a typing error must not keep a run for hours.
 pub(super) const STALL_MS_MAX: u64 = 60_000;
+
+/// Most guests side by side in the run of a kill: each takes half a GiB.
+const PARALLEL_MAX: usize = 16;
 
 /// What is wrong with a file.
 #[derive(Debug, Default)]
@@ -76,9 +78,12 @@ fn driver(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
 
 /// Checks what a kind of test has and has not.
 fn kind(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
-    if document.test.is_some() && document.matrix.as_ref().is_some_and(|matrix| !matrix.get_ref().is_of_the_machine()) {
-        let message = "the matrix of a test that plays no song has the dimensions transport and bars only";
-        wrong.add(file.error_at_key("[matrix]", message));
+    if document.test.is_some()
+        && let Some(axis) = document.matrix.as_ref().and_then(|matrix| matrix.get_ref().axis_of_songs())
+    {
+        let axes = Matrix::axes_without_song();
+        let message = format!("the matrix of a test that plays no song has no axis {axis}, only {axes}");
+        wrong.add(file.error_at_key("[matrix]", &message));
     }
     if let Some(rounds) = &document.rounds
         && (!matches!(
@@ -89,21 +94,20 @@ fn kind(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
         let message = "rounds, at least 1, belong to test = \"stress\", \"card-kills\", \"hostile\" and \"kills\"";
         wrong.add(file.error(rounds.span(), message));
     }
+    if let Some(parallel) = &document.parallel
+        && (document.test != Some(TestKind::Kills) || parallel.get_ref().get() > PARALLEL_MAX)
+    {
+        let message = format!("parallel, from 1 to {PARALLEL_MAX}, belongs to test = \"kills\"");
+        wrong.add(file.error(parallel.span(), &message));
+    }
     if document.capture && (document.test.is_some() || document.judge.is_some()) {
         let message = "a song that is captured is judged by its messages: it has no test and no judge";
         wrong.add(file.error_at_key("capture", message));
     }
 }
 
-/// Checks the machine, and what happens to it.
+/// Checks what happens to the machine.
 fn machine(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
-    if !(1..=2).contains(&document.machine.processors) {
-        wrong.add(file.error_at_key("processors", "the guest has 1 or 2 processors"));
-    }
-    if document.machine.messages.is_some_and(|count| !(1..=MESSAGES_MAX).contains(&u16::from(count))) {
-        let message = format!("the guest has 1 to {MESSAGES_MAX} messages for a device");
-        wrong.add(file.error_at_key("messages", &message));
-    }
     if let Some(fault) = &document.fault
         && !matches!(fault.get_ref().at, Step::Kernel | Step::DriverStart | Step::Streaming | Step::ShutDown)
     {

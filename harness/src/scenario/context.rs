@@ -24,6 +24,12 @@ pub struct Context<'a> {
     pub overrides: Overrides,
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
+    /// How often a test that failed is run again, to tell what is flaky. It remains a failure.
+    pub retries: u32,
+    /// Whether no further test begins after one that failed.
+    pub fail_fast: bool,
+    /// Whether a known issue that passes now is a failure.
+    pub strict: bool,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
     /// Receives the events of the runs.

@@ -1,5 +1,6 @@
 //! The shape of a scenario file: its tables and keys.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use card_control::{Clock, Sandbox, Transport};
@@ -9,6 +10,9 @@ use toml::{Spanned, Value};
 
 use super::expect::Expectations;
 use super::judge_table::JudgeForm;
+use super::known_issue_table::KnownIssueTable;
+use super::matrix_table::Matrix;
+use super::seed::Seed;
 use super::waive_table::WaiveTable;
 use crate::machine::conditions::{Bars, Interrupts};
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
@@ -18,10 +22,19 @@ use crate::testbed::stall::Stall;
 /// The guests that a scenario can name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Guest {
+pub enum Guest {
     /// The bare-metal guest that hosts the driver.
     #[default]
     NtHost,
+}
+
+impl Guest {
+    /// Returns the name in scenarios.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::NtHost => "nt-host",
+        }
+    }
 }
 
 /// A test that is not a playback test.
@@ -60,6 +73,9 @@ pub(super) struct Document {
     /// Rounds of a stress test, kills, or faults that are drawn.
     #[schemars(with = "Option<u32>")]
     pub(super) rounds: Option<Spanned<u32>>,
+    /// Of kills: how many guests run side by side in the run of each kill; without, one.
+    #[schemars(with = "Option<usize>")]
+    pub(super) parallel: Option<Spanned<NonZeroUsize>>,
     /// The guest.
     #[serde(default)]
     pub(super) guest: Guest,
@@ -91,6 +107,16 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) tags: Vec<Spanned<String>>,
+    /// Whether it is in the small set that runs on each push.
+    #[serde(default)]
+    pub(super) integration: bool,
+    /// What it needs of the host, such as `checkout` or `processors-2`; its cases are skipped where that is missing.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) requires: Vec<Spanned<String>>,
+    /// Failures that are known: they fail no run until a date, as long as they are as described.
+    #[serde(default)]
+    pub(super) known_issue: Vec<KnownIssueTable>,
     /// A process to kill at the beginning of a phase of a playback.
     #[schemars(with = "Option<Kill>")]
     pub(super) fault: Option<Spanned<Kill>>,
@@ -134,6 +160,8 @@ pub struct MachineTable {
     pub processors: u8,
     /// Whether interrupts, DPCs and calls are delayed, with the number of the repetition as seed.
     pub delays: bool,
+    /// The seed of the delays, instead of that number; it delays by itself.
+    pub seed: Option<Seed>,
     /// The kind of the card's interrupts.
     pub interrupts: Interrupts,
     /// How many messages the system has for the card, 1 to 8; without, as many as it can.
@@ -149,6 +177,7 @@ impl Default for MachineTable {
         Self {
             processors: 1,
             delays: false,
+            seed: None,
             interrupts: Interrupts::Line,
             messages: None,
             bars: Bars::Below4G,
@@ -232,53 +261,6 @@ pub(super) struct StreamTable {
 impl Default for StreamTable {
     fn default() -> Self {
         Self { sample_rate: None, quantum: None, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
-    }
-}
-
-/// The table `[matrix]`: the values of each dimension.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Matrix {
-    /// Songs.
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    pub(super) song: Vec<Spanned<String>>,
-    /// Ways of attaching the card.
-    #[serde(default)]
-    pub(super) transport: Vec<Transport>,
-    /// Places of 64-bit base addresses.
-    #[serde(default)]
-    pub(super) bars: Vec<Bars>,
-    /// Clocks of the card.
-    #[serde(default)]
-    pub(super) clock: Vec<Clock>,
-    /// Frames that the card renders at a time.
-    #[serde(default)]
-    #[schemars(with = "Vec<u32>")]
-    pub(super) render_block: Vec<Spanned<u32>>,
-    /// Frames a second.
-    #[serde(default)]
-    #[schemars(with = "Vec<u32>")]
-    pub(super) sample_rate: Vec<Spanned<u32>>,
-    /// Frames of a request to the wave stream.
-    #[serde(default)]
-    #[schemars(with = "Vec<u32>")]
-    pub(super) quantum: Vec<Spanned<u32>>,
-    /// The number of repetitions, each with a seed of its own.
-    #[schemars(with = "Option<u32>")]
-    pub(super) repeat: Option<Spanned<u32>>,
-}
-
-impl Matrix {
-    /// Returns whether it has no other dimensions than transport and bars.
-    pub(super) fn is_of_the_machine(&self) -> bool {
-        let Self { song, clock, render_block, sample_rate, quantum, repeat, .. } = self;
-        song.is_empty()
-            && clock.is_empty()
-            && render_block.is_empty()
-            && sample_rate.is_empty()
-            && quantum.is_empty()
-            && repeat.is_none()
     }
 }
 

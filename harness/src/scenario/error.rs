@@ -4,6 +4,7 @@ use super::malformed::ScenarioError;
 use crate::alloc_faults::AllocFaultsError;
 use crate::conformance::ConformanceError;
 use crate::diagnosed_by_variant;
+use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::hostile::HostileError;
 use crate::kills::KillsError;
@@ -53,9 +54,23 @@ pub enum RunError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A test failed, and none was to begin after it.
+    #[error(transparent)]
+    FirstFailure(#[from] FirstFailure),
 }
 
-diagnosed_by_variant!(RunError: Scenario, Midi, SongFile, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, QemuLimits, File);
+/// A test failed, and none was to begin after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a test failed, and no further one was to begin (--fail-fast)")]
+pub struct FirstFailure;
+
+impl Diagnosed for FirstFailure {
+    fn class(&self) -> Class {
+        Class::TestFailed
+    }
+}
+
+diagnosed_by_variant!(RunError: Scenario, Midi, SongFile, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, QemuLimits, File, FirstFailure);
 
 impl From<ProvisionError> for RunError {
     fn from(error: ProvisionError) -> Self {

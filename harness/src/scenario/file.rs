@@ -1,6 +1,7 @@
 //! A scenario: one TOML file, read and validated.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use card_control::Clock;
@@ -9,14 +10,15 @@ use toml::Spanned;
 use super::case::Case;
 use super::checks::{self, Wrong};
 use super::device::{ScenarioDevice, device};
-use super::document::{Document, Guest, MachineTable, TestKind};
+use super::document::{Document, TestKind};
 use super::expect::Expectations;
-use super::judge_table;
+use super::known_issue::KnownIssue;
 use super::malformed::{ScenarioError, Source};
 use super::matrix::cases;
+use super::requirement::Requirement;
 use super::steps_table;
-use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
 use super::waive_table;
+use super::{judge_table, known_issue_reader, labels};
 use card_control::Transport;
 
 use crate::host::file_error::FileError;
@@ -45,12 +47,18 @@ pub struct Scenario {
     pub title: String,
     /// Words by which runs choose it.
     pub tags: Vec<String>,
+    /// Whether it is in the small set that runs on each push.
+    pub integration: bool,
+    /// What it needs of the host beside what its keys need.
+    pub requires: Vec<Requirement>,
+    /// Failures of its cases that are known.
+    pub known_issues: Vec<KnownIssue>,
     /// The kind of test; `None` for a playback test.
     pub test: Option<TestKind>,
     /// Rounds of a stress test, kills, or faults that are drawn.
     pub rounds: u32,
-    /// A driver image to use instead of `dmuscard.sys`.
-    pub driver: Option<PathBuf>,
+    /// Of kills: how many guests run side by side in the run of each kill; without, one.
+    pub parallel: Option<NonZeroUsize>,
     /// The device that the driver is for.
     pub device: Device,
     /// What the INF of the device says and is not carried out.
@@ -59,14 +67,10 @@ pub struct Scenario {
     pub kill: Option<Kill>,
     /// The processes to stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
-    /// The guest's machine.
-    pub machine: MachineTable,
     /// The product of its matrix, at least one.
     pub cases: Vec<Case>,
     /// Which violations do not stop the guest.
     pub policy: ViolationPolicy,
-    /// Frames a second of a test that is no playback test; without, the pins' data ranges decide.
-    pub sample_rate: Option<u32>,
     /// Whether songs are brought in at the device's MIDI input and captured, instead of played.
     pub capture: bool,
     /// What decides whether a song was played right; without, what fits the device.
@@ -88,7 +92,8 @@ impl Scenario {
         let text = fs::read_to_string(path).map_err(FileError::input(path))?;
         let source = Source { path, text: &text };
         let scenario = Self::parse(source)?;
-        if let Some(driver) = scenario.driver.as_ref().filter(|driver| !driver.is_file()) {
+        if let Some(driver) = scenario.cases.iter().filter_map(|case| case.image.as_ref()).find(|path| !path.is_file())
+        {
             let message =
                 format!("there is no file {}: a driver is named from the scenario's folder", driver.display());
             return Err(source.error_at_key("driver", &message));
@@ -99,7 +104,7 @@ impl Scenario {
     /// Returns whether it names or builds drivers of its own.
     #[must_use]
     pub fn has_driver(&self) -> bool {
-        self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
+        self.cases.iter().any(|case| case.image.is_some() || case.driver.is_some())
     }
 
     /// Returns whether only a checkout holds what it needs: drivers and cards that are built from sources, or recordings.
@@ -152,9 +157,17 @@ impl Scenario {
         if case.name.is_empty() { self.name.clone() } else { format!("{} [{}]", self.name, case.name) }
     }
 
+    /// Returns the scenario with some of its cases; `None` where none is left.
+    #[must_use]
+    pub fn narrowed(&self, mut keep: impl FnMut(&Case) -> bool) -> Option<Self> {
+        let cases: Vec<Case> = self.cases.iter().filter(|case| keep(case)).cloned().collect();
+        (!cases.is_empty()).then(|| Self { cases, ..self.clone() })
+    }
+
     /// Creates the record of a test of a case.
     pub(super) fn record(&self, case: &Case, name: String, reproduce: String) -> TestRecord {
         TestRecord {
+            case: Some(self.full_name(case)),
             file: Some(self.path.clone()),
             line: Some(case.line),
             tags: self.tags.clone(),
@@ -217,36 +230,35 @@ impl Scenario {
     pub(super) fn parse(file: Source<'_>) -> Result<Self, ScenarioError> {
         let path = file.path;
         let document: Document = file.read()?;
-        let Guest::NtHost = document.guest;
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut wrong = Wrong::default();
-        let mut cases = wrong.or_default(cases(file, folder, &document));
-        if let Some(kind) = &document.cpp_driver {
-            cases = wrong.or_default(with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases));
-        }
+        let cases = wrong.or_default(cases(file, folder, &document));
         let ScenarioDevice { device, notices } = wrong.or_default(device(file, folder, &document));
         let policy = wrong.or_default(waive_table::policy(file, &document.waive, document.keep_going));
         checks::all(file, &document, cases.len(), &policy, &mut wrong);
         let plan = steps_table::read(file, &document, &mut wrong);
         let judge = wrong.or_default(judge_table::read(file, folder, document.judge.as_ref()));
-        let tags = wrong.or_default(tags(file, document.tags));
+        let tags = wrong.or_default(labels::tags(file, document.tags));
+        let requires = wrong.or_default(labels::requires(file, document.requires));
+        let known_issues = wrong.or_default(known_issue_reader::read(file, document.known_issue, &cases));
         wrong.result(file)?;
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             title: document.title.into_inner(),
             tags,
+            integration: document.integration,
+            requires,
+            known_issues,
             test: document.test,
             rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
-            driver: document.driver.map(|driver| folder.join(driver)),
+            parallel: document.parallel.map(Spanned::into_inner),
             device,
             notices,
             kill: document.fault.map(Spanned::into_inner),
             stalls: document.stall.into_iter().map(Spanned::into_inner).collect(),
-            machine: document.machine,
             cases,
             policy,
-            sample_rate: document.stream.sample_rate.map(Spanned::into_inner),
             capture: document.capture,
             judge,
             plan,
@@ -256,50 +268,11 @@ impl Scenario {
     }
 }
 
-/// Returns the tags of a file, each a word that a command line can name without quotes.
-fn tags(file: Source<'_>, listed: Vec<Spanned<String>>) -> Result<Vec<String>, ScenarioError> {
-    let word = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let mut tags: Vec<String> = Vec::new();
-    for tag in listed {
-        if !word(tag.get_ref()) {
-            return Err(file.error(tag.span(), "a tag is a word of letters, digits, hyphens, underscores and points"));
-        }
-        if tags.contains(tag.get_ref()) {
-            return Err(file.error(tag.span(), &format!("the tag {} is there twice", tag.get_ref())));
-        }
-        tags.push(tag.into_inner());
-    }
-    Ok(tags)
-}
-
-/// Lists the scenarios that a path names: a file, or a folder's files in order of name.
-///
-/// # Errors
-/// [`ScenarioError::File`] when the folder cannot be read, [`ScenarioError::NoScenario`] when it holds none.
-pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
-    if path.is_file() {
-        return Ok(vec![path.into()]);
-    }
-    let entries = fs::read_dir(path).map_err(FileError::input(path))?;
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(ScenarioError::NoScenario(path.into()));
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use card_control::Sandbox;
 
+    use super::super::files::files_in;
     use super::*;
     use crate::host::leftovers::Scratch;
 
@@ -317,15 +290,6 @@ mod tests {
         assert_eq!(scenario.cases[7].name, "song=siren render_block=64 repeat=2");
         assert_eq!(scenario.cases[7].line, 2, "the matrix makes the cases");
         assert_eq!(parse("# it\ntitle = 't'").unwrap().cases[0].line, 2, "without one the title does");
-    }
-
-    #[test]
-    fn a_tag_is_a_word_and_is_there_once() {
-        assert_eq!(parse("title = 't'\ntags = ['midi', 'vfio-user']").unwrap().tags, ["midi", "vfio-user"]);
-        for (tags, column) in [("['a b']", 9), ("['']", 9), ("['a', 'a']", 14), ("['-x']", 9)] {
-            let error = parse(&format!("title = 't'\ntags = {tags}")).unwrap_err().to_string();
-            assert!(error.contains(&format!("x.toml:2:{column}")), "{error}");
-        }
     }
 
     #[test]
@@ -416,7 +380,7 @@ mod tests {
         assert_eq!(scenario.cases.len(), 2);
         assert!(scenario.has_case("x [transport=vfio-user]") && scenario.has_case("power"));
         let error = parse(&both.replace("transport = ", "quantum = [64]\ntransport = ")).unwrap_err().to_string();
-        assert!(error.contains("x.toml:3:1") && error.contains("the dimensions transport and bars only"), "{error}");
+        assert!(error.contains("x.toml:3:1") && error.contains("no axis quantum, only driver"), "{error}");
     }
 
     #[test]
@@ -463,6 +427,9 @@ mod tests {
             "test = 'stress'\nrounds = 0",
             "[machine]\nprocessors = 3",
             "[machine]\nmessages = 9",
+            "test = 'stress'\nparallel = 2",
+            "test = 'kills'\nparallel = 17",
+            "test = 'kills'\nparallel = 0",
         ] {
             let error = parse(&format!("title = 't'\n{wrong}")).unwrap_err().to_string();
             assert!(error.contains("x.toml:"), "{error}");

@@ -8,7 +8,9 @@ use super::document::TestKind;
 use super::driver::{self, Unbuilt};
 use super::error::RunError;
 use super::file::Scenario;
+use super::known_issue::{self, Evidence};
 use super::overrides::Overrides;
+use super::playback::{begin, go_on};
 use crate::alloc_faults::{self, AllocFaults};
 use crate::conformance;
 use crate::event::{Event, TestResult};
@@ -32,37 +34,44 @@ const FIRST_SEED: u64 = 1;
 ///
 /// # Errors
 /// An interruption, or a run folder that cannot be created.
-pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_>) -> Result<Report, RunError> {
-    let mut report = Report::default();
+pub(super) fn run_kind(
+    scenario: &Scenario,
+    kind: TestKind,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Result<(), RunError> {
     // The scenario's own name means all of it.
     let part = context.filter.filter(|filter| !scenario.has_full_name(filter));
     if !context.filter.is_none_or(|filter| scenario.has_case(filter)) {
-        return Ok(report);
+        return Ok(());
     }
     for case in scenario.cases_over(context.overrides.transport) {
         let named = context.filter.filter(|filter| scenario.has_full_name(filter));
         if named.is_some_and(|filter| !scenario.full_name(case).contains(filter)) {
             continue;
         }
-        for conditions in context.overrides.conditions_of(scenario, case) {
-            report.append(run_case(scenario, kind, (case, part), conditions, context)?);
+        for conditions in context.overrides.conditions_of(case) {
+            let mut one = Report::default();
+            let ended = run_case(scenario, kind, (case, part), conditions, context, &mut one);
+            report.append(one);
+            ended?;
         }
     }
-    Ok(report)
+    Ok(())
 }
 
-/// Runs one case of a test of a kind, or a part of it.
+/// Runs one case of a test of a kind, or a part of it. Its test is in the report even when it was interrupted.
 fn run_case(
     scenario: &Scenario,
     kind: TestKind,
     (case, part): (&Case, Option<&str>),
     conditions: Conditions,
     context: &Context<'_>,
-) -> Result<Report, RunError> {
-    let mut report = Report::default();
+    report: &mut Report,
+) -> Result<(), RunError> {
     let begun = Instant::now();
-    let policy = context.overrides.policy(scenario);
     let full_name = scenario.full_name(case);
+    begin(&full_name)?;
     let name = context.overrides.name(full_name.clone(), conditions);
     context.observer.event(&Event::TestBegun { name: name.clone() });
     // A probe's name tells no transport, so the command does.
@@ -72,22 +81,66 @@ fn run_case(
     let whole = (!case.name.is_empty()).then_some(full_name.as_str());
     let reproduce = overrides.reproduce(scenario, part.or(whole), conditions);
     let mut test = TestRecord { seed: conditions.seed_text(), ..scenario.record(case, name, reproduce) };
+    let ran = run_test(scenario, kind, (case, part), conditions, context, &mut test, report);
+    match &ran {
+        Ok(()) => {
+            let evidence = match &report.contract {
+                Some(contract) => Evidence::of_contract(contract, &test),
+                None => Evidence::of_test(&test),
+            };
+            let day = jiff::Zoned::now().date();
+            known_issue::apply(&scenario.known_issues, case, &evidence, (day, context.strict), &mut test);
+        }
+        Err(error) => {
+            (test.result, test.class) = (TestResult::Failed, Some(error.class()));
+            test.violations = vec![error.to_string()];
+        }
+    }
+    if matches!(test.result, TestResult::Passed | TestResult::KnownIssuePasses) {
+        let folders = test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
+        folders.for_each(|folder| context.passed(folder));
+    }
+    test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    context.observer.event(&Event::TestEnded {
+        name: test.name.clone(),
+        result: test.result,
+        milliseconds: test.milliseconds,
+        detail: test.violations.iter().cloned().chain(known_issue::line(&test)).collect::<Vec<_>>().join("\n"),
+    });
+    let failed = test.result == TestResult::Failed;
+    report.add(test);
+    ran?;
+    go_on(failed, context)
+}
+
+/// Runs the test itself.
+fn run_test(
+    scenario: &Scenario,
+    kind: TestKind,
+    (case, part): (&Case, Option<&str>),
+    conditions: Conditions,
+    context: &Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let policy = context.overrides.policy(scenario);
+    let transport = context.overrides.transport.unwrap_or(case.transport);
     let seed = conditions.seed.unwrap_or(FIRST_SEED);
     let sandbox = context.overrides.sandbox.unwrap_or(case.sandbox);
-    let built = driver::build(case, context.workspace);
-    match built.map(|built| driver::provisioned_with(scenario, Some(case), built.as_ref(), context)) {
+    let built = driver::build(scenario, case, context);
+    match built.map(|built| driver::provisioned_with(scenario, case, built.as_ref(), context)) {
         Err(Unbuilt { result, reason }) => {
             (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
         }
         Ok(provisioned) if kind == TestKind::LowResources => {
             let card = CardOptions { transport, sandbox, ..CardOptions::default() };
-            run_low_resources(&provisioned, card, part, (context, &policy), &mut test, &mut report)?;
+            run_low_resources(&provisioned, card, part, (context, &policy), test, report)?;
         }
         Ok(provisioned) if kind == TestKind::Kills => {
-            run_kills(scenario, &provisioned, seed, context, &mut test, &mut report)?;
+            run_kills(scenario, &provisioned, seed, context, test, report)?;
         }
         Ok(provisioned) if kind == TestKind::Hostile => {
-            run_hostile(scenario, &provisioned, (part, seed), context, &mut test, &mut report)?;
+            run_hostile(scenario, &provisioned, (part, seed), context, test, report)?;
         }
         Ok(provisioned) if kind == TestKind::QemuLimits => {
             let folder = RunFolder::create(context.workspace, &test.name, None)?;
@@ -110,7 +163,7 @@ fn run_case(
                 transport,
                 sandbox,
                 policy: &policy,
-                sample_rate: context.overrides.sample_rate.or(scenario.sample_rate),
+                sample_rate: context.overrides.sample_rate.or(case.sample_rate),
                 judge: context.overrides.judge(scenario),
                 rounds: scenario.rounds,
                 jobs: context.jobs,
@@ -124,25 +177,13 @@ fn run_case(
                 }
                 let conditions = Conditions { seed: None, ..conditions };
                 let conformance = conformance::Context { conditions, ..conformance };
-                run_card_kills(&conformance, (count, seed), &mut test, &mut report)?;
+                run_card_kills(&conformance, (count, seed), test, report)?;
             } else {
-                run_contract(kind, &conformance, &mut test, &mut report)?;
+                run_contract(kind, &conformance, test, report)?;
             }
         }
     }
-    if test.result == TestResult::Passed {
-        let folders = test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
-        folders.for_each(|folder| context.passed(folder));
-    }
-    test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-    context.observer.event(&Event::TestEnded {
-        name: test.name.clone(),
-        result: test.result,
-        milliseconds: test.milliseconds,
-        detail: test.violations.join("\n"),
-    });
-    report.add(test);
-    Ok(report)
+    Ok(())
 }
 
 /// Kills harness, card and QEMU, and checks whom the verdict names.
@@ -158,7 +199,14 @@ fn run_kills(
     if let Some(count) = context.overrides.count {
         test.reproduce += &format!(" --count {count}");
     }
-    let kills = Kills { workspace: context.workspace, provisioned, count, seed, observer: context.observer };
+    let kills = Kills {
+        workspace: context.workspace,
+        provisioned,
+        count,
+        seed,
+        parallel: scenario.parallel,
+        observer: context.observer,
+    };
     let folder = RunFolder::create(context.workspace, &test.name, None)?;
     test.run_folder = Some(folder.path().into());
     let found = kills::run(&kills, &folder)?;

@@ -46,12 +46,12 @@ pub struct Overrides {
 
 impl Overrides {
     /// Returns the conditions of each run of a case; none if the case does not run.
-    pub(super) fn conditions(&self, scenario: &Scenario, repetition: u32) -> Vec<Conditions> {
-        let MachineTable { processors, delays, interrupts, messages, bars, .. } = scenario.machine;
+    fn conditions(&self, machine: MachineTable, repetition: u32) -> Vec<Conditions> {
+        let MachineTable { processors, delays, seed, interrupts, messages, bars, .. } = machine;
         let own = Conditions {
             processors: self.processors.unwrap_or(processors),
             // A test that is no playback test has no repetitions: it begins with the first seed.
-            seed: delays.then_some(u64::from(repetition.max(1))),
+            seed: seed.map(|seed| seed.0).or_else(|| delays.then_some(u64::from(repetition.max(1)))),
             verifier: true,
             interrupts,
             messages,
@@ -68,15 +68,21 @@ impl Overrides {
 
     /// Returns the conditions of each run of a case of the matrix: what a variant is about before an option, and that
     /// before the matrix.
-    pub(super) fn conditions_of(&self, scenario: &Scenario, case: &Case) -> Vec<Conditions> {
+    pub(super) fn conditions_of(&self, case: &Case) -> Vec<Conditions> {
         let variant = case.driver.as_ref();
-        let bars = variant.and_then(|driver| driver.bars).or(self.bars).unwrap_or(case.bars);
-        let mut found = self.conditions(scenario, case.repetition);
+        let bars = variant.and_then(|driver| driver.bars).or(self.bars).unwrap_or(case.machine.bars);
+        let mut found = self.conditions(case.machine, case.repetition);
         for conditions in &mut found {
             conditions.bars = bars;
             conditions.interrupts = variant.and_then(|driver| driver.interrupts).unwrap_or(conditions.interrupts);
         }
         found
+    }
+
+    /// Returns how many tests a scenario has with them.
+    #[must_use]
+    pub fn tests_of(&self, scenario: &Scenario) -> usize {
+        scenario.cases.iter().map(|case| self.conditions_of(case).len()).sum()
     }
 
     /// Returns which violations do not stop the guests of a scenario.

@@ -8,21 +8,24 @@ use card_control::{Clock, Transport};
 use super::case::Case;
 use super::context::Context;
 use super::driver::{self, Unbuilt};
-use super::error::RunError;
+use super::error::{FirstFailure, RunError};
 use super::expect::Expectations;
 use super::file::Scenario;
+use super::known_issue::{self, Evidence};
 use super::steps_run::{self, Stepped};
 use super::variant::{self, VariantProbe};
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
+use crate::host::interrupt;
 use crate::jobs::in_order;
 use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::report::{Report, TestRecord};
 use crate::sound::song_file::SongFile;
-use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::SessionError;
+use crate::testbed::{Provisioned, TestBedError};
 
 /// A case under one of its conditions.
 struct Run<'a> {
@@ -54,10 +57,9 @@ enum Ran {
 ///
 /// # Errors
 /// What keeps a case from being run: an unreadable song, a run folder that cannot be created, an interruption.
-pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>, report: &mut Report) -> Result<(), RunError> {
     let runs: Vec<Run<'_>> = runs(scenario, context);
     let jobs = if scenario.needs_the_host() { NonZeroUsize::MIN } else { context.jobs };
-    let mut report = Report::default();
     let mut first_pcm = None;
     let job = |run: &Run<'_>, observer: &dyn Observer| {
         let begun = Instant::now();
@@ -65,9 +67,8 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
         (ran, begun.elapsed().as_secs_f64() * 1000.0)
     };
     in_order(jobs, &runs, context.observer, job, |run, (ran, milliseconds)| {
-        add(scenario, run, ran?, milliseconds, context, &mut first_pcm, &mut report)
-    })?;
-    Ok(report)
+        add(scenario, run, ran?, milliseconds, context, &mut first_pcm, report)
+    })
 }
 
 /// Returns the runs of the cases that the filter names.
@@ -78,7 +79,7 @@ fn runs<'a>(scenario: &'a Scenario, context: &Context<'_>) -> Vec<Run<'a>> {
         if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
             continue;
         }
-        for conditions in context.overrides.conditions_of(scenario, case) {
+        for conditions in context.overrides.conditions_of(case) {
             let reproduce = context.overrides.reproduce(scenario, Some(&case_name), conditions);
             let name = context.overrides.name(case_name.clone(), conditions);
             runs.push(Run { case, conditions, name, reproduce });
@@ -90,12 +91,13 @@ fn runs<'a>(scenario: &'a Scenario, context: &Context<'_>) -> Vec<Run<'a>> {
 /// Builds a case's driver, and plays it or has a probe show it.
 fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<Ran, RunError> {
     let Run { case, conditions, name, reproduce } = run;
+    begin(name)?;
     context.observer.event(&Event::TestBegun { name: name.clone() });
-    let built = match driver::build(case, context.workspace) {
+    let built = match driver::build(scenario, case, context) {
         Ok(built) => built,
         Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
     };
-    let provisioned = driver::provisioned_with(scenario, Some(case), built.as_ref(), context);
+    let provisioned = driver::provisioned_with(scenario, case, built.as_ref(), context);
     if !scenario.plan.is_empty() {
         let stepped = steps_run::run((scenario, case), &provisioned, context, *conditions, name, reproduce)?;
         return Ok(Ran::Stepped(Box::new(stepped)));
@@ -104,7 +106,7 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
         let policy = &context.overrides.policy(scenario);
         let conditions = *conditions;
         let record = scenario.record(case, name.clone(), reproduce.clone());
-        let variant = VariantProbe { policy, case, probe, provisioned: &provisioned, conditions, record };
+        let variant = VariantProbe { scenario, policy, case, probe, provisioned: &provisioned, conditions, record };
         return Ok(Ran::Probed(Box::new(variant.run(context)?)));
     }
     let folder = RunFolder::create(context.workspace, name, None)?;
@@ -115,7 +117,7 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
 /// Judges a run and adds its test to the report.
 ///
 /// # Errors
-/// [`RunError`] when the user has interrupted the run, whose test is in the report by then.
+/// [`RunError`] when the user has interrupted the run, or it failed and is to be the last; its test is in the report by then.
 fn add(
     scenario: &Scenario,
     run: &Run<'_>,
@@ -129,27 +131,31 @@ fn add(
     let mut test = TestRecord { milliseconds, ..record };
     let Played { result, folder } = match ran {
         Ran::Probed(probed) => {
+            let failed = probed.failed > 0;
             report.append(*probed);
-            return Ok(());
+            return go_on(failed, context);
         }
         Ran::Unbuilt(Unbuilt { result, reason }) => {
             (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason.clone()]);
+            let failed = result == TestResult::Failed;
             ended(&test, reason, context);
             report.add(test);
-            return Ok(());
+            return go_on(failed, context);
         }
         Ran::Stepped(stepped) => {
             test.seed = run.conditions.seed_text();
-            let detail = steps_run::judge(scenario, run.case, &stepped, &mut test, &mut report.warnings);
-            if test.result == TestResult::Passed {
+            let issues = (scenario.known_issues.as_slice(), context.strict);
+            let detail = steps_run::judge(scenario, run.case, &stepped, issues, &mut test, &mut report.warnings);
+            if matches!(test.result, TestResult::Passed | TestResult::KnownIssuePasses) {
                 context.passed(stepped.folder.path());
             }
             report.variants.extend(variant::row(run.case, &stepped.result, &test));
+            let failed = test.result == TestResult::Failed;
             ended(&test, detail, context);
             report.add(test);
             return match stepped.result {
                 Err(failure) if failure.error.class() == Class::Interrupted => Err(failure.error.into()),
-                _ => Ok(()),
+                _ => go_on(failed, context),
             };
         }
         Ran::Played(played) => *played,
@@ -165,26 +171,49 @@ fn add(
         expect.bug_check = Some(bug_check);
     }
     judge(&expect, &result, &mut test, first_pcm);
+    if test.class != Some(Class::Interrupted) {
+        let evidence = match &result {
+            Ok(_) => Evidence::of_findings(&test),
+            Err(failure) => Evidence::of_failure(failure, &test),
+        };
+        let day = jiff::Zoned::now().date();
+        known_issue::apply(&scenario.known_issues, run.case, &evidence, (day, context.strict), &mut test);
+    }
     if let Ok(Verdict { song, warnings, .. }) = &result {
         report.warnings.extend(warnings.iter().map(|text| format!("{song}: {text}")));
     }
-    if test.result == TestResult::Passed {
+    if matches!(test.result, TestResult::Passed | TestResult::KnownIssuePasses) {
         context.passed(folder.path());
     }
     report.variants.extend(variant::row(run.case, &result, &test));
     let findings = test.findings.lines();
-    let mut detail = test.violations.iter().chain(&findings).cloned().collect::<Vec<_>>().join("\n");
+    let known = known_issue::line(&test);
+    let mut detail = test.violations.iter().chain(&known).chain(&findings).cloned().collect::<Vec<_>>().join("\n");
     if test.result == TestResult::Failed
         && let Err(failure) = &result
     {
         detail = format!("{detail}\n{}", failure.evidence.trim_end());
     }
+    let failed = test.result == TestResult::Failed;
     ended(&test, detail, context);
     report.add(test);
     match result {
         Err(failure) if failure.error.class() == Class::Interrupted => Err(failure.error.into()),
-        _ => Ok(()),
+        _ => go_on(failed, context),
     }
+}
+
+/// Returns the error of a test that does not begin because the user has interrupted the run.
+pub(super) fn begin(name: &str) -> Result<(), RunError> {
+    if interrupt::requested() {
+        return Err(TestBedError::from(SessionError::Interrupted(format!("{name}, which had not begun"))).into());
+    }
+    Ok(())
+}
+
+/// Returns the error that keeps further tests from beginning, where one has failed and is to be the last.
+pub(super) fn go_on(failed: bool, context: &Context<'_>) -> Result<(), RunError> {
+    if failed && context.fail_fast { Err(FirstFailure.into()) } else { Ok(()) }
 }
 
 /// Tells the observer that a test has ended.
@@ -275,7 +304,7 @@ fn play(
         kill: scenario.kill,
         stalls: scenario.stalls.clone(),
         conditions,
-        restarts: scenario.machine.restarts,
+        restarts: case.machine.restarts,
         ..PlaybackTest::of(song)
     };
     Ok(run_playback(&playback, provisioned, folder, reproduce, context.observer))

@@ -12,8 +12,11 @@ use crate::testbed::TestBedError;
 /// Runs a scenario's tests and compares them with its expectations.
 ///
 /// # Errors
-/// What keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption.
-pub(super) fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+/// What keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption, a first failure that is to be
+/// the last.
+///
+/// What was run is in the report by then.
+pub(super) fn run(scenario: &Scenario, context: &Context<'_>, report: &mut Report) -> Result<(), RunError> {
     let announced = format!("{}: {}", scenario.name, scenario.title);
     context.observer.event(&Event::Note { text: announced });
     for text in &scenario.notices {
@@ -24,7 +27,7 @@ pub(super) fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, 
         return Err(TestBedError::NoDriver { device: device.name() }.into());
     }
     match scenario.test {
-        Some(kind) => run_kind(scenario, kind, context),
-        None => run_cases(scenario, context),
+        Some(kind) => run_kind(scenario, kind, context, report),
+        None => run_cases(scenario, context, report),
     }
 }

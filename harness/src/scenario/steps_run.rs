@@ -8,6 +8,7 @@ use super::case::Case;
 use super::context::Context;
 use super::error::RunError;
 use super::file::Scenario;
+use super::known_issue::{self, Evidence, KnownIssue};
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::CardOptions;
@@ -74,6 +75,7 @@ pub(super) fn judge(
     scenario: &Scenario,
     case: &Case,
     stepped: &Stepped,
+    (issues, strict): (&[KnownIssue], bool),
     test: &mut TestRecord,
     warnings: &mut BTreeSet<String>,
 ) -> String {
@@ -107,8 +109,16 @@ pub(super) fn judge(
     if !test.violations.is_empty() {
         test.result = TestResult::Failed;
     }
+    if test.class != Some(Class::Interrupted) {
+        let found = match &stepped.result {
+            Ok(_) => Evidence::of_findings(test),
+            Err(failure) => Evidence::of_failure(failure, test),
+        };
+        known_issue::apply(issues, case, &found, (jiff::Zoned::now().date(), strict), test);
+    }
     let findings = test.findings.lines();
-    let mut detail = test.violations.iter().chain(&findings).cloned().collect::<Vec<_>>().join("\n");
+    let mut detail =
+        test.violations.iter().chain(&known_issue::line(test)).chain(&findings).cloned().collect::<Vec<_>>().join("\n");
     if test.result == TestResult::Failed && !evidence.is_empty() {
         detail = format!("{detail}\n{evidence}");
     }

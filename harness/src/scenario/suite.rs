@@ -12,7 +12,8 @@ use card_control::Transport;
 use super::batch::run_each;
 use super::context::Context;
 use super::error::RunError;
-use super::file::{Scenario, files_in};
+use super::file::Scenario;
+use super::files::files_in;
 use super::overrides::Overrides;
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
@@ -123,6 +124,9 @@ impl Suite<'_> {
             filter: None,
             overrides: Overrides::default(),
             jobs: self.jobs,
+            retries: 0,
+            fail_fast: false,
+            strict: false,
             keep: self.keep,
             observer: self.observer,
         };

@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::case::Case;
 use super::context::Context;
 use super::error::RunError;
+use super::file::Scenario;
+use super::known_issue::{self, Evidence};
 use crate::conformance;
 use crate::event::{Event, Silent, TestResult};
 use crate::host::failure::{Class, Diagnosed};
@@ -18,6 +20,7 @@ use crate::testbed::{Provisioned, TestBedError};
 
 /// A variant that a probe shows: a broken one must violate its own rule and no other, one that passes none.
 pub(super) struct VariantProbe<'a> {
+    pub(super) scenario: &'a Scenario,
     pub(super) policy: &'a ViolationPolicy,
     pub(super) case: &'a Case,
     pub(super) probe: &'a str,
@@ -34,7 +37,7 @@ impl VariantProbe<'_> {
     pub(super) fn run(self, context: &Context<'_>) -> Result<Report, RunError> {
         let mut report = Report::default();
         let begun = Instant::now();
-        let Self { policy, case, probe, provisioned, conditions, record } = self;
+        let Self { scenario, policy, case, probe, provisioned, conditions, record } = self;
         let found = conformance::run_probes(&conformance::Context {
             workspace: context.workspace,
             provisioned,
@@ -72,12 +75,10 @@ impl VariantProbe<'_> {
             found.run_folders.iter().for_each(|folder| context.passed(folder));
         }
         let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-        let detail = violations.join("\n");
-        context.observer.event(&Event::TestEnded { name: record.name.clone(), result, milliseconds, detail });
         if let Some(variant) = case.driver.as_ref().and_then(|driver| driver.variant.clone()) {
             report.variants.push(VariantRow { variant, expected: wanted, fired, caught });
         }
-        report.add(TestRecord {
+        let mut test = TestRecord {
             result,
             class,
             violations,
@@ -86,7 +87,17 @@ impl VariantProbe<'_> {
             findings: found.findings.clone(),
             run_folder: found.run_folders.first().cloned(),
             ..record
+        };
+        let evidence = Evidence::of_contract(&found, &test);
+        let day = jiff::Zoned::now().date();
+        known_issue::apply(&scenario.known_issues, case, &evidence, (day, context.strict), &mut test);
+        context.observer.event(&Event::TestEnded {
+            name: test.name.clone(),
+            result: test.result,
+            milliseconds,
+            detail: test.violations.iter().cloned().chain(known_issue::line(&test)).collect::<Vec<_>>().join("\n"),
         });
+        report.add(test);
         Ok(report)
     }
 }

@@ -223,7 +223,9 @@ pub(super) fn with_cpp_drivers(source: &Path, kind: &CppDriver, cases: &[Case]) 
     let with = |case: &Case, driver: &BuiltDriver| {
         let names = [driver.variant.as_deref().unwrap_or_default(), &case.name];
         let named: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        Case { name: named.join(" "), driver: Some(driver.clone()), ..case.clone() }
+        let variant = driver.variant.as_ref().map(|variant| ("variant".to_owned(), variant.clone()));
+        let axes = case.axes.iter().cloned().chain(variant).collect();
+        Case { name: named.join(" "), axes, driver: Some(driver.clone()), ..case.clone() }
     };
     Ok(drivers.iter().flat_map(|driver| cases.iter().map(move |case| with(case, driver))).collect())
 }

@@ -1,0 +1,92 @@
+//! The verbs of the command line.
+
+use clap::{Parser, Subcommand};
+
+use super::args::{
+    BankVerb, BenchArguments, BootArguments, CleanArguments, CompletionsArguments, DemoArguments, DistArguments,
+    DoctorArguments, DriverArguments, LowResourcesArguments, RenderArguments, TestArguments,
+};
+use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
+
+/// Exit codes, for `--help`.
+const EXIT_CODES: &str = "Exit codes:
+   0  everything holds
+   1  a test failed: an expectation does not hold
+   2  the command line is malformed, or names what does not exist
+   3  the guest crashed; the bug check is shown with its stack. Also with --keep-going, after a violation
+   4  a step took too long
+   5  the card died
+   6  QEMU did not start, or crashed by itself
+   7  something needed is missing and could not be provisioned
+   8  a song, bank, scenario or driver image is malformed
+   9  the host is in the way: disk, memory, permissions
+  11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
+  12  not hosted: the driver needs functions or a framework that the NT host lacks; it was not judged
+  70  a bug of the harness
+ 130  interrupted";
+
+/// Boots guests with the virtual DirectMusic card, plays songs, compares, and reports what is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// The verb.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Play a song through QEMU, the NT host and the Windows driver, and compare it with the offline render
+    Demo(DemoArguments),
+    /// Run scenario files, all of a folder, or shipped scenarios
+    #[command(after_help = RUN_JSON)]
+    Run(RunArguments),
+    /// List the cases of scenarios: tags, set, what each needs, and why it would be skipped here
+    List(ListArguments),
+    /// Run every test of the project (needs a checkout)
+    Test(TestArguments),
+    /// Render a song offline, without a guest
+    Render(RenderArguments),
+    /// List instrument banks, convert them, build the built-in one
+    #[command(subcommand)]
+    Bank(BankVerb),
+    /// Run the benchmarks; synth and transport need a checkout
+    Bench(BenchArguments),
+    /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
+    LowResources(LowResourcesArguments),
+    /// Make the download: a tarball that plays where nothing else is installed (needs a checkout)
+    Dist(DistArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Build the driver and print what its image holds: imports, size, stack, ways to panic (needs a checkout)
+    Driver(DriverArguments),
+    /// Boot the guest and open a prompt
+    Boot(BootArguments),
+    /// Inspect this machine: what is there, what is missing, what fixes it
+    Doctor(DoctorArguments),
+    /// Remove what runs have left under target/dmus/runs; with --all also what was provisioned
+    Clean(CleanArguments),
+}
+
+impl Verb {
+    /// Returns whether the verb ends with a JSON object.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Demo(arguments) => arguments.json,
+            Self::Run(arguments) => arguments.json,
+            Self::List(arguments) => arguments.json,
+            Self::Test(arguments) => arguments.json,
+            Self::Render(arguments) => arguments.json,
+            Self::LowResources(arguments) => arguments.json,
+            Self::Driver(arguments) => arguments.json,
+            Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
+                *json
+            }
+            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) => false,
+            Self::Dist(arguments) => arguments.json,
+            Self::Doctor(arguments) => arguments.json,
+            Self::Clean(arguments) => arguments.json,
+        }
+    }
+}

@@ -10,8 +10,8 @@ use crate::event::{Event, Observer};
 use crate::host::limits::available_memory;
 use crate::testbed::MEMORY_DEFAULT;
 
-/// What QEMU and the card take beside the guest's memory, in bytes: 90 MiB of QEMU's own, 100 MiB of code that its translator keeps,
-/// 40 MiB of the card with its bank, 40 MiB of the harness for the guest's sound; and as much again.
+/// What QEMU with the code that it translates, the card with its bank, and the harness with the guest's sound take at most beside the
+/// guest's memory, in bytes: a bound with room to spare, so that no guest is ended for want of memory.
 const BESIDE_GUEST: u64 = 384 << 20;
 
 /// What a guest, its card and its QEMU take at most, in bytes.

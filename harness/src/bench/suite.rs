@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::BenchError;
 use super::measurement::{Measurement, median};
 use super::not_passed::NotPassed;
-use crate::jobs::default_jobs;
+use crate::jobs;
 use crate::report::Report;
 use crate::scenario::{self, Expectations, Outcome, Overrides, Scenario, files_in, run_each};
 use crate::testbed::TIMEOUT_DEFAULT;
@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     let scenarios: Vec<Scenario> =
         files.iter().map(|path| Scenario::load(path)).collect::<Result<_, _>>().map_err(scenario::RunError::from)?;
     let scenarios: Vec<Scenario> = scenarios.into_iter().filter(is_measured).collect();
-    let jobs = default_jobs();
+    let jobs = jobs::jobs(None).count;
     let suite = scenario::Context {
         workspace: context.workspace,
         provisioned: context.provisioned()?,
@@ -41,6 +41,9 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
         filter: None,
         overrides: Overrides { policy: context.policy.clone(), ..Overrides::default() },
         jobs,
+        retries: 0,
+        fail_fast: false,
+        strict: false,
         keep: false,
         observer: context.observer,
     };

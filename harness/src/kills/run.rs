@@ -74,6 +74,7 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Returns the number of the harness's process.
     pub(super) fn pid(&self) -> i32 {
         // The kernel's numbers of processes are far below.
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
@@ -310,6 +311,10 @@ pub(super) fn harness() -> Command {
     Command::new("/proc/self/exe")
 }
 
+/// Waits a little.
+///
+/// # Errors
+/// [`KillsError::TestBed`] when the user interrupts.
 pub(super) fn wait() -> Result<(), KillsError> {
     if interrupt::requested() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());

@@ -314,7 +314,7 @@ pub(super) fn harness() -> Command {
 /// Waits a little.
 ///
 /// # Errors
-/// [`KillsError::TestBed`] when the user interrupts.
+/// [`KillsError::Session`] when the user interrupts.
 pub(super) fn wait() -> Result<(), KillsError> {
     if interrupt::requested() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());

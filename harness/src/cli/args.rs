@@ -458,6 +458,14 @@ pub(crate) struct DistArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// The schema of files of steps that scenarios include
+    #[arg(long)]
+    pub(crate) steps: bool,
+}
+
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArguments {

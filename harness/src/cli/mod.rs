@@ -16,6 +16,7 @@ mod reports;
 mod run;
 mod run_arguments;
 mod scenarios;
+mod schema;
 mod setup;
 mod sound;
 mod test;
@@ -111,6 +112,7 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Bench(arguments) => bench::bench(arguments),
         Verb::Driver(arguments) => driver::driver(arguments),
         Verb::Dist(arguments) => dist::dist(arguments),
+        Verb::Schema(arguments) => Ok(schema::print(arguments)),
         Verb::Completions(arguments) => dist::completions(arguments),
         Verb::LowResources(arguments) => run::low_resources(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::args::{
     BankVerb, BenchArguments, BootArguments, CleanArguments, CompletionsArguments, DemoArguments, DistArguments,
-    DoctorArguments, DriverArguments, LowResourcesArguments, RenderArguments, TestArguments,
+    DoctorArguments, DriverArguments, LowResourcesArguments, RenderArguments, SchemaArguments, TestArguments,
 };
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
 
@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     LowResources(LowResourcesArguments),
     /// Make the download: a tarball that plays where nothing else is installed (needs a checkout)
     Dist(DistArguments),
+    /// Print the JSON schema of scenario files, for editors that complete and check
+    Schema(SchemaArguments),
     /// Print the completions of a shell
     Completions(CompletionsArguments),
     /// Build the driver and print what its image holds: imports, size, stack, ways to panic (needs a checkout)
@@ -83,7 +85,7 @@ impl Verb {
             Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
                 *json
             }
-            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) => false,
+            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,
             Self::Clean(arguments) => arguments.json,

@@ -224,11 +224,31 @@ pub struct StepList {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailsWith {
-    /// The `NTSTATUS` that the driver returns: a number or a name.
-    #[schemars(with = "Option<CodedStatus>")]
-    pub status: Option<Spanned<CodedStatus>>,
+    /// The `NTSTATUS` that the driver returns: a number or a name; or several, of which it returns one.
+    pub status: Option<Statuses>,
     /// A part of the error's text.
     pub text: Option<String>,
+}
+
+/// A status, or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Statuses {
+    /// This one.
+    One(CodedStatus),
+    /// One of these.
+    Several(Vec<CodedStatus>),
+}
+
+impl Statuses {
+    /// Returns all of them.
+    #[must_use]
+    pub fn all(&self) -> &[CodedStatus] {
+        match self {
+            Self::One(status) => std::slice::from_ref(status),
+            Self::Several(statuses) => statuses,
+        }
+    }
 }
 
 /// Limits in card time.

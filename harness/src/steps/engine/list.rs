@@ -407,12 +407,10 @@ impl<'w> Watch<'w> {
 
 /// Turns the failure that a step must have into what it says, and anything else into a failure.
 fn must_fail(fails: &Fails, done: Result<String, StepError>) -> Result<String, StepError> {
-    let wanted = match (&fails.status, &fails.text) {
-        (Some(status), Some(text)) => format!("{status} and \"{text}\""),
-        (Some(status), None) => status.to_string(),
-        (None, Some(text)) => format!("\"{text}\""),
-        (None, None) => String::new(),
-    };
+    let statuses: Vec<String> = fails.statuses.iter().map(ToString::to_string).collect();
+    let text = fails.text.as_ref().map(|text| format!("\"{text}\""));
+    let status = (!statuses.is_empty()).then(|| statuses.join(" or "));
+    let wanted = status.into_iter().chain(text).collect::<Vec<_>>().join(" and ");
     let error = match done {
         Ok(_) => return Err(StepError::Unexpected(format!("it succeeded, and must fail with {wanted}"))),
         Err(StepError::Failed(error)) => error,
@@ -435,7 +433,7 @@ fn must_fail(fails: &Fails, done: Result<String, StepError>) -> Result<String, S
         _ => None,
     };
     let text = error.to_string();
-    let fits = fails.status.is_none_or(|wanted| status == Some(wanted.0))
+    let fits = (fails.statuses.is_empty() || fails.statuses.iter().any(|wanted| status == Some(wanted.0)))
         && fails.text.as_ref().is_none_or(|part| text.contains(part.as_str()));
     if fits {
         Ok(text)

@@ -73,8 +73,8 @@ impl PlannedStep {
 /// How a step must fail.
 #[derive(Clone, Debug)]
 pub struct Fails {
-    /// The driver's status.
-    pub status: Option<CodedStatus>,
+    /// The statuses of which the driver returns one; any where there are none.
+    pub statuses: Vec<CodedStatus>,
     /// A part of the error's text.
     pub text: Option<String>,
 }

@@ -158,7 +158,7 @@ impl Reader<'_> {
             return None;
         };
         if let Some(fails) = fails
-            && fails.get_ref().status.is_none()
+            && fails.get_ref().status.as_ref().is_none_or(|status| status.all().is_empty())
             && fails.get_ref().text.is_none()
         {
             self.problems.add(source, fails.span(), "name how it must fail: a status, a part of the text, or both");
@@ -166,7 +166,8 @@ impl Reader<'_> {
         let place = Place { path: source.path.into(), line: source.line(&span) };
         let fails = fails.as_ref().map(|fails| {
             let fails = fails.get_ref();
-            Fails { status: fails.status.as_ref().map(|status| *status.get_ref()), text: fails.text.clone() }
+            let statuses = fails.status.as_ref().map(|status| status.all().to_vec()).unwrap_or_default();
+            Fails { statuses, text: fails.text.clone() }
         });
         Some(PlannedStep {
             number,

@@ -11,6 +11,7 @@ mod error;
 mod expect;
 mod file;
 mod files;
+mod inputs;
 mod judge_table;
 mod kinds;
 mod known_issue;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use card_control::{Clock, Transport};
+use card_control::Clock;
 
 use super::case::Case;
 use super::context::Context;
@@ -11,6 +11,7 @@ use super::driver::{self, Unbuilt};
 use super::error::{FirstFailure, RunError};
 use super::expect::Expectations;
 use super::file::Scenario;
+use super::inputs::song_and_card;
 use super::known_issue::{self, Evidence};
 use super::steps_run::{self, Stepped};
 use super::variant::{self, VariantProbe};
@@ -18,11 +19,9 @@ use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::interrupt;
 use crate::jobs::in_order;
-use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::report::{Report, TestRecord};
-use crate::sound::song_file::SongFile;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
 use crate::testbed::{Provisioned, TestBedError};
@@ -272,22 +271,9 @@ fn play(
     folder: &RunFolder,
     reproduce: &str,
 ) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
-    let found = case.song.read(&provisioned.artefacts.card)?;
-    let SongFile { song, bank } = found.with_bank(case.bank.as_deref());
-    for notice in &song.notices {
-        context.observer.event(&Event::Warning { text: format!("{}: {notice}", song.name) });
-    }
-    let transport = context.overrides.transport.unwrap_or(case.transport);
+    let (song, card) = song_and_card(case, provisioned, context)?;
     let playback = PlaybackTest {
-        card: CardOptions {
-            transport,
-            clock: case.clock,
-            bank,
-            render_block: case.render_block,
-            // The guard stands before vhost-user's socket.
-            guard: case.guard && transport == Transport::VhostUser,
-            sandbox: context.overrides.sandbox.unwrap_or(case.sandbox),
-        },
+        card,
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
         capture: scenario.capture,
         judge: case

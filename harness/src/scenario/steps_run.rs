@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use card_control::{Clock, Transport};
+use card_control::Clock;
 
 use super::case::Case;
 use super::context::Context;
 use super::error::RunError;
 use super::file::Scenario;
+use super::inputs::song_and_card;
 use super::known_issue::{self, Evidence, KnownIssue};
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
-use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::PlaybackFailure;
 use crate::report::TestRecord;
-use crate::sound::song_file::SongFile;
 use crate::steps::{StepResult, StepsTest, StepsVerdict, run_steps};
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
@@ -41,22 +40,12 @@ pub(super) fn run(
     reproduce: &str,
 ) -> Result<Stepped, RunError> {
     let folder = RunFolder::create(context.workspace, name, None)?;
-    let found = case.song.read(&provisioned.artefacts.card)?;
-    let SongFile { song, bank } = found.with_bank(case.bank.as_deref());
-    let transport = context.overrides.transport.unwrap_or(case.transport);
+    let (song, card) = song_and_card(case, provisioned, context)?;
     let test = StepsTest {
         plan: &scenario.plan,
         limits: scenario.limits,
         song,
-        card: CardOptions {
-            transport,
-            clock: case.clock,
-            bank,
-            render_block: case.render_block,
-            // The guard stands before vhost-user's socket.
-            guard: case.guard && transport == Transport::VhostUser,
-            sandbox: context.overrides.sandbox.unwrap_or(case.sandbox),
-        },
+        card,
         conditions,
         policy: context.overrides.policy(scenario),
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
@@ -70,7 +59,7 @@ pub(super) fn run(
     Ok(Stepped { result, folder })
 }
 
-/// Compares what came of the steps with the expectations, and fills the test's record. Returns what the observer is told.
+/// Compares what came of the steps with the expectations, and fills the test's record. Returns the detail of the test's end.
 pub(super) fn judge(
     scenario: &Scenario,
     case: &Case,

@@ -14,7 +14,7 @@ use crate::testbed::Provisioned;
 /// Reads the song of a case, warns of what was left out of it, and returns it with the card's options.
 ///
 /// # Errors
-/// A song that cannot be read.
+/// [`RunError::SongFile`] for a song that cannot be read.
 pub(super) fn song_and_card(
     case: &Case,
     provisioned: &Provisioned,

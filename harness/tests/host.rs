@@ -206,13 +206,18 @@ fn blames_a_process_that_is_killed_before_the_machine_runs_without_waiting() {
     }
 }
 
-/// Ends a run that a test has started, however the test ends.
+/// Ends a run that a test has started, however the test ends, with the watcher that cleans up after it in the test's folder.
 struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
+        let watcher = watcher_of(self.0.id());
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let begun = Instant::now();
+        while watcher.is_some_and(runs) && begun.elapsed() < LIMIT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -263,18 +268,20 @@ fn started(project: &Project) -> Started {
     run
 }
 
-/// Finds the watcher of a harness.
-fn watcher_of(harness: u32) -> i32 {
-    let children = fs::read_to_string(format!("/proc/{harness}/task/{harness}/children")).unwrap();
-    let is_watcher = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().contains("--watch");
-    children.split_whitespace().find(is_watcher).expect("a watcher").parse().unwrap()
+/// Finds the watcher of a harness that runs.
+fn watcher_of(harness: u32) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{harness}/task/{harness}/children")).ok()?;
+    let is_watcher = |pid: &&str| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|command| command.contains("--watch"))
+    };
+    children.split_whitespace().find(is_watcher)?.parse().ok()
 }
 
 #[test]
 fn leaves_nothing_where_the_harness_is_killed() {
     let project = Project::new("exec sleep 1000", QEMU_WITH_CHILD);
     let mut run = started(&project);
-    let watcher = watcher_of(run.0.id());
+    let watcher = watcher_of(run.0.id()).unwrap();
     run.0.kill().unwrap();
     run.0.wait().unwrap();
     let (qemu, child) = (pid_in(&project.path("qemu.pid")), pid_in(&project.path("qemu.child")));
@@ -289,7 +296,7 @@ fn leaves_nothing_where_the_harness_is_killed() {
 fn removes_at_the_next_start_what_a_harness_left_that_was_killed_with_its_watcher() {
     let project = Project::new("exec sleep 1000", QEMU_WITH_CHILD);
     let mut run = started(&project);
-    let watcher = watcher_of(run.0.id()).to_string();
+    let watcher = watcher_of(run.0.id()).unwrap().to_string();
     assert!(Command::new("kill").args(["-KILL", &watcher]).status().unwrap().success());
     run.0.kill().unwrap();
     run.0.wait().unwrap();

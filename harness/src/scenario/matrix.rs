@@ -12,7 +12,7 @@ use super::case::Case;
 use super::document::{CppDriver, Document};
 use super::malformed::{ScenarioError, Source};
 use super::matrix_table::{AXES, Combination, Matrix};
-use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
+use super::variant_table::{cpp_drivers, with_cpp_drivers};
 use crate::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use crate::sound::song_source::SongSource;
 use crate::sound::songs;
@@ -66,7 +66,7 @@ pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Res
         }
         let named = combination.cpp_driver.as_ref().map(|name| CppDriver::from(name.get_ref().clone()));
         match named.as_ref().or(document.cpp_driver.as_ref()) {
-            Some(kind) => cases.extend(with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &[case])?),
+            Some(kind) => cases.extend(with_cpp_drivers(&cpp_drivers(folder), kind, &[case])?),
             None => cases.push(case),
         }
     }

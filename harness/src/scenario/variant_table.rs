@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use card_control::InjectedFault;
 use serde::Deserialize;
@@ -20,8 +20,8 @@ use crate::playback::judge::Judge;
 
 /// The script that builds a driver, in their folder.
 const SCRIPT: &str = "build.sh";
-/// The folder of the C++ drivers, from the scenarios' folder.
-pub(super) const CPP_DRIVER: &str = "../../guest-driver/fixture";
+/// The folder of the C++ drivers, from the root of the checkout.
+const CPP_DRIVERS: &str = "guest-driver/fixture";
 
 /// The folder of the tables of their variants, from that of the drivers.
 const VARIANTS: &str = "variants";
@@ -193,6 +193,14 @@ fn variants(source: &Path, status: VariantStatus) -> Result<Vec<BuiltDriver>, Sc
         return Err(file.error(0..0, "no table has such a variant, so no driver would be tested"));
     }
     Ok(found)
+}
+
+/// Returns the folder of the C++ drivers in the checkout that a scenario's folder is in, however deep.
+pub(super) fn cpp_drivers(folder: &Path) -> PathBuf {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let found = whole.ancestors().map(|root| root.join(CPP_DRIVERS)).find(|drivers| drivers.is_dir());
+    // Outside a checkout there is nothing to build: the case says so when it is to run.
+    found.unwrap_or_else(|| whole.join(CPP_DRIVERS))
 }
 
 /// Returns the cases once for each driver.

@@ -70,7 +70,7 @@ pub struct Bus {
     lost_memory: Option<DriverError>,
     /// What the status is published to besides the page that the driver lends.
     status: Option<Arc<dyn StatusSink>>,
-    /// How the driver is told that the device needs a reset, where the transport can.
+    /// Sets `DEVICE_NEEDS_RESET` for the driver, where the transport can.
     reset_request: Option<Arc<dyn ResetRequest>>,
     /// No queue is served until the device is reset: an injected fault.
     needs_reset: bool,
@@ -118,7 +118,7 @@ impl Bus {
         self.status = sink;
     }
 
-    /// Sets how the driver is told that the device needs a reset.
+    /// Takes what sets `DEVICE_NEEDS_RESET` for the driver.
     pub fn set_reset_request(&mut self, request: Option<Arc<dyn ResetRequest>>) {
         self.reset_request = request;
     }

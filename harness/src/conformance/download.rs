@@ -6,15 +6,9 @@ use super::error::ProbeError;
 use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::OpenedFilter;
-use crate::testbed::synthesizer::synthesizer_nodes;
+use crate::testbed::synthesizer::{DLS_DOWNLOAD, DLS_PROPERTIES, DLS_UNLOAD, synthesizer_nodes};
 
-/// `KSPROPSETID_Synth_Dls` (dmusprop.h), in memory order.
-const DLS_PROPERTIES: [u8; 16] =
-    [0x2C, 0xFA, 0x23, 0xD5, 0xE3, 0xDE, 0xD1, 0x11, 0xA7, 0x89, 0x00, 0x00, 0xF8, 0x75, 0xAC, 0x12];
-
-/// `KSPROPERTY_SYNTH_DLS_DOWNLOAD`, `_UNLOAD`, `_COMPACT` and `_APPEND`.
-const DOWNLOAD: u32 = 0;
-const UNLOAD: u32 = 1;
+/// `KSPROPERTY_SYNTH_DLS_COMPACT` and `_APPEND`.
 const COMPACT: u32 = 2;
 const APPEND: u32 = 3;
 
@@ -187,7 +181,7 @@ impl Synthesizer {
             Caller::Kernel | Caller::User64 => ([words(&[bytes, 0]), address.to_le_bytes().to_vec()].concat(), 16),
             Caller::User32 => (words(&[bytes, address as u32]), 8),
         };
-        let (status, value) = self.ask(probe, caller, DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
+        let (status, value) = self.ask(probe, caller, DLS_DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
         if status != STATUS_SUCCESS {
             return Ok(Err(status));
         }
@@ -205,7 +199,7 @@ impl Synthesizer {
         caller: Caller,
         handle: u64,
     ) -> Result<u32, ProbeError> {
-        Ok(self.ask(probe, caller, UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
+        Ok(self.ask(probe, caller, DLS_UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
     }
 
     /// Sends `UNLOAD`, which may stay pending. Returns the status, or the request that is pending.
@@ -220,7 +214,7 @@ impl Synthesizer {
             target: self.pin,
             node: Some(self.node),
             set: DLS_PROPERTIES,
-            id: UNLOAD,
+            id: DLS_UNLOAD,
             verb: PropertyVerb::Set,
             instance: Vec::new(),
             value: handle_value(caller, handle),

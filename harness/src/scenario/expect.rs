@@ -171,12 +171,7 @@ impl Expectations {
         if self.audible && verdict.audible == Some(false) {
             found.push("the PCM is silent".into());
         }
-        if let Some(hash) = &self.pcm_sha256
-            && verdict.pcm_sha256.as_ref() != Some(hash)
-        {
-            let is = verdict.pcm_sha256.as_deref().unwrap_or("no PCM");
-            found.push(format!("pcm_sha256: {is}, expected {hash}"));
-        }
+        found.extend(self.unexpected_pcm(verdict.pcm_sha256.as_deref()));
         found.extend(self.unexpected_findings(&verdict.findings));
         if let Some(card) = &verdict.card {
             found.extend(self.violations_of_card(card));
@@ -203,17 +198,18 @@ impl Expectations {
         if self.outcome != Outcome::Played {
             found.push(format!("the steps ran to their end, expected {}", self.outcome.name()));
         }
-        if let Some(hash) = &self.pcm_sha256
-            && verdict.pcm_sha256.as_ref() != Some(hash)
-        {
-            let is = verdict.pcm_sha256.as_deref().unwrap_or("no PCM");
-            found.push(format!("pcm_sha256: {is}, expected {hash}"));
-        }
+        found.extend(self.unexpected_pcm(verdict.pcm_sha256.as_deref()));
         found.extend(self.unexpected_findings(&verdict.findings));
         if let Some(card) = &verdict.card {
             found.extend(self.violations_of_card(card));
         }
         found
+    }
+
+    /// Compares the SHA-256 of the PCM with the expected one.
+    fn unexpected_pcm(&self, found: Option<&str>) -> Option<String> {
+        let expected = self.pcm_sha256.as_deref()?;
+        (found != Some(expected)).then(|| format!("pcm_sha256: {}, expected {expected}", found.unwrap_or("no PCM")))
     }
 
     /// Lists what does not hold of what the project's card counted and found.

@@ -9,14 +9,7 @@ use super::state::{Downloaded, Engine, StreamPins};
 use crate::conformance::instrument;
 use crate::host::file_error::FileError;
 use crate::steps::document::{CodedStatus, DownloadStep, Instrument};
-
-/// `KSPROPSETID_Synth_Dls` (dmusprop.h), in memory order.
-const DLS_PROPERTIES: [u8; 16] =
-    [0x2C, 0xFA, 0x23, 0xD5, 0xE3, 0xDE, 0xD1, 0x11, 0xA7, 0x89, 0x00, 0x00, 0xF8, 0x75, 0xAC, 0x12];
-
-/// `KSPROPERTY_SYNTH_DLS_DOWNLOAD` and `_UNLOAD`.
-const DOWNLOAD: u32 = 0;
-const UNLOAD: u32 = 1;
+use crate::testbed::synthesizer::{DLS_DOWNLOAD, DLS_PROPERTIES, DLS_UNLOAD};
 
 impl Engine<'_, '_> {
     /// Downloads the parts of an instrument, or raw data, from a process.
@@ -86,7 +79,7 @@ impl Engine<'_, '_> {
             GuestCaller::User32 => ([bytes.to_le_bytes(), (address as u32).to_le_bytes()].concat(), 8),
             _ => ([u64::from(bytes).to_le_bytes(), address.to_le_bytes()].concat(), 16),
         };
-        let (status, value) = self.dls_property(to, DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
+        let (status, value) = self.dls_property(to, DLS_DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
         let handle = match to.caller {
             GuestCaller::User32 => value.first_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes))),
             _ => value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
@@ -126,7 +119,7 @@ impl Engine<'_, '_> {
                 GuestCaller::User32 => (handle as u32).to_le_bytes().to_vec(),
                 _ => handle.to_le_bytes().to_vec(),
             };
-            let (status, _) = self.dls_property(&done, UNLOAD, PropertyVerb::Set, Vec::new(), value)?;
+            let (status, _) = self.dls_property(&done, DLS_UNLOAD, PropertyVerb::Set, Vec::new(), value)?;
             if status != 0 {
                 return Err(StepError::Unexpected(format!("the status of UNLOAD is {}", CodedStatus(status))));
             }

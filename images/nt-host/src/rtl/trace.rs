@@ -3,7 +3,7 @@
 
 use crate::export_functions;
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID};
+use crate::nt::{GUID, NTSTATUS, PVOID};
 
 /// What a provider gets for a handle; never null, so that it can tell that it is registered.
 const HANDLE: u64 = 1;

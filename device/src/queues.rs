@@ -6,4 +6,5 @@ pub mod control;
 pub mod event;
 pub mod midi_in;
 pub mod midi_out;
+mod taken;
 pub mod wave;

@@ -21,6 +21,30 @@ pub struct Disarmed {
     pub disarmed: usize,
 }
 
+/// An event that the card has taken from the driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenEvent {
+    /// The driver's time stamp: master time in 100 ns units.
+    pub time: i64,
+    /// The stream.
+    pub stream: u32,
+    /// The channel group, from 1; 0 is all of them.
+    pub group: u16,
+    /// The message in hexadecimal, or the fragment of a system-exclusive message that the driver sent in one record.
+    pub data: String,
+}
+
+/// Answers `events`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenEvents {
+    /// The events, in the order in which the card took them: at most [`EVENTS_AN_ANSWER_MAX`](crate::limits::EVENTS_AN_ANSWER_MAX).
+    pub events: Vec<TakenEvent>,
+    /// Bytes of events that were dropped since the last answer, because more came than are kept.
+    pub lost: u64,
+    /// Another `events` gives more.
+    pub more: bool,
+}
+
 /// Why a command has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {

@@ -17,6 +17,9 @@ pub enum Command {
         /// How many frames, at most [`ADVANCE_FRAMES_MAX`](crate::limits::ADVANCE_FRAMES_MAX).
         frames: u64,
     },
+    /// Takes the events that the card has taken from the driver since the last such command. Answered with
+    /// [`TakenEvents`](crate::answer::TakenEvents).
+    Events {},
     /// Captures a MIDI message for the driver, as if it came in at the card's MIDI input.
     MidiIn {
         /// The message, in hexadecimal.
@@ -81,6 +84,7 @@ mod tests {
             (Command::Status {}, r#"{"cmd":"status"}"#),
             (Command::Stats {}, r#"{"cmd":"stats"}"#),
             (Command::Advance { frames: 480 }, r#"{"cmd":"advance","frames":480}"#),
+            (Command::Events {}, r#"{"cmd":"events"}"#),
             (Command::midi_in(&[0x90, 60, 100], 1), r#"{"cmd":"midi-in","data":"903c64","group":1}"#),
             (
                 Command::InjectFault { fault: InjectedFault::LoseSession {}, at: None },

@@ -21,6 +21,7 @@
 //! | `status` | | [`Status`] |
 //! | `stats` | | [`Statistics`](status::Statistics) |
 //! | `advance` | `frames` | lockstep only: renders so many frames; [`Advanced`](answer::Advanced) |
+//! | `events` | | takes the events that the card took from the driver since the last such command, from before a reset too; [`TakenEvents`](answer::TakenEvents) |
 //! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captures the message for the driver |
 //! | `inject-fault` | `fault`: an [`InjectedFault`]; `at`: a [`Trigger`], default now | arms the fault; `status` tells when it has struck |
 //! | `disarm-faults` | | disarms what has not struck; [`Disarmed`](answer::Disarmed) |

@@ -23,6 +23,15 @@ pub const CONNECTIONS_MAX: usize = 16;
 /// Most frames of one `advance`: an hour at 96 kHz. More is a mistake.
 pub const ADVANCE_FRAMES_MAX: u64 = 3600 * 96_000;
 
+/// Most events that are kept for `events`: a song of half an hour. Of more, the oldest are dropped.
+pub const EVENTS_KEPT_MAX: usize = 65_536;
+
+/// Most bytes of the events that are kept for `events`, for system-exclusive messages; of more, the oldest are dropped.
+pub const EVENT_BYTES_KEPT_MAX: usize = 1 << 20;
+
+/// Most events of one answer to `events`: the card works on nothing else while it writes them.
+pub const EVENTS_AN_ANSWER_MAX: usize = 2048;
+
 /// Most faults that are armed at a time: a scenario has a handful. Each event, frame and chain looks through them.
 pub const ARMED_FAULTS_MAX: usize = 16;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use card_control::Clock;
+use card_control::answer::TakenEvents;
 use card_spec::control::StreamState;
 use card_spec::limits::WAVE_FIFO_MS;
 use card_spec::notice::NoticeKind;
@@ -108,6 +109,12 @@ impl Card {
     #[must_use]
     pub fn registers(&self) -> &Registers {
         &self.registers
+    }
+
+    /// Takes the events that the card took from the driver and no client has taken: as many as an answer holds.
+    #[must_use]
+    pub fn take_events(&self) -> TakenEvents {
+        self.midi_out.take_events()
     }
 
     /// Returns the session, if the driver has opened one.

@@ -50,6 +50,7 @@ pub(super) fn answer(
                 }
             }
         }
+        Command::Events {} => accepted(&link.with_card(|card| card.take_events()).map_err(gone)?),
         Command::MidiIn { data, group, time } => {
             let data = hex::decode(&data).map_err(|_| format!("`{data}` is not a row of hexadecimal bytes"))?;
             // When the client has its answer the driver has the message, if it has posted a buffer.

@@ -4,13 +4,16 @@
 
 use std::sync::Arc;
 
+use card_control::answer::TakenEvents;
 use card_spec::control::StreamState;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
 use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX};
 use card_spec::queue::Queue;
+use parking_lot::Mutex;
 use zerocopy::FromBytes;
 
+use super::taken::EventLog;
 use crate::bus::{Chain, Faults, SharedBus};
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::session::Session;
@@ -24,13 +27,19 @@ const READABLE_MAX: u32 = 16 * BATCH_BYTES_MAX;
 pub struct MidiOut {
     bus: SharedBus,
     registers: Arc<Registers>,
+    taken: Arc<Mutex<EventLog>>,
 }
 
 impl MidiOut {
     /// Returns a handler of the midi-out queue of `bus`.
     #[must_use]
-    pub const fn new(bus: SharedBus, registers: Arc<Registers>) -> Self {
-        Self { bus, registers }
+    pub fn new(bus: SharedBus, registers: Arc<Registers>) -> Self {
+        Self { bus, registers, taken: Arc::default() }
+    }
+
+    /// Takes the oldest events that no client has taken, from the session and those before it.
+    pub fn take_events(&self) -> TakenEvents {
+        self.taken.lock().take()
     }
 
     /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even
@@ -82,6 +91,7 @@ impl MidiOut {
             session.lose(stream, possible_events(count, length));
             return Err(chain.diagnose(Diagnosis::STREAM_STATE).expected(needed, state.0));
         }
+        let mut taken = self.taken.lock();
         let mut offset = size_of::<BatchHeader>();
         for index in 0..count {
             let rest = batch.get(offset..length as usize).unwrap_or_default();
@@ -97,7 +107,10 @@ impl MidiOut {
             self.registers.add(Counter::Events, 1);
             faults.event_taken();
             match session.accept_event(stream, &event, data) {
-                Ok(late) => self.registers.add(Counter::EventsLate, late.into()),
+                Ok(late) => {
+                    taken.push(event.time.get(), stream, event.channel_group.get(), data);
+                    self.registers.add(Counter::EventsLate, late.into());
+                }
                 Err(error) => {
                     session.lose(stream, 1);
                     self.registers.report(error.on(Queue::MIDI_OUT).at(offset as u32));

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::process::{Control, Running, connect, fill, place, program, run, wait_until};
 use card_control::limits::{ANSWER_TIME_MAX, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX};
-use card_spec::control::Status;
-use dmus_card::fake::{Driver, Machine};
+use card_spec::control::{Status, StreamState};
+use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -107,6 +107,30 @@ fn many_clients_one_after_the_other_are_all_answered() {
     }
     let threads = std::fs::read_dir(format!("/proc/{}/task", card.running.0.id())).unwrap().count();
     assert!(threads < CONNECTIONS_MAX + 12, "{threads}");
+    card.end();
+}
+
+#[test]
+fn gives_each_event_that_the_driver_sent_once_from_before_a_close_too() {
+    let card = Card::start();
+    let mut driver = Driver::new(Machine::connect(&card.folder.path().join("card.sock")));
+    assert_eq!(driver.open().status, Status::OK);
+    driver.play(48_000);
+    driver
+        .send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 100]), (5_000_000, 0, &[0xF0, 0x7E, 0xF7]), (0, 99, &[0x90, 1, 1])]);
+    for stream in [STREAM_WAVE, STREAM_RENDER] {
+        assert_eq!(driver.state(stream, StreamState::STOP).status, Status::OK);
+        assert_eq!(driver.close_stream(stream).status, Status::OK);
+    }
+    let mut client = card.client();
+    let mut events = || client.command(&json!({"cmd": "events"}));
+    let taken = events();
+    let expected = json!([
+        {"time": 0, "stream": STREAM_RENDER, "group": 1, "data": "903c64"},
+        {"time": 5_000_000, "stream": STREAM_RENDER, "group": 0, "data": "f07ef7"},
+    ]);
+    assert_eq!((&taken["events"], &taken["lost"], &taken["more"]), (&expected, &json!(0), &json!(false)), "{taken}");
+    assert_eq!(events()["events"], json!([]));
     card.end();
 }
 

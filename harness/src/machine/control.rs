@@ -5,10 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use card_control::answer::{self, Advanced, Disarmed, Done};
+use card_control::answer::{self, Advanced, Disarmed, Done, TakenEvents};
 use card_control::{AnswerError, Command, InjectedFault, Status, Trigger};
 use serde::de::DeserializeOwned;
 
+use super::device_control::{Received, ReceivedBytes};
 use crate::host::interrupt;
 
 /// Longest time for an answer. The card answers between two blocks; a busy machine makes it wait.
@@ -19,6 +20,9 @@ const LINES_AT_ONCE: usize = 100;
 
 /// The interval at which a wait for an answer checks whether the user has interrupted the run.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Nanoseconds of a unit of master time.
+const NS_A_UNIT: u64 = 100;
 
 /// A client of a card's control socket. It connects for each command.
 #[derive(Clone, Debug)]
@@ -52,6 +56,29 @@ impl CardControl {
             }
         }
         Ok(answers)
+    }
+
+    /// Takes the events that the card has taken from the driver since the last call.
+    ///
+    /// # Errors
+    /// The socket's error, [`io::ErrorKind::InvalidData`] for bytes that are no hexadecimal digits, or
+    /// [`io::ErrorKind::TimedOut`] where the card does not answer.
+    pub fn events(&self) -> io::Result<Received> {
+        let mut received = Received::default();
+        loop {
+            let answer: TakenEvents = self.execute(&Command::Events {})?;
+            received.lost += answer.lost;
+            for event in answer.events {
+                let data =
+                    hex::decode(&event.data).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                // Times of music are from 0.
+                let time_ns = event.time.max(0).unsigned_abs().saturating_mul(NS_A_UNIT);
+                received.bytes.push(ReceivedBytes { time_ns, data });
+            }
+            if !answer.more {
+                return Ok(received);
+            }
+        }
     }
 
     /// Reads the card's status.

@@ -194,6 +194,12 @@ pub struct Received {
 }
 
 impl Received {
+    /// Adds what was received later.
+    pub fn extend(&mut self, later: Self) {
+        self.bytes.extend(later.bytes);
+        self.lost = self.lost.saturating_add(later.lost);
+    }
+
     /// Returns all bytes in their order.
     #[must_use]
     pub fn joined(&self) -> Vec<u8> {

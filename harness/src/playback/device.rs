@@ -1,10 +1,10 @@
-//! What the device says about the bytes that it received from the driver.
+//! What card or device say about the bytes that they received from the driver.
 
 use std::time::{Duration, Instant};
 
 use super::error::PlaybackError;
 use super::judge::compare_midi;
-use crate::machine::{Offer, Received};
+use crate::machine::Received;
 use crate::sound::midi::MidiEvent;
 use crate::testbed::TestBed;
 
@@ -18,26 +18,22 @@ const EACH: Duration = Duration::from_millis(20);
 /// The longest time for the rest of a song to arrive: at 31250 baud, three bytes of each of 60,000 messages.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Takes the bytes that the device received, until they are the song's or no more come.
+/// Takes the bytes that the device received, and adds them to `taken`, until they are the song's or no more come.
 ///
 /// # Errors
-/// [`PlaybackError::NoBytes`] for a device that does not offer them; [`PlaybackError::Device`] for one that does not answer.
-pub fn received(bed: &mut TestBed<'_>, song: &[MidiEvent]) -> Result<Received, PlaybackError> {
-    let device = bed.device_name();
-    let Some(control) = bed.device_control().filter(|control| control.offers(Offer::Bytes)) else {
-        return Err(PlaybackError::NoBytes { device });
-    };
+/// [`PlaybackError::NoBytes`] for a device that does not offer them; [`PlaybackError::TestBed`] for one that does not answer.
+pub fn receive(bed: &mut TestBed<'_>, song: &[MidiEvent], taken: &mut Received) -> Result<(), PlaybackError> {
     let (begun, mut last) = (Instant::now(), Instant::now());
-    let mut all = Received::default();
     loop {
-        let more = control.bytes()?;
+        let Some(more) = bed.take_received()? else {
+            return Err(PlaybackError::NoBytes { device: bed.device_name() });
+        };
         if !more.bytes.is_empty() {
             last = Instant::now();
         }
-        all.bytes.extend(more.bytes);
-        all.lost += more.lost;
-        if compare_midi(song, &all, false, 0).passed() || last.elapsed() > QUIET || begun.elapsed() > ARRIVAL_LIMIT {
-            return Ok(all);
+        taken.extend(more);
+        if compare_midi(song, taken, false, 0).passed() || last.elapsed() > QUIET || begun.elapsed() > ARRIVAL_LIMIT {
+            return Ok(());
         }
         std::thread::sleep(EACH);
     }

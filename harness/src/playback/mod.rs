@@ -12,7 +12,7 @@ mod stream;
 mod verdict;
 
 pub use capture::{bring_in, open_capture};
-pub use device::received;
+pub use device::receive;
 pub use error::{PlaybackError, PlaybackFailure};
 pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
 pub(crate) use run::failure;

@@ -473,7 +473,11 @@ impl Run<'_> {
             None => None,
         };
         let received = match &prepared.judge {
-            Judge::MidiBytes { .. } => Some(device::received(bed, &song.events)?),
+            Judge::MidiBytes { .. } => {
+                let mut received = Received::default();
+                device::receive(bed, &song.events, &mut received)?;
+                Some(received)
+            }
             _ => None,
         };
         self.end(Step::Streaming, streaming, Instant::now());

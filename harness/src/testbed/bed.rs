@@ -21,7 +21,7 @@ use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
     Card, CardControl, CardOptions, CardReplacer, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part,
-    ProcessKiller, Processes, Replacement, guest_exit,
+    ProcessKiller, Processes, Received, Replacement, guest_exit,
 };
 use crate::provision::inf;
 
@@ -179,6 +179,19 @@ impl<'o> TestBed<'o> {
     /// [`TestBedError::Control`] for a card that does not answer.
     pub fn card_status(&self) -> Result<Option<card_control::Status>, TestBedError> {
         self.card().map(Card::status).transpose().map_err(TestBedError::Control)
+    }
+
+    /// Takes the MIDI bytes that card or device received from the driver since the last call; `None` where a device does not tell
+    /// them.
+    ///
+    /// # Errors
+    /// [`TestBedError::Control`] for a card that does not answer, [`TestBedError::Device`] for a device that does not.
+    pub fn take_received(&mut self) -> Result<Option<Received>, TestBedError> {
+        if let Some(card) = self.card() {
+            return card.control().events().map(Some).map_err(TestBedError::Control);
+        }
+        let control = self.device_control().filter(|control| control.offers(Offer::Bytes));
+        Ok(control.map(DeviceControl::bytes).transpose()?)
     }
 
     /// Returns the client of a device that is not the card; `None` where it has no control socket.

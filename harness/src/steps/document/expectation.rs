@@ -32,9 +32,11 @@ pub struct ExpectStep {
     pub onsets: Option<Onsets>,
     /// The loudness of all of the PCM.
     pub loudness: Option<Loudness>,
-    /// The MIDI messages that the device received in the last playback are those that were played. For devices that tell them.
+    /// The MIDI messages that the device received in the last playback are those that were played. For the card, and for devices
+    /// that tell them.
     pub received_as_played: Option<True>,
-    /// The MIDI bytes that the device received since the last such expectation. For devices that tell them.
+    /// The MIDI bytes that the device received since the last such expectation. For the card, and for devices
+    /// that tell them.
     pub received: Option<Bytes>,
     /// A value, which is within the bounds beside it.
     pub value: Option<ValueName>,

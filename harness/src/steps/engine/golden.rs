@@ -108,13 +108,14 @@ pub(super) fn compare(
 mod tests {
     use super::*;
     use crate::host::leftovers::Scratch;
+    use crate::machine::Received;
     use crate::sound::midi::Song;
     use crate::sound::pcm::PcmFormat;
 
     fn recording(sample: i16) -> (Recording, Pcm) {
         let song = Song { name: "x".into(), events: Vec::new(), end: 0, notices: Vec::new() };
         let pcm = Pcm { samples: vec![sample; 8], format: PcmFormat::of_card(48_000) };
-        (Recording { song, pcm: None, received: None, tail_ms: 0, events: 0, card_ms: None }, pcm)
+        (Recording { song, pcm: None, received: Received::default(), tail_ms: 0, events: 0, card_ms: None }, pcm)
     }
 
     fn wrong(path: &Path, sample: i16, update: bool) -> Option<String> {

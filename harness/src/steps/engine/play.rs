@@ -5,8 +5,8 @@ use guest_protocol::{Delivery, Pace, Request};
 use super::side::StepError;
 use super::state::{Engine, Recording, Stream, StreamPins};
 use crate::host::leftovers::Scratch;
-use crate::machine::Offer;
-use crate::playback::{PlaybackError, received};
+use crate::machine::Received;
+use crate::playback::PlaybackError;
 use crate::sound::midi::{CHANNEL_GROUP, Song, TICKS_A_SECOND};
 use crate::sound::pcm::{Pcm, PcmFormat};
 use crate::sound::render::{self, RenderOptions};
@@ -81,6 +81,8 @@ impl Engine<'_, '_> {
             DeliveryOrder::Packages => Delivery::Packages,
         };
         let quantum = play.quantum.unwrap_or(self.test.quantum_frames);
+        // What the playback before has brought. The playback finds it out where a device does not answer.
+        let _ = self.take_received();
         let begun = self.side.status().map(|status| self.side.card_ms(&status));
         let session = &mut self.bed.session;
         let played = match pins.sounding() {
@@ -101,8 +103,6 @@ impl Engine<'_, '_> {
             Some((_, format)) => Some(Pcm::from_bytes(&memory.read_pcm(self.bed)?, format)),
             None => None,
         };
-        let tells = self.bed.device_control().is_some_and(|control| control.offers(Offer::Bytes));
-        let received = if tells { Some(received(self.bed, &song.events)?) } else { None };
         if play.keep_running {
             if let Some(stream) = self.streams.get_mut(name) {
                 stream.memory = Some(memory);
@@ -117,7 +117,7 @@ impl Engine<'_, '_> {
             let file = if number == 1 { "guest.wav".to_owned() } else { format!("guest-{number}.wav") };
             pcm.write_wav(&self.side.run_folder.join(file))?;
         }
-        let recording = Recording { song, pcm, received, tail_ms, events: played.events, card_ms };
+        let recording = Recording { song, pcm, received: Received::default(), tail_ms, events: played.events, card_ms };
         self.recordings.insert(name.to_owned(), recording);
         self.last = Some(name.to_owned());
         Ok(found)

@@ -15,6 +15,7 @@ use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
+use crate::machine::Received;
 use crate::machine::conditions::Conditions;
 use crate::playback::{CardReport, PlaybackError, PlaybackFailure, failure};
 use crate::steps::plan::{Act, Music, PlannedStep};
@@ -199,7 +200,7 @@ fn record(bed: &TestBed<'_>, test: &StepsTest<'_>, folder: &RunFolder, reproduce
     )
 }
 
-/// Carries steps out on a test bed that was started and whose guest nobody has talked to yet
+/// Carries steps out on a test bed that was started and whose guest has had no request yet
 /// ([`TestBedBuilder::start`]), and shuts it down.
 ///
 /// ```no_run
@@ -272,6 +273,7 @@ fn on_test_bed(
         downloads: BTreeMap::new(),
         recordings: BTreeMap::new(),
         last: None,
+        received: Received::default(),
         captured_messages: 0,
         loaded: false,
         started: false,

@@ -22,6 +22,8 @@ pub(super) struct Engine<'e, 'o> {
     /// The last playback of each stream, and the name of the one that played last.
     pub(super) recordings: BTreeMap<String, Recording>,
     pub(super) last: Option<String>,
+    /// The MIDI bytes that card or device received since the last expectation of all of them, as far as they were taken.
+    pub(super) received: Received,
     pub(super) captured_messages: u64,
     pub(super) loaded: bool,
     pub(super) started: bool,
@@ -84,8 +86,8 @@ pub(super) struct Recording {
     pub(super) song: Song,
     /// The PCM; nothing of a filter that gives none.
     pub(super) pcm: Option<Pcm>,
-    /// The MIDI bytes that the device received, where it tells them.
-    pub(super) received: Option<Received>,
+    /// The MIDI bytes that card or device received from the driver from it, as far as they were taken.
+    pub(super) received: Received,
     /// Silence behind the song, in milliseconds.
     pub(super) tail_ms: u32,
     pub(super) events: u64,

@@ -1,22 +1,13 @@
-//! An MPU-401 on the PCI bus: a MIDI port in UART mode, with two I/O ports and an interrupt line.
+//! An MPU-401 on the PCI bus: a MIDI port in UART mode, with two I/O ports and an interrupt line. `mpu401.toml` has the ports.
 //!
 //! Programming model: Roland, MPU-401 technical reference, 1985, the part on UART mode.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
 
-use vfio_user_card::{Access, Bar, Card, Description, Fault, Handle, Offers, Refusal, Reset, Widths, run};
-
-/// The ports, from the start of BAR 0: MIDI data, and status (read) or command (written).
-const DATA: u64 = 0;
-const STATUS: u64 = 1;
-
-/// Set while no byte waits at the data port.
-const NO_INPUT: u8 = 0x80;
-/// Set while the device cannot take a byte.
-const NOT_READY: u8 = 0x40;
-/// The other status bits are not connected, and read as ones.
-const UNUSED: u8 = 0x3f;
+use vfio_user_card::{
+    Access, Bar, Card, Description, Fault, Handle, Offers, Refusal, RegisterFile, RegisterTable, Reset, Written, run,
+};
 
 const COMMAND_RESET: u8 = 0xff;
 const COMMAND_UART: u8 = 0x3f;
@@ -44,6 +35,7 @@ struct Faults {
 /// The device.
 pub(crate) struct Mpu401 {
     handle: Handle,
+    registers: RegisterFile,
     uart: bool,
     input: VecDeque<u8>,
     faults: Faults,
@@ -54,12 +46,16 @@ pub(crate) struct Mpu401 {
 
 impl Mpu401 {
     pub(crate) fn new(handle: Handle) -> Self {
+        let registers = RegisterFile::new(table(), handle.clone());
         let (input, faults) = (VecDeque::new(), Faults::default());
-        Self { handle, uart: false, input, faults, received: 0, lost: 0, commands: 0 }
+        Self { handle, registers, uart: false, input, faults, received: 0, lost: 0, commands: 0 }
     }
 
-    /// The line is asserted as long as a byte waits.
-    fn update_line(&self) {
+    /// Shows whether a byte waits, and asserts the line as long as one does.
+    fn update(&mut self) {
+        self.registers.set("DATA", self.input.front().copied().unwrap_or(0xff).into());
+        self.registers.set("STATUS.NO_INPUT", self.input.is_empty().into());
+        self.registers.set("STATUS.NOT_READY", self.faults.not_ready.into());
         self.handle.set_line(!self.input.is_empty() && !self.faults.lost_interrupt && !self.faults.no_device);
     }
 
@@ -106,33 +102,38 @@ impl Mpu401 {
 
 impl Card for Mpu401 {
     fn read(&mut self, access: Access) -> u64 {
-        let value = match access.offset {
-            _ if self.faults.no_device => 0xff,
-            DATA => self.input.pop_front().unwrap_or(0xff),
-            _ => {
-                let input = if self.input.is_empty() { NO_INPUT } else { 0 };
-                let ready = if self.faults.not_ready { NOT_READY } else { 0 };
-                UNUSED | input | ready
-            }
-        };
-        self.update_line();
-        value.into()
+        if self.faults.no_device {
+            return u64::MAX;
+        }
+        let value = self.registers.read(access);
+        if self.registers.table().at(access.offset, access.width, false).is_some_and(|read| read.name == "DATA") {
+            self.input.pop_front();
+        }
+        self.update();
+        value
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        let byte = value as u8;
-        match access.offset {
-            _ if self.faults.no_device => {}
-            DATA => self.data(byte),
-            _ => self.command(byte),
+        if self.faults.no_device {
+            return;
         }
-        self.update_line();
+        let written = self.registers.write(access, value);
+        match written.as_ref().map(Written::name) {
+            Some("DATA") => self.data(value as u8),
+            _ => self.command(value as u8),
+        }
+        self.update();
     }
 
     fn reset(&mut self, _: Reset) {
         // Faults and counters belong to the harness, and stay.
         self.uart = false;
         self.input.clear();
+        self.update();
+    }
+
+    fn registers(&self) -> Vec<(usize, &RegisterFile)> {
+        vec![(0, &self.registers)]
     }
 
     fn offers(&self) -> Offers {
@@ -148,7 +149,7 @@ impl Card for Mpu401 {
             return Err(Refusal::Failed(format!("{} bytes; there is room for {free} now", bytes.len())));
         }
         self.input.extend(bytes);
-        self.update_line();
+        self.update();
         Ok(())
     }
 
@@ -160,7 +161,7 @@ impl Card for Mpu401 {
             "not-ready" => self.faults.not_ready = true,
             _ => self.faults = Faults::default(),
         }
-        self.update_line();
+        self.update();
         Ok(())
     }
 
@@ -169,9 +170,14 @@ impl Card for Mpu401 {
     }
 }
 
+/// Reads the table, which is a part of this program.
+fn table() -> RegisterTable {
+    RegisterTable::parse("mpu401.toml", include_str!("mpu401.toml")).expect("the table has no mistakes")
+}
+
 /// An audio device with its two ports in BAR 0, and the line INTA.
 pub(crate) fn description() -> Description {
-    let ports = Bar::io(16).allow(DATA..STATUS + 1, Widths::BYTE);
+    let ports = Bar::io(16).registers(&table());
     Description::new("mpu401", 0x4242, 0x0401).class(4, 1, 0).bar(0, ports).interrupt_pin()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::dma::MemoryRegion;
+use crate::registers::RegisterFile;
 
 /// A card behind a PCI function.
 ///
@@ -79,6 +80,11 @@ pub trait Card: Send {
     /// [`Refusal`], when the fault's members are not understood or it cannot be injected now.
     fn inject_fault(&mut self, fault: &Fault) -> Result<(), Refusal> {
         Err(Refusal::Unsupported(format!("the fault `{}`", fault.kind)))
+    }
+
+    /// Returns the registers that have a [table](crate::RegisterTable), each with its BAR, for `registers`.
+    fn registers(&self) -> Vec<(usize, &RegisterFile)> {
+        Vec::new()
     }
 
     /// Returns the card's own counters, by name, for `status`.

@@ -8,6 +8,7 @@ use super::LINE_BYTES_MAX;
 use crate::card::{Fault, Refusal};
 use crate::function::Function;
 use crate::journal::{DriverError, Entry};
+use crate::registers::Register;
 
 /// The version of the contract.
 const PROTOCOL: u32 = 1;
@@ -41,6 +42,7 @@ pub(super) fn carry_out(function: &Function, line: &[u8]) -> (String, Outcome) {
     let answer = match name {
         "hello" => Ok(hello(function)),
         "status" => Ok(status(function)),
+        "registers" => registers(function),
         "bytes" => bytes(function),
         "midi-in" => midi_in(function, &command),
         "inject-fault" => inject_fault(function, &command),
@@ -74,8 +76,15 @@ const fn code(refusal: &Refusal) -> &'static str {
 }
 
 fn hello(function: &Function) -> Value {
-    let offers = function.card.lock().offers();
-    let optional = [("bytes", offers.bytes), ("midi-in", offers.midi_in), ("inject-fault", !offers.faults.is_empty())];
+    let card = function.card.lock();
+    let (offers, has_registers) = (card.offers(), !card.registers().is_empty());
+    drop(card);
+    let optional = [
+        ("registers", has_registers),
+        ("bytes", offers.bytes),
+        ("midi-in", offers.midi_in),
+        ("inject-fault", !offers.faults.is_empty()),
+    ];
     let optional = optional.iter().filter(|(_, offered)| *offered).map(|(name, _)| *name);
     let names: Vec<&str> = std::iter::once("status").chain(optional).chain(["log", "shutdown"]).collect();
     let name = &function.shared.description.name;
@@ -120,6 +129,22 @@ fn budget(frame: usize) -> impl FnMut(usize) -> bool {
         left -= if fits { bytes } else { 0 };
         fits
     }
+}
+
+fn registers(function: &Function) -> Result<Value, Refusal> {
+    let card = function.card.lock();
+    let files = card.registers();
+    if files.is_empty() {
+        return Err(Refusal::Unsupported("its registers".into()));
+    }
+    let values =
+        files.iter().flat_map(|(bar, file)| file.values().map(move |(register, value)| (bar, register, value)));
+    let write = |(bar, register, value): (&usize, &Register, u64)| {
+        let decoded = register.decode(value);
+        json!({"bar": bar, "offset": register.offset, "bytes": register.bytes, "value": value, "decoded": decoded})
+    };
+    let values: Vec<Value> = values.map(write).collect();
+    Ok(json!({"ok": true, "registers": values}))
 }
 
 fn bytes(function: &Function) -> Result<Value, Refusal> {

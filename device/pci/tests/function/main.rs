@@ -11,6 +11,7 @@ mod express;
 mod hostile;
 mod interrupts;
 mod lifecycle;
+mod mailbox;
 mod mapped;
 mod mpu401;
 mod registers;

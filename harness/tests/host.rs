@@ -425,6 +425,29 @@ fn plays_a_song_with_the_bank_that_its_file_brings() {
 }
 
 #[test]
+fn plays_the_sound_of_a_run_by_the_player_on_path() {
+    let project = Project::new("exit 1", "cp \"$2\" \"$0.heard\"");
+    fs::rename(project.path("qemu"), project.path("aplay")).unwrap();
+    let play = |path: &str, of: &Path| {
+        let mut command = project.harness(&["play"]);
+        command.arg(of).env("PATH", path).env_remove("DMUS_PLAYER").output().unwrap()
+    };
+    let own = format!("{}:/usr/bin:/bin", project.path("").display());
+    let folder = project.path("tmp");
+    fs::write(folder.join("guest.wav"), "the sound").unwrap();
+    let output = play(&own, &folder);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(fs::read(project.path("aplay.heard")).unwrap(), b"the sound");
+    let output = play("/nowhere", &folder);
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(said(&output).contains("aplay") && said(&output).contains("apt-get install"), "{}", said(&output));
+    fs::remove_file(folder.join("guest.wav")).unwrap();
+    let output = play(&own, &folder);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--keep"), "{}", said(&output));
+}
+
+#[test]
 fn keeps_what_belongs_to_a_living_run_at_another_start() {
     let project = Project::new("exec sleep 1000", "echo $$ > \"$0.pid\"; exec sleep 1000");
     let mut run = Started(project.demo().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());

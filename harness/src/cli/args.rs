@@ -276,9 +276,36 @@ pub(crate) struct DemoArguments {
     /// Keep the sound files of a run that passes; its text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Play what the guest received on this machine's loudspeakers, at the end
+    #[arg(long, conflicts_with = "capture")]
+    pub(crate) listen: bool,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `play`.
+#[derive(Debug, Args)]
+pub(crate) struct PlayArguments {
+    /// A run folder, such as one under target/dmus/runs, or a WAV file
+    pub(crate) run: PathBuf,
+    /// What to hear
+    #[arg(long, value_enum, default_value = "guest")]
+    pub(crate) what: PlayChoice,
+    /// Which of several playbacks of a scenario's steps, from 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) number: Option<u32>,
+}
+
+/// The sounds of a run.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum PlayChoice {
+    /// What the guest received
+    Guest,
+    /// What it was compared with
+    Expected,
+    /// What differs between the two, as loud as can be
+    Difference,
 }
 
 /// Options of `test`.

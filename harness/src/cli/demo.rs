@@ -8,6 +8,7 @@ use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
 use dmus::playback::{PlaybackTest, run_playback};
 use dmus::report::{Terminal, error_line, failure_object, failure_text, out, out_json, verdict_object, verdict_text};
+use dmus::sound::player::Player;
 use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
@@ -25,6 +26,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         let text = "--guard stands before vhost-user's socket; over vfio-user there is none";
         return Err(UsageError(text.into()).into());
     }
+    // Before anything runs.
+    let player = arguments.listen.then(Player::find).transpose()?;
     let terminal = Terminal::new();
     if matches!(arguments.sandbox, SandboxChoice::Off) {
         warn_of_no_sandbox("--sandbox off", &terminal);
@@ -69,6 +72,11 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     drop(terminal);
     match result {
         Ok(verdict) => {
+            let guest = folder.file("guest.wav");
+            if player.is_some() && !guest.is_file() {
+                error_line("warning: the driver gives no PCM, so that there is nothing to listen to");
+            }
+            let listened = player.filter(|_| guest.is_file()).map(|player| player.play(&guest));
             // A folder that the user named keeps everything.
             if verdict.passed() && !arguments.keep && arguments.run_folder.is_none() {
                 remove_sound(folder.path());
@@ -78,6 +86,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             } else {
                 out(&verdict_text(&verdict, arguments.out.as_deref(), &reproduce));
             }
+            listened.transpose()?;
             Ok((!verdict.passed()).then(|| verdict.class_of_failure()))
         }
         Err(failure) => {

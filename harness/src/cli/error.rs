@@ -14,6 +14,7 @@ use dmus::scenario::{LastRunError, RunError, ScenarioError};
 use dmus::sound::bank::BankCommandError;
 use dmus::sound::loudness::LoudnessError;
 use dmus::sound::midi::MidiError;
+use dmus::sound::player::PlayerError;
 use dmus::sound::render::RenderError;
 use dmus::sound::song_file::SongFileError;
 use dmus::testbed::TestBedError;
@@ -52,6 +53,9 @@ pub(crate) enum Error {
     /// The offline render failed.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// A sound could not be played.
+    #[error(transparent)]
+    Player(#[from] PlayerError),
     /// A built-in song could not be read.
     #[error(transparent)]
     Midi(#[from] MidiError),
@@ -96,7 +100,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

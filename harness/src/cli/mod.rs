@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod hostile;
 mod list;
+mod play;
 mod reports;
 mod run;
 mod run_arguments;
@@ -107,6 +108,7 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Run(arguments) => run::run(arguments),
         Verb::List(arguments) => list::list(arguments),
         Verb::Test(arguments) => test::test(arguments),
+        Verb::Play(arguments) => play::play(arguments),
         Verb::Render(arguments) => sound::render(arguments),
         Verb::Bank(verb) => sound::bank(verb),
         Verb::Bench(arguments) => bench::bench(arguments),

@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::args::{
     BankVerb, BenchArguments, BootArguments, CleanArguments, CompletionsArguments, DemoArguments, DistArguments,
-    DoctorArguments, DriverArguments, LowResourcesArguments, RenderArguments, SchemaArguments, TestArguments,
+    DoctorArguments, DriverArguments, LowResourcesArguments, PlayArguments, RenderArguments, SchemaArguments,
+    TestArguments,
 };
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
 
@@ -46,6 +47,8 @@ pub(crate) enum Verb {
     List(ListArguments),
     /// Run every test of the project (needs a checkout)
     Test(TestArguments),
+    /// Listen to the sound that a run has left, or to a WAV file
+    Play(PlayArguments),
     /// Render a song offline, without a guest
     Render(RenderArguments),
     /// List instrument banks, convert them, build the built-in one
@@ -85,7 +88,7 @@ impl Verb {
             Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
                 *json
             }
-            Self::Bench(_) | Self::Boot(_) | Self::Completions(_) | Self::Schema(_) => false,
+            Self::Bench(_) | Self::Boot(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,
             Self::Clean(arguments) => arguments.json,

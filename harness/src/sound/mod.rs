@@ -5,6 +5,7 @@ pub mod loudness;
 pub mod measure;
 pub mod midi;
 pub mod pcm;
+pub mod player;
 pub mod render;
 pub mod song_file;
 pub mod song_source;

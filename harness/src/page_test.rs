@@ -76,7 +76,8 @@ fn is_missing(error: &ProvisionError) -> bool {
 
 fn run(workspace: &Workspace, browser: PathBuf, axe: PathBuf) -> Result<(), ProvisionError> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--package", "dmus", "--test", "page", "--", "--nocapture"]).env("CARGO_INCREMENTAL", "0");
+    // Not of the package: its dependencies would have fewer features than `cargo test --workspace` has built, and be built again.
+    command.args(["test", "--workspace", "--test", "page", "--", "--nocapture"]).env("CARGO_INCREMENTAL", "0");
     command.env(CHROMIUM_VARIABLE, browser).env(AXE_VARIABLE, axe);
     command.env(SCREENSHOTS_VARIABLE, workspace.cache().join("page")).current_dir(&workspace.root);
     let log = workspace.logs().join("cargo-test-page.log");

@@ -275,8 +275,8 @@ impl Suite<'_> {
     /// Runs the tests of the crates for cards and back-ends of others that need QEMU.
     fn cards_in_qemu(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["test", "--package", "vfio-user-card", "--package", "vhost-user-guard", "--test", "qemu"]);
-        command.args(["--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
+        // Not of the packages: their dependencies would have fewer features than `crates` has built, and be built again.
+        command.args(["test", "--workspace", "--test", "qemu", "--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
         for variable in ["VFIO_USER_CARD_QEMU", "VHOST_USER_GUARD_QEMU"] {
             command.env(variable, &provisioned.artefacts.qemu);
         }

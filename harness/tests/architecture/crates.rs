@@ -17,13 +17,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("driver-audit", &[]),
     ("card-control", &["card-spec"]),
     ("card-qtest", &["card-control", "card-spec"]),
-    ("dmus-card", &["card-control", "card-spec", "dls-synth", "vfio-user-card", "vhost-user-guard"]),
+    ("card-trace", &["card-spec"]),
+    ("dmus-card", &["card-control", "card-spec", "card-trace", "dls-synth", "vfio-user-card", "vhost-user-guard"]),
     ("dls-conformance", &["dls-synth"]),
     ("dls-synth-bench", &["dls-synth"]),
     ("dmus-miniport", &["card-spec", "portcls"]),
     ("dmuscard", &["card-spec", "dmus-miniport", "portcls"]),
     ("nt-host", &["guest-protocol"]),
-    ("dmus", &["card-control", "card-qtest", "driver-audit", "guest-protocol"]),
+    ("dmus", &["card-control", "card-qtest", "card-trace", "driver-audit", "guest-protocol"]),
 ];
 
 /// Crates of the workspace that a crate's tests may depend on besides.

@@ -1,0 +1,82 @@
+//! What tools need of payloads: codes, events and spans, without the bytes around them.
+
+use card_spec::control::{RequestCode, RequestHeader};
+use card_spec::event::{BatchHeader, EventHeader, record_bytes};
+use card_spec::queue::Queue;
+use card_spec::wave::{WaveHeader, WaveStatus};
+use zerocopy::FromBytes;
+
+/// An event of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'r> {
+    /// The stream of the batch.
+    pub stream: u32,
+    /// Its time in 100 ns units of the master clock.
+    pub time: i64,
+    /// Its channel group; 0 means all.
+    pub group: u16,
+    /// Its message.
+    pub data: &'r [u8],
+}
+
+/// Returns the events of a batch, as far as the batch holds them.
+pub fn events(batch: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    let header = BatchHeader::read_from_prefix(batch).ok().map(|(header, _)| header);
+    let (stream, count) = header.map_or((0, 0), |header| (header.stream.get(), header.count.get()));
+    let mut offset = size_of::<BatchHeader>();
+    (0..count).map_while(move |_| {
+        let (event, data) = EventHeader::read_from_prefix(batch.get(offset..)?).ok()?;
+        let data = data.get(..usize::from(event.length.get()))?;
+        offset = offset.saturating_add(record_bytes(data.len()));
+        Some(Event { stream, time: event.time.get(), group: event.channel_group.get(), data })
+    })
+}
+
+/// The frames of a wave buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaveSpan {
+    /// The name of its status.
+    pub status: WaveStatus,
+    /// The first frame.
+    pub position: u64,
+    /// How many frames.
+    pub frames: u32,
+    /// Master time of the first frame in 100 ns units.
+    pub master_time: i64,
+}
+
+/// Returns the frames that the header of a wave buffer tells of.
+#[must_use]
+pub fn wave_span(header: &[u8]) -> Option<WaveSpan> {
+    let (header, _) = WaveHeader::read_from_prefix(header).ok()?;
+    Some(WaveSpan {
+        status: WaveStatus(header.status.get()),
+        position: header.position.get(),
+        frames: header.frames.get(),
+        master_time: header.master_time.get(),
+    })
+}
+
+/// Returns the header and the payload of a request.
+pub(crate) fn request_header(bytes: &[u8]) -> Option<(RequestHeader, &[u8])> {
+    RequestHeader::read_from_prefix(bytes).ok()
+}
+
+/// Returns the code of a request.
+#[must_use]
+pub fn request_code(request: &[u8]) -> Option<RequestCode> {
+    request_header(request).map(|(header, _)| RequestCode(header.code.get()))
+}
+
+/// Returns the name of a queue, as the harness and the card's log use it.
+#[must_use]
+pub fn queue_name(queue: Queue) -> String {
+    match queue {
+        Queue::CONTROL => "control".into(),
+        Queue::MIDI_OUT => "midi-out".into(),
+        Queue::MIDI_IN => "midi-in".into(),
+        Queue::WAVE => "wave".into(),
+        Queue::EVENT => "event".into(),
+        Queue(other) => format!("queue {other}"),
+    }
+}

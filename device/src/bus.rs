@@ -137,6 +137,7 @@ impl Bus {
     /// Sets the virtio features that the driver accepted, for the rings that start from now on.
     pub fn set_features(&mut self, features: u64) {
         self.features = features;
+        self.registers.trace().features(features);
     }
 
     /// Sets the index that a ring begins with next: 0 after a reset, what [`stop_ring`](Self::stop_ring) returned when it
@@ -167,6 +168,7 @@ impl Bus {
         self.retire_lost_memory();
         if !self.rings.iter().any(Ring::is_running) && self.rings.iter().all(|ring| ring.base() == 0) {
             self.resets = self.resets.wrapping_add(1);
+            self.registers.trace().reset(self.resets);
             self.needs_reset = false;
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
@@ -178,7 +180,9 @@ impl Bus {
         let others: Vec<_> =
             self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
         let Some(ring) = self.rings.get_mut(which.index()) else { return };
-        match ring.start(setup, self.features, queue, &self.memory, &others) {
+        let started = ring.start(setup, self.features, queue, &self.memory, &others);
+        self.registers.trace().ring_started(which, setup, started.err());
+        match started {
             Ok(()) => {
                 log::debug!("queue {which} runs with {} entries", ring.working_size());
                 self.give_kept_answer(which);
@@ -197,7 +201,13 @@ impl Bus {
 
     /// Takes a ring out of use, and returns the index to resume from. The card does not touch the ring afterwards.
     pub fn stop_ring(&mut self, queue: Queue) -> u16 {
-        self.rings.get_mut(queue.index()).map_or(0, Ring::stop)
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return 0 };
+        let ran = ring.is_running();
+        let next = ring.stop();
+        if ran {
+            self.registers.trace().ring_stopped(queue, next);
+        }
+        next
     }
 
     /// Forgets which rings are parked, if none runs: the life of the device is over in which they were.
@@ -211,6 +221,7 @@ impl Bus {
 
     /// Stops all rings, which begin at 0 again: for transports with a message for the reset of the device.
     pub fn reset_device(&mut self) {
+        self.registers.trace().reset(self.resets);
         self.needs_reset = false;
         for queue in Queue::ALL {
             self.stop_ring(queue);
@@ -220,6 +231,7 @@ impl Bus {
 
     /// Stops all rings and unmaps memory, because the transport has disconnected.
     pub fn disconnect(&mut self) {
+        self.registers.trace().disconnected();
         for queue in Queue::ALL {
             self.stop_ring(queue);
         }
@@ -236,6 +248,7 @@ impl Bus {
             return;
         }
         self.registers.add(Counter::Kicks, kicks);
+        self.registers.trace().kicked(queue, kicks);
         if let Some(error) = ring.kicked(self.memory.map(), kicks) {
             self.registers.report(error);
         }
@@ -365,7 +378,9 @@ impl Bus {
 
     /// Raises the interrupt of a queue, if its transport has one.
     pub(crate) fn raise(&self, queue: Queue) {
-        if self.rings.get(queue.index()).is_some_and(Ring::interrupt) {
+        let raised = self.rings.get(queue.index()).is_some_and(Ring::interrupt);
+        self.registers.trace().interrupt(queue, raised);
+        if raised {
             self.registers.add(Counter::Interrupts, 1);
         }
     }
@@ -390,9 +405,11 @@ impl Bus {
         match (taken, lost) {
             (Ok(Some(mut chain)), Some(lost)) => {
                 chain.lose(lost);
+                self.registers.trace().chain_taken(&chain);
                 self.holds(&chain).then_some(chain)
             }
             (Ok(Some(chain)), None) => {
+                self.registers.trace().chain_taken(&chain);
                 if let Some(error) = chain.error() {
                     self.registers.report(error);
                 }
@@ -442,6 +459,7 @@ impl Bus {
             InjectedFault::CorruptUsedRing { corruption, queue } if *queue == chain.queue.0 => Some(*corruption),
             _ => None,
         });
+        self.registers.trace().chain_returned(chain.queue, chain.head, written, parts);
         match ring.give_back(self.memory.map(), chain.head, written, corruption) {
             Ok(true) => self.interrupt(chain.queue),
             Ok(false) => {}

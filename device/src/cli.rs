@@ -9,4 +9,5 @@ pub mod offline;
 pub mod serve;
 pub mod signal_exit;
 pub mod stems;
+pub mod trace_option;
 pub mod whole_file;

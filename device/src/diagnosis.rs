@@ -14,6 +14,7 @@ use card_spec::queue::Queue;
 use parking_lot::Mutex;
 
 use crate::log_limit::LogLimit;
+use crate::trace::Trace;
 
 /// Most errors that are kept for the event queue and for the control socket. A driver's first errors explain the rest.
 const RECENT_MAX: usize = 64;
@@ -282,6 +283,7 @@ pub struct Registers {
     errors: Mutex<Errors>,
     /// By code. A session or a reset does not clear these limiters.
     logged: [LogLimit; CODES],
+    trace: Trace,
 }
 
 impl Default for Registers {
@@ -294,12 +296,25 @@ impl Registers {
     /// Returns registers that are all zero; card time begins now.
     #[must_use]
     pub fn new() -> Self {
+        Self::traced(Trace::default())
+    }
+
+    /// Returns registers as [`new`](Self::new) does, of a card that records what it does.
+    #[must_use]
+    pub fn traced(trace: Trace) -> Self {
         Self {
+            trace,
             process_start: Instant::now(),
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             errors: Mutex::default(),
             logged: [const { LogLimit::new() }; CODES],
         }
+    }
+
+    /// Returns the trace, which every part of the card writes to.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Returns the time now, in 100 ns units since the card's process started.
@@ -320,6 +335,7 @@ impl Registers {
     /// Records an error in the registers, logs it, and keeps it for a notice.
     pub fn report(&self, error: DriverError) {
         let dated = Dated { error, card_time: self.card_time() };
+        self.trace.driver_error(error);
         {
             let mut errors = self.errors.lock();
             errors.count = errors.count.saturating_add(1);

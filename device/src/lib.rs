@@ -11,6 +11,7 @@
 //! | [`diagnosis`] | what the card finds wrong with a driver |
 //! | [`transport`] | vhost-user, and the socket that it is spoken on |
 //! | [`control_socket`] | the server of [`card_control`]'s protocol |
+//! | [`trace`] | what a guest can see, recorded |
 //! | [`sandbox`] | what each thread may ask of the kernel |
 //! | [`cli`] | the command line: arguments, exit codes, offline render, stems, banks |
 //! | `fake` | a front-end and a driver in this process, for tests (feature `fake`) |
@@ -40,4 +41,5 @@ pub mod queues;
 pub mod sandbox;
 pub mod session;
 pub mod stop;
+pub mod trace;
 pub mod transport;

@@ -41,6 +41,11 @@ pub enum Command {
     },
     /// Disarms every fault that has not struck. Answered with [`Disarmed`](crate::answer::Disarmed).
     DisarmFaults {},
+    /// Puts a mark into the trace.
+    Mark {
+        /// Its text, at most [`MARK_BYTES_MAX`](crate::limits::MARK_BYTES_MAX) bytes.
+        text: String,
+    },
     /// Ends the card's process.
     Shutdown {},
 }
@@ -102,6 +107,7 @@ mod tests {
                 r#"{"cmd":"inject-fault","fault":{"kind":"lost-interrupt","queue":3},"at":{"frame":4800}}"#,
             ),
             (Command::DisarmFaults {}, r#"{"cmd":"disarm-faults"}"#),
+            (Command::Mark { text: "take 2".into() }, r#"{"cmd":"mark","text":"take 2"}"#),
             (Command::Shutdown {}, r#"{"cmd":"shutdown"}"#),
         ] {
             assert_eq!(command.to_line(), format!("{line}\n"));

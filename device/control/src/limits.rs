@@ -32,6 +32,9 @@ pub const EVENT_BYTES_KEPT_MAX: usize = 1 << 20;
 /// Most events of one answer to `events`: the card works on nothing else while it writes them.
 pub const EVENTS_AN_ANSWER_MAX: usize = 2048;
 
+/// Longest text of a mark in the trace, in bytes: a line for people.
+pub const MARK_BYTES_MAX: usize = 256;
+
 /// Most faults that are armed at a time: a scenario has a handful. Each event, frame and chain looks through them.
 pub const ARMED_FAULTS_MAX: usize = 16;
 

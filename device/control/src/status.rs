@@ -58,6 +58,23 @@ pub struct Status {
     pub diagnosis: DiagnosisStatus,
     /// The injected faults since the process started.
     pub faults: FaultStatus,
+    /// The trace, if the card records one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceStatus>,
+}
+
+/// The trace that the card records (`--trace`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TraceStatus {
+    /// Records written since the process started.
+    pub records: u64,
+    /// Records among them that are lost: later ones have overwritten them.
+    pub lost: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Bytes of the ring.
+    pub ring_bytes: u64,
 }
 
 /// The numbers that `stats` answers.

@@ -139,6 +139,7 @@ impl Faults {
         let (index, picked) = live.find_map(|(index, armed)| Some((index, pick(&armed.fault)?)))?;
         let fault = self.armed.remove(index).fault;
         let (event, frame) = (registers.get(Counter::Events), self.frame);
+        registers.trace().fault_struck(&fault);
         log::info!("injected fault: {fault} strikes after event {event}, before frame {frame}");
         if self.struck.len() >= STRUCK_FAULTS_KEPT {
             self.struck.pop_front();

@@ -319,6 +319,7 @@ impl Card {
             // What strikes with the buffer that these frames complete is recorded behind them.
             self.bus.lock().faults_mut().set_frame(session.timeline.position());
             self.registers.add(Counter::FramesRendered, rendered.len() as u64);
+            self.registers.trace().rendered(session.timeline.position(), session.synth.active_voices());
             if let Some(line_out) = &mut self.line_out {
                 line_out.write(rendered, session.parameters.sample_rate);
             }
@@ -408,6 +409,7 @@ impl Card {
             underruns: self.registers.get(Counter::Underruns).into(),
             pending_events: (session.timeline.pending() as u64).into(),
         };
+        self.registers.trace().status_page(&page);
         let bus = self.bus.lock();
         if let Some((address, _)) = loan {
             bus.write_status_page(address, &page);

@@ -27,6 +27,7 @@ use crate::diagnosis::Registers;
 use crate::log_limited;
 use crate::options::Options;
 use crate::sandbox::{self, Role};
+use crate::trace::Trace;
 
 /// The time away from its loop's head after which the card's thread counts as stalled. A slice of work takes
 /// some milliseconds; the rest is for a host that runs other processes.
@@ -174,7 +175,20 @@ impl Engine {
     /// # Errors
     /// The host's error, when it has no more threads or descriptors.
     pub fn start(options: Options, bank: Arc<Bank>, line_out: Option<LineOut>) -> io::Result<Self> {
-        let registers = Arc::new(Registers::new());
+        Self::start_traced(options, bank, line_out, Trace::default())
+    }
+
+    /// Starts a card as [`start`](Self::start) does, which records in `trace`.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_traced(
+        options: Options,
+        bank: Arc<Bank>,
+        line_out: Option<LineOut>,
+        trace: Trace,
+    ) -> io::Result<Self> {
+        let registers = Arc::new(Registers::traced(trace));
         let bus = Arc::new(Mutex::new(Bus::new(Arc::clone(&registers))));
         let identity = Arc::new(Identity::new(options, Arc::clone(&registers)));
         let role = if line_out.is_some() { Role::CardWithLineOut } else { Role::Card };

@@ -1,7 +1,7 @@
 //! Reads the card's status for the control socket ([`card_control::status`]).
 
 use card_control::status::{
-    Counters, DiagnosisStatus, DriverErrorStatus, RunningStatistics, SessionStatus, Status, StreamStatus,
+    Counters, DiagnosisStatus, DriverErrorStatus, RunningStatistics, SessionStatus, Status, StreamStatus, TraceStatus,
 };
 use card_spec::control::Statistics;
 use sha2::Digest;
@@ -21,6 +21,12 @@ pub fn status(card: &Card) -> Status {
         counters: counters(registers),
         diagnosis: diagnosis(registers),
         faults: card.faults(),
+        trace: registers.trace().written().map(|written| TraceStatus {
+            records: written.records,
+            lost: written.overwritten,
+            bytes: written.bytes,
+            ring_bytes: written.ring_bytes,
+        }),
     }
 }
 

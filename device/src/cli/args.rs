@@ -10,6 +10,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use dls_synth::Kernel;
 
+use super::trace_option::TraceOption;
 use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
 use crate::transport::Place;
 
@@ -128,6 +129,11 @@ pub struct Serve {
     /// Answer commands, one JSON object a line, on this unix socket.
     #[arg(long, value_name = "PATH", long_help = crate::control_socket::help())]
     pub control: Option<PathBuf>,
+
+    /// Record every act that the guest can see in this ring file, which outlasts this process; read it with dmus trace. Its size
+    /// is 16M unless given, some 500,000 records; pcm records the sound of wave buffers too, and not only its hash.
+    #[arg(long, value_name = "FILE[,size=BYTES][,pcm]")]
+    pub trace: Option<TraceOption>,
 
     /// How the card is attached to QEMU.
     #[arg(long, value_enum, default_value_t = Transport::VhostUser)]

@@ -54,8 +54,13 @@ pub fn begin(arguments: &Arguments) -> Result<(), Failure> {
 /// Returns every path on the command line.
 fn paths(arguments: &Arguments) -> Vec<&Path> {
     let serve = &arguments.serve;
-    let of_serve =
-        [serve.sound.bank.as_deref(), serve.line_out(), serve.socket_path.as_deref(), serve.control.as_deref()];
+    let of_serve = [
+        serve.sound.bank.as_deref(),
+        serve.line_out(),
+        serve.socket_path.as_deref(),
+        serve.control.as_deref(),
+        serve.trace.as_ref().map(|trace| &*trace.path),
+    ];
     let of_command = match &arguments.command {
         None => Vec::new(),
         Some(Command::Render(render)) => {

@@ -2,6 +2,7 @@
 
 use card_control::ExitCode;
 use card_control::event_list::EventListError;
+use card_trace::CreateError;
 
 use super::whole_file::WholeFileError;
 use crate::card::line_out::LineOutError;
@@ -71,6 +72,9 @@ pub enum Failure {
     /// A sound file.
     #[error(transparent)]
     Output(#[from] LineOutError),
+    /// The trace.
+    #[error(transparent)]
+    Trace(#[from] CreateError),
     /// Standard output.
     #[error("standard output cannot be written, and the result is lost: {0}; give it a place with room")]
     StandardOutput(#[source] std::io::Error),
@@ -108,7 +112,7 @@ impl Failure {
             Self::Arguments(_) => ExitCode::Usage,
             Self::BankFile { .. } | Self::Bank { .. } | Self::Container { .. } => ExitCode::Bank,
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
-            Self::Output(_) | Self::WholeFile(_) | Self::StandardOutput(_) => ExitCode::File,
+            Self::Output(_) | Self::Trace(_) | Self::WholeFile(_) | Self::StandardOutput(_) => ExitCode::File,
             Self::EventList(_) => ExitCode::EventList,
             Self::Sandbox(_) => ExitCode::Sandbox,
             Self::Internal(_) => ExitCode::Internal,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use card_control::Transport;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
+use card_trace::{Settings, Writer};
 use dls_synth::Bank;
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -19,6 +20,7 @@ use super::bank::BankFile;
 use super::commands::print;
 use super::exit::Failure;
 use super::signal_exit::ExitDeadline;
+use super::trace_option::TraceOption;
 use crate::card::line_out::LineOut;
 use crate::card::{Engine, Link, NoAnswer};
 use crate::control_socket::{self, ControlSocket};
@@ -26,6 +28,7 @@ use crate::log_limited;
 use crate::options::Options;
 use crate::sandbox::{self, Role};
 use crate::stop::Stop;
+use crate::trace::Trace;
 use crate::transport::vhost_user::{Ended, VhostUser, serve_guard};
 use crate::transport::{self, Endpoint, vfio_user};
 
@@ -33,12 +36,15 @@ use crate::transport::{self, Endpoint, vfio_user};
 /// none of those that the convention defines.
 const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
 
+/// The program, as a trace names it.
+const PROGRAM_AND_VERSION: &str = concat!("vhost-device-dmus ", env!("CARGO_PKG_VERSION"));
+
 /// Serves QEMU as the command line says.
 ///
 /// # Errors
 /// [`Failure::Arguments`] when the command line is incomplete, [`Failure::BankFile`] or [`Failure::Bank`] when the bank
 /// cannot be used, [`Failure::Socket`], [`Failure::Control`] or [`Failure::Connection`] when a socket cannot be used,
-/// [`Failure::Output`] when the sound file cannot be written, [`Failure::Internal`] when the host is out of threads or the
+/// [`Failure::Output`] or [`Failure::Trace`] when the sound file or the trace cannot be written, [`Failure::Internal`] when the host is out of threads or the
 /// card has failed.
 pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     if arguments.print_capabilities {
@@ -83,12 +89,19 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     if let Some(line_out) = &line_out {
         deadline.completes(line_out);
     }
+    // Mapped before anything is confined; later it needs no descriptor.
+    let trace = match &arguments.trace {
+        Some(TraceOption { path, size, pcm }) => {
+            Trace::with(Writer::create(path, Settings { size: *size, pcm: *pcm, program: PROGRAM_AND_VERSION })?)
+        }
+        None => Trace::default(),
+    };
     let options =
         Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
     // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
     std::panic::set_hook(Box::new(|panic| log_limited!(Level::Error, "{panic}")));
     descriptor_info::prepare().map_err(Failure::out_of_resources)?;
-    let engine = Engine::start(options, bank, line_out.clone()).map_err(Failure::out_of_resources)?;
+    let engine = Engine::start_traced(options, bank, line_out.clone(), trace).map_err(Failure::out_of_resources)?;
     let control = match control {
         Some(control) => Some(
             ControlSocket::start(control, engine.link().clone(), stop.clone()).map_err(Failure::out_of_resources)?,

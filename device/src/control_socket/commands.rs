@@ -4,7 +4,7 @@
 
 use card_control::Command;
 use card_control::answer::{Advanced, Disarmed, Done};
-use card_control::limits::ADVANCE_FRAMES_MAX;
+use card_control::limits::{ADVANCE_FRAMES_MAX, MARK_BYTES_MAX};
 use card_control::status::Statistics;
 use serde::Serialize;
 
@@ -70,6 +70,15 @@ pub(super) fn answer(
         Command::DisarmFaults {} => {
             let disarmed = link.with_card(Card::disarm_faults).map_err(gone)?;
             accepted(&Disarmed { disarmed })
+        }
+        Command::Mark { text } => {
+            if text.len() > MARK_BYTES_MAX {
+                return Err(format!("a mark of {} bytes is longer than {MARK_BYTES_MAX}", text.len()));
+            }
+            match link.registers.trace().mark(&text) {
+                true => accepted(&Done {}),
+                false => Err("the card records no trace; start it with --trace FILE".into()),
+            }
         }
         Command::Shutdown {} => {
             *shutdown = true;

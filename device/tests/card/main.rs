@@ -17,5 +17,6 @@ mod session;
 mod sockets;
 mod stop;
 mod tools;
+mod trace;
 mod vfio_user;
 mod wave;

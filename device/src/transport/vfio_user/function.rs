@@ -10,6 +10,7 @@ use card_spec::registers::{
     Access as Kind, BAR, COMMON, COMMON_BYTES, DEVICE, FILE, FILE_BYTES, ISR, NOTIFY, NOTIFY_BYTES, NOTIFY_MULTIPLIER,
     Register,
 };
+use card_trace::Kind as Record;
 use vfio_user_card::{Access, Card, Handle, MemoryRegion, Reset, Stop};
 use zerocopy::IntoBytes;
 
@@ -143,12 +144,19 @@ fn area(offset: u32) -> Area {
 
 impl Card for Function {
     fn read(&mut self, access: Access) -> u64 {
+        let target = self.locate(access);
         // What no register takes reads as all ones.
-        self.locate(access).map_or(u64::MAX, |target| self.read_target(target, access.width).into())
+        let value = target.map_or(u64::MAX, |target| self.read_target(target, access.width).into());
+        let Access { offset, width, .. } = access;
+        self.link.registers.trace().register(Record::REGISTER_READ, offset, width, value, target.is_some());
+        value
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        if let Some(target) = self.locate(access) {
+        let target = self.locate(access);
+        let Access { offset, width, .. } = access;
+        self.link.registers.trace().register(Record::REGISTER_WRITE, offset, width, value, target.is_some());
+        if let Some(target) = target {
             self.write_target(target, access.width, value as u32);
         }
     }

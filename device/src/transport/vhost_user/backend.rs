@@ -176,6 +176,7 @@ impl VhostUserBackend for Backend {
 /// Returns the device configuration as it is now: the identity block, put together from the registers without a lock that
 /// work is done under.
 pub(super) fn config(link: &Link) -> [u8; CONFIG_BYTES_MAX] {
+    link.registers.trace().identity_read(CONFIG_BYTES_MAX as u64);
     let mut config = [0; CONFIG_BYTES_MAX];
     for (to, from) in config.iter_mut().zip(link.identity.read().as_bytes()) {
         *to = *from;

@@ -1,0 +1,157 @@
+//! Records what a guest can see of the card (crate `card-trace`): the taps, one call a place.
+//!
+//! Without a trace a tap is one comparison.
+
+use card_spec::control::RequestHeader;
+use card_spec::queue::Queue;
+use card_spec::status_page::StatusPage;
+use card_spec::wave::WaveHeader;
+use card_trace::{Head, Kind, Setup, Source, Writer, Written, pcm_hash};
+
+use crate::bus::{Chain, RingSetup};
+use crate::diagnosis::DriverError;
+
+/// The trace of a card, if it has one.
+#[derive(Debug, Default)]
+pub struct Trace(Option<Writer>);
+
+impl Trace {
+    /// Returns a trace that records with `writer`.
+    #[must_use]
+    pub const fn with(writer: Writer) -> Self {
+        Self(Some(writer))
+    }
+
+    /// Returns what has been written; `None` without a trace.
+    #[must_use]
+    pub fn written(&self) -> Option<Written> {
+        self.0.as_ref().map(Writer::written)
+    }
+
+    /// Records a mark of a client of the control socket. False without a trace.
+    pub fn mark(&self, text: &str) -> bool {
+        let Some(writer) = &self.0 else { return false };
+        writer.record_with(Source::HARNESS, Head::mark(), &[text.as_bytes()]);
+        true
+    }
+
+    #[inline]
+    fn record(&self, head: impl FnOnce() -> Head) {
+        if let Some(writer) = &self.0 {
+            writer.record(Source::CARD, head());
+        }
+    }
+
+    /// Records an access to a register; `taken` tells whether one takes it.
+    pub(crate) fn register(&self, kind: Kind, offset: u64, width: usize, value: u64, taken: bool) {
+        self.record(|| Head::access(kind, offset, width, value, taken));
+    }
+
+    /// Records a read of the identity block.
+    pub(crate) fn identity_read(&self, bytes: u64) {
+        self.record(|| Head::identity_read(0, bytes));
+    }
+
+    /// Records the features that the driver accepted.
+    pub(crate) fn features(&self, features: u64) {
+        self.record(|| Head::features(features));
+    }
+
+    /// Records a ring that starts, or is parked for an error.
+    pub(crate) fn ring_started(&self, queue: Queue, setup: RingSetup, error: Option<DriverError>) {
+        let Some(writer) = &self.0 else { return };
+        let head = Head::queue_started(queue, error.map_or(0, |error| error.code.0));
+        let RingSetup { size, base, descriptors, available, used } = setup;
+        let setup = Setup { size, base: base.into(), descriptors, available, used };
+        writer.record_with(Source::CARD, head, &[&setup.payload()]);
+    }
+
+    /// Records a ring that stops, with the index to resume from.
+    pub(crate) fn ring_stopped(&self, queue: Queue, next: u16) {
+        self.record(|| Head::queue_stopped(queue, next));
+    }
+
+    /// Records kicks of a queue.
+    pub(crate) fn kicked(&self, queue: Queue, kicks: u64) {
+        self.record(|| Head::kicked(queue, kicks));
+    }
+
+    /// Records a reset of the device.
+    pub(crate) fn reset(&self, resets: u64) {
+        self.record(|| Head::reset(resets));
+    }
+
+    /// Records that the transport has disconnected.
+    pub(crate) fn disconnected(&self) {
+        self.record(Head::disconnected);
+    }
+
+    /// Records a chain that was taken, with what it asks.
+    pub(crate) fn chain_taken(&self, chain: &Chain) {
+        let Some(writer) = &self.0 else { return };
+        let head = Head::chain_taken(chain.queue(), chain.head(), chain.writable_bytes(), chain.error().is_some());
+        let mut request = chain.request();
+        if chain.queue() == Queue::CONTROL {
+            request = said(request);
+        }
+        match request {
+            [] => writer.record(Source::CARD, head),
+            request => writer.record_with(Source::CARD, head, &[request]),
+        }
+    }
+
+    /// Records a chain that was returned. `parts` are what was to be written; an injected fault that had it otherwise has been
+    /// recorded before.
+    pub(crate) fn chain_returned(&self, queue: Queue, head: u16, written: u32, parts: &[&[u8]]) {
+        let Some(writer) = &self.0 else { return };
+        match parts {
+            [header, pcm] if queue == Queue::WAVE && header.len() == size_of::<WaveHeader>() => {
+                let hash = pcm_hash(pcm).to_le_bytes();
+                let pcm = if writer.wants_pcm() { pcm } else { &[][..] };
+                writer.record_with(Source::CARD, Head::wave_returned(queue, head, written), &[&hash, header, pcm]);
+            }
+            _ if parts.iter().all(|part| part.is_empty()) => {
+                writer.record(Source::CARD, Head::chain_returned(queue, head, written));
+            }
+            _ => writer.record_with(Source::CARD, Head::chain_returned(queue, head, written), parts),
+        }
+    }
+
+    /// Records an interrupt of a queue, or that the driver takes none.
+    pub(crate) fn interrupt(&self, queue: Queue, raised: bool) {
+        self.record(|| Head::interrupt(queue, raised));
+    }
+
+    /// Records the frame to be rendered next and the voices that sound.
+    pub(crate) fn rendered(&self, frame: i64, voices: u32) {
+        self.record(|| Head::rendered(frame, voices));
+    }
+
+    /// Records a status page that is written.
+    pub(crate) fn status_page(&self, page: &StatusPage) {
+        self.record(|| Head::status_page(page.frame.get(), page.sequence.get()));
+    }
+
+    /// Records an injected fault that strikes.
+    pub(crate) fn fault_struck(&self, fault: &impl ToString) {
+        if let Some(writer) = &self.0 {
+            writer.record_with(Source::CARD, Head::fault_struck(), &[fault.to_string().as_bytes()]);
+        }
+    }
+
+    /// Records an error of the driver.
+    pub(crate) fn driver_error(&self, error: DriverError) {
+        let Some(writer) = &self.0 else { return };
+        let DriverError { code, queue, descriptor, expected, got } = error;
+        let numbers = [descriptor, expected, got].map(u32::to_le_bytes);
+        writer.record_with(Source::CARD, Head::driver_error(code.0, queue), &[numbers.as_flattened()]);
+    }
+}
+
+/// Returns the part of a request that its header counts: a driver's buffer may be longer.
+fn said(request: &[u8]) -> &[u8] {
+    let header = request.first_chunk::<{ size_of::<RequestHeader>() }>();
+    let length = header.map_or(0, |[_, _, _, _, a, b, c, d, ..]| u32::from_le_bytes([*a, *b, *c, *d]));
+    let end = size_of::<RequestHeader>().saturating_add(length as usize);
+    request.get(..end).unwrap_or(request)
+}

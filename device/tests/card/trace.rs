@@ -1,0 +1,81 @@
+//! The trace of a card's process: what a driver does is in it, and what it costs in the status.
+
+use card_spec::control::{RequestCode, RequestHeader};
+use card_spec::queue::Queue;
+use card_trace::{Act, Item, Reader, Record, Source};
+use dmus_card::fake::{Driver, Machine};
+use serde_json::json;
+use zerocopy::FromBytes;
+
+use tempfile::TempDir;
+
+use crate::common::process::{Control, Running, place, program, run, wait_until};
+
+fn records(path: &std::path::Path) -> Vec<Record> {
+    let items = Reader::open(path).unwrap().read_all().unwrap().1;
+    let of = |item| match item {
+        Item::Record(record) => record,
+        Item::Gap { slots } => panic!("{slots} slots are not whole"),
+    };
+    items.into_iter().map(of).collect()
+}
+
+#[test]
+fn a_killed_card_leaves_what_its_driver_did_in_order() {
+    let folder = TempDir::new().unwrap();
+    let [socket, control, trace] = ["card", "control", "trace"].map(|name| place(&folder, name).0);
+    let mut command = program();
+    command.arg("--socket-path").arg(&socket).arg("--control").arg(&control).args(["--clock", "lockstep"]);
+    let mut card = Running::start(command.arg("--trace").arg(&trace));
+    let mut driver = Driver::new(Machine::connect(&socket));
+    driver.open();
+    let mut client = Control::connect(&control);
+    assert_eq!(client.command(&json!({"cmd": "mark", "text": "take 2"}))["ok"], json!(true));
+    let status = client.command(&json!({"cmd": "status"}));
+    assert!(status["trace"]["records"].as_u64().unwrap() > 10, "{status}");
+    assert_eq!(status["trace"]["lost"], json!(0));
+    card.0.kill().unwrap();
+    wait_until("the card is gone", || !card.is_running());
+
+    let records = records(&trace);
+    let acts: Vec<Act<'_>> = records.iter().map(Record::act).collect();
+    let find = |what: &str, fits: &dyn Fn(&Act<'_>) -> bool| {
+        acts.iter().position(fits).unwrap_or_else(|| panic!("no {what} in {acts:#?}"))
+    };
+    let is_open = |request: &[u8]| {
+        RequestHeader::read_from_prefix(request).is_ok_and(|(header, _)| header.code.get() == RequestCode::OPEN.0)
+    };
+    let places = [
+        find("reset", &|act| matches!(act, Act::Reset { resets: 1 })),
+        find("start of control", &|act| matches!(act, Act::QueueStarted { queue: Queue::CONTROL, error: 0, .. })),
+        find("kick", &|act| matches!(act, Act::Kicked { queue: Queue::CONTROL, .. })),
+        find("OPEN", &|act| matches!(act, Act::ChainTaken { request, .. } if is_open(request))),
+        find(
+            "answer",
+            &|act| matches!(act, Act::ChainReturned { queue: Queue::CONTROL, answer, .. } if answer.len() == 56),
+        ),
+        find("interrupt", &|act| matches!(act, Act::Interrupt { queue: Queue::CONTROL, raised: true })),
+        find("mark", &|act| matches!(act, Act::Mark { text: "take 2" })),
+    ];
+    assert!(places.is_sorted(), "{places:?}");
+    assert_eq!(records[places[6]].source, Source::HARNESS);
+}
+
+#[test]
+fn a_mark_needs_a_trace_and_a_trace_needs_room() {
+    let folder = TempDir::new().unwrap();
+    let [socket, control] = ["card", "control"].map(|name| place(&folder, name).0);
+    let mut command = program();
+    command.arg("--socket-path").arg(&socket).arg("--control").arg(&control);
+    let _card = Running::start(&mut command);
+    let answer = Control::connect(&control).command(&json!({"cmd": "mark", "text": "x"}));
+    assert!(answer["error"].as_str().unwrap().contains("--trace"), "{answer}");
+
+    let (code, _, error) = run(&["--socket-path", "/nowhere/card", "--trace", "a,size=1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("`1` is no size"), "{error}");
+    let (_, other) = place(&folder, "other");
+    let (code, _, error) = run(&["--socket-path", &other, "--trace", "/dev/full"]);
+    assert_eq!(code, 5, "{error}");
+    assert!(error.contains("no regular file"), "{error}");
+}

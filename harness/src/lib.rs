@@ -11,6 +11,7 @@
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
+//! | [`trace`] | traces of the card: filters, differences, counts, files for other programs |
 //! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
 //! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |
@@ -39,3 +40,4 @@ pub mod scenario;
 pub mod sound;
 pub mod steps;
 pub mod testbed;
+pub mod trace;

@@ -7,7 +7,7 @@ use super::not_passed::NotPassed;
 use super::nt_host::boot;
 use crate::event::Silent;
 use crate::host::invocation;
-use crate::host::leftovers::remove_sound;
+use crate::host::leftovers::remove_large_files;
 use crate::playback::{PlaybackTest, Verdict, run_playback};
 use crate::sound::songs;
 use crate::testbed::run_folder::RunFolder;
@@ -57,7 +57,7 @@ impl Measured {
             if !verdict.passed() {
                 return Err(NotPassed::Song { seconds: self.seconds, run_folder: verdict.run_folder }.into());
             }
-            remove_sound(folder.path());
+            remove_large_files(folder.path());
             context.found(verdict.findings.clone());
             verdicts.push(verdict);
         }

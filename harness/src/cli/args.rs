@@ -273,8 +273,8 @@ pub(crate) struct DemoArguments {
     /// Folder for everything that the run leaves, instead of one under target/dmus/runs
     #[arg(long, value_name = "DIR")]
     pub(crate) run_folder: Option<PathBuf>,
-    /// Keep the sound files of a run that passes; its text and hashes are kept in any case
-    #[arg(long)]
+    /// Keep the sound files and the trace of a run that passes (dmus trace); its text and hashes are kept in any case
+    #[arg(long, visible_alias = "trace")]
     pub(crate) keep: bool,
     /// Play what the guest received on this machine's loudspeakers, at the end
     #[arg(long, conflicts_with = "capture")]
@@ -311,7 +311,7 @@ pub(crate) enum PlayChoice {
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestArguments {
-    /// Keep the sound files of runs that pass; text and hashes are kept in any case
+    /// Keep the sound files and the traces of runs that pass (dmus trace); text and hashes are kept in any case
     #[arg(long)]
     pub(crate) keep: bool,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dmus::host::failure::Diagnosed;
-use dmus::host::leftovers::remove_sound;
+use dmus::host::leftovers::remove_large_files;
 use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
 use dmus::playback::{PlaybackTest, run_playback};
@@ -47,6 +47,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             render_block: arguments.render_block,
             guard: arguments.guard,
             sandbox: arguments.sandbox.into(),
+            trace: true,
         },
         sample_rate: arguments.rate,
         capture: arguments.capture,
@@ -79,7 +80,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             let listened = player.filter(|_| guest.is_file()).map(|player| player.play(&guest));
             // A folder that the user named keeps everything.
             if verdict.passed() && !arguments.keep && arguments.run_folder.is_none() {
-                remove_sound(folder.path());
+                remove_large_files(folder.path());
             }
             if arguments.json {
                 out_json(&verdict_object(&verdict, &reproduce));

@@ -19,6 +19,7 @@ use dmus::sound::render::RenderError;
 use dmus::sound::song_file::SongFileError;
 use dmus::testbed::TestBedError;
 use dmus::testbed::session::SessionError;
+use dmus::trace::{FilterError, TraceError};
 
 /// Why a verb did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,12 @@ pub(crate) enum Error {
     /// An INF is malformed.
     #[error(transparent)]
     Inf(#[from] InfError),
+    /// A trace could not be read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// A filter of a trace is not understood.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// Options that do not belong together.
     #[error(transparent)]
     Usage(#[from] UsageError),
@@ -100,7 +107,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Trace, Filter, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

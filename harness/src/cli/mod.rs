@@ -21,6 +21,7 @@ mod schema;
 mod setup;
 mod sound;
 mod test;
+mod trace;
 mod verbs;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -112,6 +113,7 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Render(arguments) => sound::render(arguments),
         Verb::Bank(verb) => sound::bank(verb),
         Verb::Bench(arguments) => bench::bench(arguments),
+        Verb::Trace(verb) => trace::trace(verb),
         Verb::Driver(arguments) => driver::driver(arguments),
         Verb::Dist(arguments) => dist::dist(arguments),
         Verb::Schema(arguments) => Ok(schema::print(arguments)),

@@ -127,8 +127,8 @@ pub(crate) struct RunArguments {
     /// Run all of it this many times; of contract, with a count of each rule's verdicts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) repeat: u32,
-    /// Keep the sound files of runs that pass; text and hashes are kept in any case
-    #[arg(long)]
+    /// Keep the sound files and the traces of runs that pass (dmus trace); text and hashes are kept in any case
+    #[arg(long, visible_alias = "trace")]
     pub(crate) keep: bool,
     /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them
     #[arg(long)]

@@ -8,6 +8,7 @@ use super::args::{
     TestArguments,
 };
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
+use super::trace::TraceVerb;
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "Exit codes:
@@ -54,6 +55,9 @@ pub(crate) enum Verb {
     /// List instrument banks, convert them, build the built-in one
     #[command(subcommand)]
     Bank(BankVerb),
+    /// Show, count, compare and export what driver and card said to each other
+    #[command(subcommand)]
+    Trace(TraceVerb),
     /// Run the benchmarks; synth and transport need a checkout
     Bench(BenchArguments),
     /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
@@ -88,6 +92,9 @@ impl Verb {
             Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
                 *json
             }
+            Self::Trace(TraceVerb::Stats(arguments)) => arguments.json,
+            Self::Trace(TraceVerb::Diff(arguments)) => arguments.json,
+            Self::Trace(TraceVerb::Show(_) | TraceVerb::Export(_)) => false,
             Self::Bench(_) | Self::Boot(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,

@@ -41,7 +41,12 @@ pub struct CardOptions {
     pub guard: bool,
     /// Whether the card's process is confined.
     pub sandbox: Sandbox,
+    /// Whether the card records a trace beside its log.
+    pub trace: bool,
 }
+
+/// The name of the card's trace in a run folder.
+pub const CARD_TRACE: &str = "card.trace";
 
 /// The paths of the card's sockets.
 #[derive(Clone, Debug)]
@@ -167,12 +172,15 @@ impl Start {
         if let Some(frames) = self.options.render_block {
             command.args(["--render-block", &frames.to_string()]);
         }
-        let command_line = words_of(&command);
         self.count += 1;
         let log = match self.count {
             1 => self.log.clone(),
             count => self.log.with_extension(format!("{count}.log")),
         };
+        if self.options.trace {
+            command.arg("--trace").arg(log.with_extension("trace"));
+        }
+        let command_line = words_of(&command);
         Ok((Process::spawn(command, listener.into_iter().collect(), &log)?, command_line))
     }
 }

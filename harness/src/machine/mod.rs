@@ -21,7 +21,7 @@ mod qemu;
 mod qmp;
 mod running_device;
 
-pub use card::{Card, CardFreezer, CardOptions, CardReplacer, CardSockets, Replacement};
+pub use card::{CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, Replacement};
 pub use control::CardControl;
 pub use death::{Death, Part};
 pub use device::Device;

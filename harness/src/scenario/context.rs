@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::overrides::Overrides;
 use crate::event::Observer;
-use crate::host::leftovers::remove_sound;
+use crate::host::leftovers::remove_large_files;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
@@ -40,7 +40,7 @@ impl Context<'_> {
     /// Removes the sound files of a run that passed, unless they are to be kept.
     pub(super) fn passed(&self, run_folder: &Path) {
         if !self.keep {
-            remove_sound(run_folder);
+            remove_large_files(run_folder);
         }
     }
 }

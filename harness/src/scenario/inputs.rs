@@ -34,6 +34,7 @@ pub(super) fn song_and_card(
         // The guard stands before vhost-user's socket.
         guard: case.guard && transport == Transport::VhostUser,
         sandbox: context.overrides.sandbox.unwrap_or(case.sandbox),
+        trace: true,
     };
     Ok((song, card))
 }

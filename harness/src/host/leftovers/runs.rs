@@ -26,8 +26,8 @@ const RUNS: &str = "runs";
 /// The verdict's file in a run folder.
 pub(super) const VERDICT: &str = "verdict.json";
 
-/// The extensions of sound files.
-const SOUND: [&str; 2] = ["wav", "pcm"];
+/// The extensions of large files: sound files, and traces of the card.
+const LARGE: [&str; 3] = ["wav", "pcm", "trace"];
 
 /// The age at which an empty run folder without mark is removed: its owner may be about to mark it.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
@@ -60,11 +60,11 @@ impl Cleaned {
     }
 }
 
-/// Removes the sound files of a run that passed, also those in folders below; returns how many bytes they held. What cannot be
+/// Removes the sound files and the traces of a run that passed, also those in folders below; returns how many bytes they held. What cannot be
 /// removed stays.
-pub fn remove_sound(run: &Path) -> u64 {
-    let is_sound = |path: &Path| path.extension().is_some_and(|found| SOUND.iter().any(|sound| found == *sound));
-    let files = files_below(run).into_iter().filter(|(path, _)| is_sound(path));
+pub fn remove_large_files(run: &Path) -> u64 {
+    let is_large = |path: &Path| path.extension().is_some_and(|found| LARGE.iter().any(|large| found == *large));
+    let files = files_below(run).into_iter().filter(|(path, _)| is_large(path));
     files.filter(|(path, _)| fs::remove_file(path).is_ok()).map(|(_, bytes)| bytes).sum()
 }
 
@@ -224,12 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn removes_the_sound_of_a_run_and_keeps_its_text() {
+    fn removes_sound_and_traces_of_a_run_and_keeps_its_text() {
         let runs = Scratch::new().unwrap();
         let folder = run(runs.path(), "1", 1000);
         fs::create_dir(folder.join("run")).unwrap();
         fs::write(folder.join("run/offline.wav"), [0; 10]).unwrap();
-        assert_eq!(remove_sound(&folder), 1010);
+        fs::write(folder.join("card.trace"), [0; 5]).unwrap();
+        assert_eq!(remove_large_files(&folder), 1015);
         assert!(folder.join(VERDICT).is_file() && !folder.join("guest.wav").exists());
     }
 

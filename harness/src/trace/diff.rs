@@ -1,0 +1,319 @@
+//! The first difference of two traces, by what they mean.
+//!
+//! Which queue is served first, how many events a batch holds, and how often either side notifies the other depends on the host. So each
+//! lane is compared by itself: requests with their answers, events one by one, wave buffers, notices, registers, faults and errors.
+//! Tags, descriptors and addresses, which a driver chooses, are left out; times of events count from the first event.
+
+use std::fmt;
+
+use card_trace::Queue;
+use card_trace::{Act, Detail, Record, describe, events, wave_span};
+use serde::Serialize;
+
+/// What is compared by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// Requests and answers of the control queue.
+    Requests,
+    /// Events for the card.
+    MidiOut,
+    /// Captured events.
+    MidiIn,
+    /// Wave buffers.
+    Wave,
+    /// Notices.
+    Notices,
+    /// Registers.
+    Registers,
+    /// Resets, and rings that start.
+    Rings,
+    /// Injected faults.
+    Faults,
+    /// Errors of the driver.
+    Errors,
+}
+
+impl Lane {
+    /// Every lane, in the order in which they are compared.
+    pub const ALL: [Self; 9] = [
+        Self::Rings,
+        Self::Registers,
+        Self::Requests,
+        Self::MidiOut,
+        Self::MidiIn,
+        Self::Wave,
+        Self::Notices,
+        Self::Faults,
+        Self::Errors,
+    ];
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::MidiOut => "events for the card",
+            Self::MidiIn => "captured events",
+            Self::Wave => "wave buffers",
+            Self::Notices => "notices",
+            Self::Registers => "registers",
+            Self::Rings => "rings",
+            Self::Faults => "injected faults",
+            Self::Errors => "errors of the driver",
+        })
+    }
+}
+
+/// The first difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The lane that differs first.
+    pub lane: Lane,
+    /// How many of its items are equal before.
+    pub equal: usize,
+    /// The last items that are equal.
+    pub before: Vec<String>,
+    /// The items of the first trace from there on; none when it ends there.
+    pub left: Vec<String>,
+    /// The items of the second.
+    pub right: Vec<String>,
+    /// The number of the record in the first trace, if there is one.
+    pub left_number: Option<u64>,
+    /// The number of the record in the second.
+    pub right_number: Option<u64>,
+    /// The lanes that differ too.
+    pub also: Vec<Lane>,
+}
+
+struct Entry {
+    lane: Lane,
+    number: u64,
+    text: String,
+}
+
+/// Finds the first difference; `context` is the number of items that are shown before and after it. `None` when the traces mean the
+/// same.
+#[must_use]
+pub fn diff(left: &[Record], right: &[Record], context: usize) -> Option<Difference> {
+    let (left, right) = (entries(left), entries(right));
+    let mut found: Vec<Difference> =
+        Lane::ALL.iter().filter_map(|lane| in_lane(*lane, &left, &right, context)).collect();
+    // A trace that ends within a lane differs at its end.
+    let first = found.iter().enumerate().min_by_key(|(_, difference)| difference.left_number.unwrap_or(u64::MAX))?.0;
+    let mut difference = found.swap_remove(first);
+    difference.also = found.iter().map(|other| other.lane).collect();
+    difference.also.sort_unstable();
+    Some(difference)
+}
+
+fn in_lane(lane: Lane, left: &[Entry], right: &[Entry], context: usize) -> Option<Difference> {
+    let of = |all: &'_ [Entry]| -> Vec<(u64, String)> {
+        all.iter().filter(|entry| entry.lane == lane).map(|entry| (entry.number, entry.text.clone())).collect()
+    };
+    let (left, right) = (of(left), of(right));
+    let equal = left.iter().zip(&right).take_while(|(a, b)| a.1 == b.1).count();
+    if equal == left.len() && equal == right.len() {
+        return None;
+    }
+    let texts = |all: &[(u64, String)]| all.iter().map(|(_, text)| text.clone()).collect();
+    let after = |all: &[(u64, String)]| texts(&all[equal..all.len().min(equal + 1 + context)]);
+    Some(Difference {
+        lane,
+        equal,
+        before: texts(&left[equal.saturating_sub(context)..equal]),
+        left_number: left.get(equal).map(|(number, _)| *number),
+        right_number: right.get(equal).map(|(number, _)| *number),
+        left: after(&left),
+        right: after(&right),
+        also: Vec::new(),
+    })
+}
+
+fn entries(records: &[Record]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut first_event = None;
+    for record in records {
+        let number = record.number;
+        let mut put = |lane, text| entries.push(Entry { lane, number, text });
+        let act = record.act();
+        match act {
+            Act::ChainTaken { queue: Queue::CONTROL, request, malformed, .. } => {
+                let bytes = request.get(16..).unwrap_or_default();
+                // What a session is called is the driver's choice.
+                let payload = if card_trace::request_code(request) == Some(card_trace::RequestCode::OPEN) {
+                    bytes.get(..16).unwrap_or_default()
+                } else {
+                    bytes
+                };
+                let words = after_colon(&describe(&without_session(&act), Detail::Names));
+                put(
+                    Lane::Requests,
+                    format!("{words}, payload {:016x}{}", card_trace::pcm_hash(payload), bad(malformed)),
+                );
+            }
+            Act::ChainReturned { queue: Queue::CONTROL, answer, .. } => {
+                let status = after_colon(&describe(&act, Detail::Names));
+                let status = status.split(", tag").next().unwrap_or_default();
+                put(Lane::Requests, format!("answer {} ({} bytes)", status, answer.len()));
+            }
+            Act::ChainTaken { queue: Queue::MIDI_OUT, request: batch, .. } => {
+                each_event(batch, &mut first_event, |text| put(Lane::MidiOut, text));
+            }
+            Act::ChainReturned { queue: Queue::MIDI_IN, answer: batch, .. } if !batch.is_empty() => {
+                for event in events(batch) {
+                    put(
+                        Lane::MidiIn,
+                        format!("stream {} group {}: {}", event.stream, event.group, hex::encode(event.data)),
+                    );
+                }
+            }
+            Act::WaveReturned { header, hash, .. } => {
+                if let Some(span) = wave_span(header) {
+                    let text =
+                        format!("{}, {} frames from {}, PCM {hash:016x}", span.status, span.frames, span.position);
+                    put(Lane::Wave, text);
+                }
+            }
+            Act::ChainReturned { queue: Queue::EVENT, answer, .. } if !answer.is_empty() => {
+                put(Lane::Notices, after_colon(&describe(&act, Detail::Names)));
+            }
+            Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. } => {
+                if !is_left_out(&act) {
+                    put(Lane::Registers, describe(&act, Detail::Names));
+                }
+            }
+            Act::QueueStarted { queue, error, setup } => {
+                let name = card_trace::queue_name(queue);
+                put(Lane::Rings, format!("{name} starts with {} entries, error {error:#x}", setup.size));
+            }
+            Act::Reset { .. } | Act::Features { .. } => put(Lane::Rings, describe(&act, Detail::Names)),
+            Act::FaultStruck { text } => put(Lane::Faults, text.to_owned()),
+            Act::DriverError { .. } => put(Lane::Errors, describe(&act, Detail::Names)),
+            _ => {}
+        }
+    }
+    entries
+}
+
+fn bad(malformed: bool) -> &'static str {
+    if malformed { ", malformed" } else { "" }
+}
+
+fn after_colon(text: &str) -> String {
+    text.split_once(": ").map_or(text, |(_, words)| words).to_owned()
+}
+
+/// Returns a request of which only the code is described, where its members are the driver's choice.
+fn without_session<'r>(act: &Act<'r>) -> Act<'r> {
+    match *act {
+        Act::ChainTaken { queue, head, writable, malformed, request, cut } => {
+            let request = if card_trace::request_code(request).is_some_and(|code| {
+                code == card_trace::RequestCode::OPEN || code == card_trace::RequestCode::STATUS_PAGE
+            }) {
+                request.get(..16).unwrap_or_default()
+            } else {
+                request
+            };
+            Act::ChainTaken { queue, head, writable, malformed, request, cut }
+        }
+        other => other,
+    }
+}
+
+/// Registers whose accesses and values depend on the host's time, or on where a driver has put its rings.
+const LEFT_OUT: [&str; 13] = [
+    "CARD_TIME",
+    "MASTER_CLOCK",
+    "FRAME",
+    "LATENCY_CLOCK",
+    "ERROR.card_time",
+    "ISR",
+    "CAUSE",
+    "kicks",
+    "interrupts",
+    "notify",
+    "queue_desc",
+    "queue_driver",
+    "queue_device",
+];
+
+fn is_left_out(act: &Act<'_>) -> bool {
+    let (Act::RegisterRead { offset, .. } | Act::RegisterWrite { offset, .. }) = *act else { return false };
+    let name = card_trace::register_name(offset.into()).unwrap_or_default();
+    LEFT_OUT.iter().any(|start| name.starts_with(start))
+}
+
+fn each_event(batch: &[u8], first: &mut Option<i64>, mut put: impl FnMut(String)) {
+    for event in events(batch) {
+        let since = event.time.saturating_sub(*first.get_or_insert(event.time));
+        put(format!("at {since} stream {} group {}: {}", event.stream, event.group, hex::encode(event.data)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use card_trace::{Head, Source, Writer};
+
+    use super::*;
+    use crate::trace::fixture::{batch, trace, wave};
+
+    const NOTE: [u8; 3] = [0x90, 60, 100];
+
+    fn returned(writer: &Writer, position: u64, hash: u64) {
+        let head = Head::wave_returned(Queue::WAVE, 0, 32);
+        writer.record_with(Source::CARD, head, &[&hash.to_le_bytes(), &wave(position, 0)]);
+    }
+
+    fn events(writer: &Writer, events: &[(i64, [u8; 3])]) {
+        writer.record_with(Source::CARD, Head::chain_taken(Queue::MIDI_OUT, 3, 0, false), &[&batch(events)]);
+    }
+
+    #[test]
+    fn pacing_batches_and_the_order_of_queues_are_no_difference() {
+        let left = trace(|writer| {
+            writer.record(Source::CARD, Head::kicked(Queue::MIDI_OUT, 1));
+            events(writer, &[(100, NOTE), (200, [0x80, 60, 0])]);
+            returned(writer, 0, 7);
+        });
+        let right = trace(|writer| {
+            returned(writer, 0, 7);
+            events(writer, &[(5100, NOTE)]);
+            writer.record(Source::CARD, Head::interrupt(Queue::MIDI_OUT, true));
+            events(writer, &[(5200, [0x80, 60, 0])]);
+        });
+        assert_eq!(diff(&left.records, &right.records, 3), None);
+    }
+
+    #[test]
+    fn the_first_difference_has_its_context_and_the_other_lanes() {
+        let left = trace(|writer| {
+            events(writer, &[(0, NOTE), (10, NOTE)]);
+            returned(writer, 0, 7);
+            returned(writer, 480, 8);
+        });
+        let right = trace(|writer| {
+            events(writer, &[(0, NOTE), (11, NOTE)]);
+            returned(writer, 0, 7);
+            returned(writer, 480, 9);
+        });
+        let found = diff(&left.records, &right.records, 1).unwrap();
+        assert_eq!((found.lane, found.equal, found.also.as_slice()), (Lane::MidiOut, 1, &[Lane::Wave][..]));
+        assert_eq!(found.before, ["at 0 stream 1 group 1: 903c64"]);
+        assert_eq!(
+            (found.left[0].as_str(), found.right[0].as_str()),
+            ("at 10 stream 1 group 1: 903c64", "at 11 stream 1 group 1: 903c64")
+        );
+    }
+
+    #[test]
+    fn a_trace_that_ends_before_the_other_differs_at_its_end() {
+        let left = trace(|writer| returned(writer, 0, 7));
+        let right = trace(|writer| {
+            returned(writer, 0, 7);
+            returned(writer, 480, 8);
+        });
+        let found = diff(&left.records, &right.records, 3).unwrap();
+        assert_eq!((found.left_number, found.left.len(), found.right.len()), (None, 0, 1));
+    }
+}

@@ -23,6 +23,7 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::feature;
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
+use card_trace::Setup;
 use parking_lot::Mutex;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
@@ -181,7 +182,9 @@ impl Bus {
             self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
         let Some(ring) = self.rings.get_mut(which.index()) else { return };
         let started = ring.start(setup, self.features, queue, &self.memory, &others);
-        self.registers.trace().ring_started(which, setup, started.err());
+        let RingSetup { size, base, descriptors, available, used } = setup;
+        let traced = Setup { size, base: base.into(), descriptors, available, used };
+        self.registers.trace().ring_started(which, traced, started.err().map(|error| error.code));
         match started {
             Ok(()) => {
                 log::debug!("queue {which} runs with {} entries", ring.working_size());
@@ -376,6 +379,11 @@ impl Bus {
         }
     }
 
+    fn trace_taken(&self, chain: &Chain) {
+        let malformed = chain.error().is_some();
+        self.registers.trace().chain_taken(chain.queue, chain.head, chain.request(), chain.writable_bytes(), malformed);
+    }
+
     /// Raises the interrupt of a queue, if its transport has one.
     pub(crate) fn raise(&self, queue: Queue) {
         let raised = self.rings.get(queue.index()).is_some_and(Ring::interrupt);
@@ -405,11 +413,11 @@ impl Bus {
         match (taken, lost) {
             (Ok(Some(mut chain)), Some(lost)) => {
                 chain.lose(lost);
-                self.registers.trace().chain_taken(&chain);
+                self.trace_taken(&chain);
                 self.holds(&chain).then_some(chain)
             }
             (Ok(Some(chain)), None) => {
-                self.registers.trace().chain_taken(&chain);
+                self.trace_taken(&chain);
                 if let Some(error) = chain.error() {
                     self.registers.report(error);
                 }

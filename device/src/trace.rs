@@ -3,13 +3,11 @@
 //! Without a trace a tap is one comparison.
 
 use card_spec::control::RequestHeader;
+use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::wave::WaveHeader;
 use card_trace::{Head, Kind, Setup, Source, Writer, Written, pcm_hash};
-
-use crate::bus::{Chain, RingSetup};
-use crate::diagnosis::DriverError;
 
 /// The trace of a card, if it has one.
 #[derive(Debug, Default)]
@@ -58,11 +56,9 @@ impl Trace {
     }
 
     /// Records a ring that starts, or is parked for an error.
-    pub(crate) fn ring_started(&self, queue: Queue, setup: RingSetup, error: Option<DriverError>) {
+    pub(crate) fn ring_started(&self, queue: Queue, setup: Setup, error: Option<Diagnosis>) {
         let Some(writer) = &self.0 else { return };
-        let head = Head::queue_started(queue, error.map_or(0, |error| error.code.0));
-        let RingSetup { size, base, descriptors, available, used } = setup;
-        let setup = Setup { size, base: base.into(), descriptors, available, used };
+        let head = Head::queue_started(queue, error.map_or(0, |error| error.0));
         writer.record_with(Source::CARD, head, &[&setup.payload()]);
     }
 
@@ -86,14 +82,11 @@ impl Trace {
         self.record(Head::disconnected);
     }
 
-    /// Records a chain that was taken, with what it asks.
-    pub(crate) fn chain_taken(&self, chain: &Chain) {
+    /// Records a chain that was taken: what it asks, the bytes that it has for an answer, and whether the card refuses it.
+    pub(crate) fn chain_taken(&self, queue: Queue, head: u16, request: &[u8], writable: u64, malformed: bool) {
         let Some(writer) = &self.0 else { return };
-        let head = Head::chain_taken(chain.queue(), chain.head(), chain.writable_bytes(), chain.error().is_some());
-        let mut request = chain.request();
-        if chain.queue() == Queue::CONTROL {
-            request = said(request);
-        }
+        let head = Head::chain_taken(queue, head, writable, malformed);
+        let request = if queue == Queue::CONTROL { said(request) } else { request };
         match request {
             [] => writer.record(Source::CARD, head),
             request => writer.record_with(Source::CARD, head, &[request]),
@@ -139,10 +132,9 @@ impl Trace {
         }
     }
 
-    /// Records an error of the driver.
-    pub(crate) fn driver_error(&self, error: DriverError) {
+    /// Records an error of the driver: its code, its queue, and descriptor, expected and found value.
+    pub(crate) fn driver_error(&self, code: Diagnosis, queue: Option<Queue>, [descriptor, expected, got]: [u32; 3]) {
         let Some(writer) = &self.0 else { return };
-        let DriverError { code, queue, descriptor, expected, got } = error;
         let numbers = [descriptor, expected, got].map(u32::to_le_bytes);
         writer.record_with(Source::CARD, Head::driver_error(code.0, queue), &[numbers.as_flattened()]);
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 
 use vfio_user_card::{
-    Access, Bar, Card, Description, Handle, Offers, Refusal, RegisterFile, RegisterTable, Reset, run,
+    Access, Bar, Card, Description, Handle, Offers, Refusal, RegisterFile, RegisterTable, RegisterValue, Reset, run,
 };
 
 /// Commands of `DOORBELL`.
@@ -88,8 +88,8 @@ impl Card for Mailbox {
         self.input.clear();
     }
 
-    fn registers(&self) -> Vec<(usize, &RegisterFile)> {
-        vec![(0, &self.registers)]
+    fn registers(&self) -> Vec<RegisterValue> {
+        self.registers.values(0)
     }
 
     fn offers(&self) -> Offers {

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 
 use vfio_user_card::{
-    Access, Bar, Card, Description, Fault, Handle, Offers, Refusal, RegisterFile, RegisterTable, Reset, Written, run,
+    Access, Bar, Card, Description, Fault, Handle, Offers, Refusal, RegisterFile, RegisterTable, RegisterValue, Reset,
+    Written, run,
 };
 
 const COMMAND_RESET: u8 = 0xff;
@@ -132,8 +133,8 @@ impl Card for Mpu401 {
         self.update();
     }
 
-    fn registers(&self) -> Vec<(usize, &RegisterFile)> {
-        vec![(0, &self.registers)]
+    fn registers(&self) -> Vec<RegisterValue> {
+        self.registers.values(0)
     }
 
     fn offers(&self) -> Offers {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::dma::MemoryRegion;
-use crate::registers::RegisterFile;
+use crate::registers::RegisterValue;
 
 /// A card behind a PCI function.
 ///
@@ -82,8 +82,9 @@ pub trait Card: Send {
         Err(Refusal::Unsupported(format!("the fault `{}`", fault.kind)))
     }
 
-    /// Returns the registers that have a [table](crate::RegisterTable), each with its BAR, for `registers`.
-    fn registers(&self) -> Vec<(usize, &RegisterFile)> {
+    /// Returns the registers that have a [table](crate::RegisterTable), for `registers`: those of each
+    /// [`RegisterFile`](crate::RegisterFile).
+    fn registers(&self) -> Vec<RegisterValue> {
         Vec::new()
     }
 

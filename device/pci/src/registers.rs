@@ -1,6 +1,5 @@
 #![doc = include_str!("../REGISTERS.md")]
 
-mod file;
 mod parse;
 
 use std::fmt::Write as _;
@@ -8,7 +7,6 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-pub use file::{RegisterFile, Written};
 pub use parse::TableError;
 
 use crate::description::{Bar, Widths};
@@ -172,6 +170,17 @@ impl Register {
     }
 }
 
+/// A register with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterValue {
+    /// The BAR, 0 to 5.
+    pub bar: usize,
+    /// The register.
+    pub register: Arc<Register>,
+    /// Its value.
+    pub value: u64,
+}
+
 /// The registers of a BAR. A clone is the same table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterTable {
@@ -207,7 +216,11 @@ impl RegisterTable {
         self.registers().find(|register| register.name == name)
     }
 
-    fn index(&self, offset: u64, width: usize, write: bool) -> Option<usize> {
+    pub(crate) fn shared(&self, index: usize) -> Arc<Register> {
+        Arc::clone(&self.registers[index])
+    }
+
+    pub(crate) fn index(&self, offset: u64, width: usize, write: bool) -> Option<usize> {
         let reached = |register: &Register| register.offset == offset && register.bytes == width;
         let wanted = |register: &Register| {
             let (read, written) = register.directions();

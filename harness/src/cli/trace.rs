@@ -114,9 +114,9 @@ pub(super) fn trace(verb: &TraceVerb) -> Outcome {
         TraceVerb::Stats(arguments) => {
             let stats = stats(&Trace::read(&arguments.file)?);
             if arguments.json {
-                out_json(&json!(stats))
+                out_json(&json!(stats));
             } else {
-                out(&stats_text(&stats))
+                out(&stats_text(&stats));
             }
             Ok(None)
         }

@@ -178,10 +178,10 @@ fn entries(records: &[Record]) -> Vec<Entry> {
             Act::ChainReturned { queue: Queue::EVENT, answer, .. } if !answer.is_empty() => {
                 put(Lane::Notices, after_colon(&describe(&act, Detail::Names)));
             }
-            Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. } => {
-                if !is_left_out(&act) {
-                    put(Lane::Registers, describe(&act, Detail::Names));
-                }
+            Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. }
+                if !is_left_out(&act) =>
+            {
+                put(Lane::Registers, describe(&act, Detail::Names));
             }
             Act::QueueStarted { queue, error, setup } => {
                 let name = card_trace::queue_name(queue);

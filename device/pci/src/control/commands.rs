@@ -8,7 +8,7 @@ use super::LINE_BYTES_MAX;
 use crate::card::{Fault, Refusal};
 use crate::function::Function;
 use crate::journal::{DriverError, Entry};
-use crate::registers::Register;
+use crate::registers::RegisterValue;
 
 /// The version of the contract.
 const PROTOCOL: u32 = 1;
@@ -132,18 +132,15 @@ fn budget(frame: usize) -> impl FnMut(usize) -> bool {
 }
 
 fn registers(function: &Function) -> Result<Value, Refusal> {
-    let card = function.card.lock();
-    let files = card.registers();
-    if files.is_empty() {
+    let values = function.card.lock().registers();
+    if values.is_empty() {
         return Err(Refusal::Unsupported("its registers".into()));
     }
-    let values =
-        files.iter().flat_map(|(bar, file)| file.values().map(move |(register, value)| (bar, register, value)));
-    let write = |(bar, register, value): (&usize, &Register, u64)| {
-        let decoded = register.decode(value);
+    let write = |RegisterValue { bar, register, value }: &RegisterValue| {
+        let decoded = register.decode(*value);
         json!({"bar": bar, "offset": register.offset, "bytes": register.bytes, "value": value, "decoded": decoded})
     };
-    let values: Vec<Value> = values.map(write).collect();
+    let values: Vec<Value> = values.iter().map(write).collect();
     Ok(json!({"ok": true, "registers": values}))
 }
 

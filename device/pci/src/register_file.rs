@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{BitAccess, Register, RegisterTable};
 use crate::card::Access;
 use crate::handle::Handle;
+use crate::registers::{BitAccess, Register, RegisterTable, RegisterValue};
 
 /// What a write has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Written {
 /// The registers of a BAR with their values. What a driver does that the table forbids changes nothing and is noted as its
 /// error: a write to a register that is only read, a read of one that is only written, a change of reserved bits.
 ///
-/// Each access is logged with its value decoded: `RUST_LOG=vfio_user_card::registers=trace` shows them.
+/// Each access is logged with its value decoded: `RUST_LOG=vfio_user_card::register_file=trace` shows them.
 #[derive(Debug)]
 pub struct RegisterFile {
     table: RegisterTable,
@@ -122,14 +122,17 @@ impl RegisterFile {
         self.values[index] = (self.values[index] & !bits) | (value << low);
     }
 
-    /// Returns each register with its value, without what a read of it would do.
-    pub fn values(&self) -> impl Iterator<Item = (&Register, u64)> {
-        self.table.registers().zip(self.values.iter().copied())
+    /// Returns each register with its value, without what a read of it would do, as those of this BAR.
+    #[must_use]
+    pub fn values(&self, bar: usize) -> Vec<RegisterValue> {
+        let value =
+            |(index, value): (usize, &u64)| RegisterValue { bar, register: self.table.shared(index), value: *value };
+        self.values.iter().enumerate().map(value).collect()
     }
 
     fn reached(&self, access: Access, write: bool) -> Option<(usize, Arc<Register>)> {
         let index = self.table.index(access.offset, access.width, write)?;
-        Some((index, Arc::clone(&self.table.registers[index])))
+        Some((index, self.table.shared(index)))
     }
 
     /// Returns where a name's bits are: the register, the bits, and the lowest of them.
@@ -137,7 +140,7 @@ impl RegisterFile {
         let (register, field) = name.split_once('.').map_or((name, None), |(register, field)| (register, Some(field)));
         let index = self.table.registers().position(|found| found.name == register);
         let found = index.and_then(|index| {
-            let register = &self.table.registers[index];
+            let register = self.table.shared(index);
             match field {
                 None => Some((index, register.mask(), 0)),
                 Some(field) => {

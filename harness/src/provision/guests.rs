@@ -19,11 +19,14 @@ use crate::host::file_error::FileError;
 /// Longest build: minutes on two slow cores, with the standard library.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
+/// What is built as the card is: optimised, with the guard, which is looked for beside the card. Whatever else is built of these
+/// packages names them too: their dependencies would have other features, and be built again.
+const CARD: [&str; 5] = ["--release", "--package", "dmus-card", "--package", guard::PROGRAM];
+
 /// Builds the card for the host, optimised.
 pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
-    // The guard is looked for beside the card.
-    command.args(["--package", "dmus-card", "--package", guard::PROGRAM, "--release"]);
+    command.args(CARD);
     let is_card = |artifact: &Artifact| {
         artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with(card_control::PROGRAM))
     };
@@ -54,7 +57,7 @@ impl Provisioner<'_> {
 pub(super) fn example_card(provisioner: &Provisioner<'_>, name: &str) -> Result<PathBuf, ProvisionError> {
     const PACKAGE: &str = "vfio-user-card";
     let mut command = cargo(provisioner);
-    command.args(["--package", PACKAGE, "--example", name, "--release"]);
+    command.args(CARD).args(["--package", PACKAGE, "--example", name]);
     let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
     build_as(provisioner, &format!("the example card {name}"), PACKAGE, name, command, is_program)
 }

@@ -32,6 +32,8 @@ struct Pages {
 static PAGES: Uninterrupted<Pages> = Uninterrupted::new(Pages { known: BTreeMap::new(), removable: Vec::new() });
 /// Whether any page can be taken out: looked at first, since most drivers have none.
 static ANY_IN: AtomicBool = AtomicBool::new(false);
+/// Whether there has been any page that can be taken out: looked at first, as above.
+static ANY: AtomicBool = AtomicBool::new(false);
 
 fn pages(range: &Range<u64>) -> impl Iterator<Item = u64> + use<> {
     let first = range.start / PAGE_SIZE * PAGE_SIZE;
@@ -46,6 +48,7 @@ pub fn add(range: &Range<u64>, access: Access) {
             all.removable.push(page);
         }
         ANY_IN.store(true, Ordering::Relaxed);
+        ANY.store(true, Ordering::Relaxed);
     });
 }
 
@@ -90,7 +93,8 @@ pub fn is_out(address: u64) -> bool {
 /// Returns whether any byte of a range is in a page that can be taken out.
 #[must_use]
 pub fn overlaps(range: &Range<u64>) -> bool {
-    PAGES.with(|all| pages(range).any(|page| all.known.get(&page).is_some_and(|page| page.pins == 0)))
+    ANY.load(Ordering::Relaxed)
+        && PAGES.with(|all| pages(range).any(|page| all.known.get(&page).is_some_and(|page| page.pins == 0)))
 }
 
 impl Pages {

@@ -10,7 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::thread;
 use crate::arch::cpu::{self, PROCESSORS_MAX};
@@ -37,8 +37,6 @@ struct Order {
     graph: LockGraph<Stack>,
     /// The IRQL at which a spin lock is held, and where it was taken.
     levels: BTreeMap<u64, (KIRQL, Stack)>,
-    /// Spin locks, by processor.
-    processors: [Held; PROCESSORS_MAX],
     /// What threads wait for, by thread.
     threads: BTreeMap<u64, Held>,
     /// Locks that are held with others, by how many times over. They have no order: one who holds keeps only those away who
@@ -49,13 +47,45 @@ struct Order {
 static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
     graph: LockGraph::new(),
     levels: BTreeMap::new(),
-    processors: [[0; HELD_MAX]; PROCESSORS_MAX],
     threads: BTreeMap::new(),
     shared: BTreeMap::new(),
 });
 
+/// Spin locks, by processor. Only that processor looks and writes, at `DISPATCH_LEVEL` or above: what interrupts it gives
+/// back what it takes before it returns, so that nothing need keep it away.
+static SPIN_LOCKS: [[AtomicU64; HELD_MAX]; PROCESSORS_MAX] =
+    [const { [const { AtomicU64::new(0) }; HELD_MAX] }; PROCESSORS_MAX];
+
 /// How many spin locks a processor holds: looked at first, since most of the time it is none.
 static COUNT: [AtomicUsize; PROCESSORS_MAX] = [const { AtomicUsize::new(0) }; PROCESSORS_MAX];
+
+/// How many threads hold a lock that others wait for: looked at first, as above.
+static HOLDING_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Spin locks with the IRQL at which they are held ([`seen_key`]), each at the place of its address: most locks are taken
+/// where they always are, which is seen here without a look at [`Order::levels`].
+static SEEN: [AtomicU64; SEEN_MAX] = [const { AtomicU64::new(0) }; SEEN_MAX];
+
+/// Places in [`SEEN`]: a driver has tens of locks.
+const SEEN_MAX: usize = 64;
+
+/// Returns a lock's place in [`SEEN`].
+fn seen(lock: u64) -> &'static AtomicU64 {
+    &SEEN[(lock >> 3) as usize % SEEN_MAX]
+}
+
+/// Returns a number for a lock and a level. The topmost bits of an address are all alike: four of them need not be kept.
+const fn seen_key(lock: u64, level: KIRQL) -> u64 {
+    lock << 4 | level as u64
+}
+
+fn of_this_processor() -> &'static [AtomicU64; HELD_MAX] {
+    &SPIN_LOCKS[cpu::number()]
+}
+
+fn is_nothing(held: &Held) -> bool {
+    held.iter().fold(0, |all, lock| all | lock) == 0
+}
 
 /// What holds a lock: a thread or a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +107,7 @@ impl Holder {
 impl Order {
     fn held(&self, holder: Holder) -> Held {
         match holder {
-            Holder::Processor => self.processors[cpu::number()],
+            Holder::Processor => of_this_processor().each_ref().map(|lock| lock.load(Ordering::Relaxed)),
             Holder::Thread(thread) => self.threads.get(&thread).copied().unwrap_or_default(),
         }
     }
@@ -86,23 +116,23 @@ impl Order {
     /// already, for which it does not wait.
     fn unordered(&self, holder: Holder, lock: u64) -> Option<Held> {
         let held = self.held(holder);
-        if held.contains(&lock) {
+        if is_nothing(&held) || held.contains(&lock) {
             return None;
         }
         let held = held.map(|held| if self.shared.contains_key(&held) { 0 } else { held });
         others(&held, lock).any(|other| !self.graph.knows(other, lock)).then_some(held)
     }
-
-    fn held_mut(&mut self, holder: Holder) -> &mut Held {
-        match holder {
-            Holder::Processor => &mut self.processors[cpu::number()],
-            Holder::Thread(thread) => self.threads.entry(thread).or_default(),
-        }
-    }
 }
 
 /// Returns what a holder has.
 pub(super) fn held_by(holder: Holder) -> [u64; HELD_MAX] {
+    let none = match holder {
+        Holder::Processor => COUNT[cpu::number()].load(Ordering::Relaxed) == 0,
+        Holder::Thread(_) => HOLDING_THREADS.load(Ordering::Relaxed) == 0,
+    };
+    if none {
+        return Held::default();
+    }
     ORDER.with(|order| order.held(holder))
 }
 
@@ -138,8 +168,17 @@ pub(super) fn acquiring(function: &'static str, lock: u64) {
         return;
     }
     let level = cpu::irql();
-    let (known, unordered) =
-        ORDER.with(|order| (order.levels.get(&lock).copied(), order.unordered(Holder::Processor, lock)));
+    let is_seen = seen(lock).load(Ordering::Relaxed) == seen_key(lock, level);
+    if is_seen && COUNT[cpu::number()].load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let (known, unordered) = ORDER.with(|order| {
+        let known = order.levels.get(&lock).copied();
+        if known.is_some_and(|(at, _)| at == level) {
+            seen(lock).store(seen_key(lock, level), Ordering::Relaxed);
+        }
+        (known, order.unordered(Holder::Processor, lock))
+    });
     // Walking a stack takes long: only for what is new.
     let (at, first) = known.unwrap_or_else(|| {
         let stack = stack_here();
@@ -201,14 +240,20 @@ pub fn acquired(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
-    ORDER.with(|order| {
-        if let Some(slot) = order.held_mut(holder).iter_mut().find(|slot| **slot == 0) {
-            *slot = lock;
-            if holder == Holder::Processor {
+    match holder {
+        Holder::Processor => {
+            if let Some(slot) = of_this_processor().iter().find(|slot| slot.load(Ordering::Relaxed) == 0) {
+                slot.store(lock, Ordering::Relaxed);
                 COUNT[cpu::number()].fetch_add(1, Ordering::Relaxed);
             }
         }
-    });
+        Holder::Thread(thread) => ORDER.with(|order| {
+            if let Some(slot) = order.threads.entry(thread).or_default().iter_mut().find(|slot| **slot == 0) {
+                *slot = lock;
+            }
+            HOLDING_THREADS.store(order.threads.len(), Ordering::Relaxed);
+        }),
+    }
 }
 
 /// Notes that a lock has been taken with others.
@@ -225,6 +270,14 @@ pub fn released(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
+    let Holder::Thread(thread) = holder else {
+        let held = of_this_processor();
+        if let Some(slot) = held.iter().rev().find(|slot| slot.load(Ordering::Relaxed) == lock) {
+            slot.store(0, Ordering::Relaxed);
+            COUNT[cpu::number()].fetch_sub(1, Ordering::Relaxed);
+        }
+        return;
+    };
     ORDER.with(|order| {
         if let Some(count) = order.shared.get_mut(&lock) {
             *count -= 1;
@@ -232,17 +285,14 @@ pub fn released(holder: Holder, lock: u64) {
                 order.shared.remove(&lock);
             }
         }
-        let held = order.held_mut(holder);
+        let held = order.threads.entry(thread).or_default();
         if let Some(slot) = held.iter_mut().rev().find(|slot| **slot == lock) {
             *slot = 0;
-            if holder == Holder::Processor {
-                COUNT[cpu::number()].fetch_sub(1, Ordering::Relaxed);
-            }
         }
-        let nothing = held.iter().all(|&lock| lock == 0);
-        if let (Holder::Thread(thread), true) = (holder, nothing) {
+        if is_nothing(held) {
             order.threads.remove(&thread);
         }
+        HOLDING_THREADS.store(order.threads.len(), Ordering::Relaxed);
     });
 }
 
@@ -250,7 +300,10 @@ pub fn released(holder: Holder, lock: u64) {
 pub fn forget(range: &Range<u64>) {
     ORDER.with(|order| {
         order.graph.forget(range);
-        order.levels.retain(|lock, _| !range.contains(lock));
+        while let Some((&lock, _)) = order.levels.range(range.clone()).next() {
+            order.levels.remove(&lock);
+            seen(lock).store(0, Ordering::Relaxed);
+        }
         order.shared.retain(|lock, _| !range.contains(lock));
     });
 }
@@ -261,5 +314,5 @@ pub fn held_here() -> Option<u64> {
     if COUNT[cpu::number()].load(Ordering::Relaxed) == 0 {
         return None;
     }
-    ORDER.with(|order| order.processors[cpu::number()].iter().copied().find(|&lock| lock != 0))
+    of_this_processor().iter().map(|lock| lock.load(Ordering::Relaxed)).find(|&lock| lock != 0)
 }

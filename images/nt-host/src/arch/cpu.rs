@@ -193,20 +193,23 @@ pub fn exclusively<T>(body: impl FnOnce() -> T) -> T {
 /// Begins what [`leave_exclusive`] ends; gives whether interrupts were enabled.
 #[inline]
 pub fn enter_exclusive() -> bool {
+    let me = number() + 1;
+    if EXCLUSIVE.load(Ordering::Relaxed) == me {
+        // Interrupts are off since this processor entered.
+        DEPTH.store(DEPTH.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        return false;
+    }
     let enabled = interrupts_enabled();
     x86_64::instructions::interrupts::disable();
-    let me = number() + 1;
-    if EXCLUSIVE.load(Ordering::Relaxed) != me {
-        let mut spins = 0u64;
-        while EXCLUSIVE.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            smp::while_spinning();
-            spins += 1;
-            if spins > SPINS_AT_END && stop::stopping_here() {
-                // The other processor was stopped while it held it, and this one has only a report to write.
-                EXCLUSIVE.store(me, Ordering::Relaxed);
-                DEPTH.store(0, Ordering::Relaxed);
-                break;
-            }
+    let mut spins = 0u64;
+    while EXCLUSIVE.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        smp::while_spinning();
+        spins += 1;
+        if spins > SPINS_AT_END && stop::stopping_here() {
+            // The other processor was stopped while it held it, and this one has only a report to write.
+            EXCLUSIVE.store(me, Ordering::Relaxed);
+            DEPTH.store(0, Ordering::Relaxed);
+            break;
         }
     }
     DEPTH.store(DEPTH.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -225,8 +228,18 @@ pub fn leave_exclusive(enabled: bool) {
         EXCLUSIVE.store(0, Ordering::Release);
     }
     if enabled {
-        x86_64::instructions::interrupts::enable();
+        enable_interrupts();
     }
+}
+
+/// Enables interrupts, which come before the next instruction. An emulator ends a block of translated code for that; it ends
+/// two for `sti`, which lets the next instruction execute first.
+#[inline]
+fn enable_interrupts() {
+    /// The interrupt flag, and the one that always is.
+    const FLAGS: u64 = 1 << 9 | 1 << 1;
+    // SAFETY: the flags of a call's return, and interrupts, which were on before.
+    unsafe { core::arch::asm!("push {flags}", "popfq", flags = const FLAGS) };
 }
 
 /// Returns how many times over this processor holds the exclusion: what a thread keeps when it is switched away from.

@@ -118,11 +118,13 @@ impl Gap {
         let frames = all.len() as u32;
         let Some(last) = all.clone().rposition(sounds) else { return self };
         let sounding = last as u32 + 1;
+        if frames < GAP_FRAMES_MIN || sounding == frames {
+            return Self::default();
+        }
         let first = all.clone().position(sounds).unwrap_or(0);
         // A frame of zeros at the end says nothing where there are such in the sound itself.
         let long = frames - sounding >= frames / 2;
-        let whole = all.take(last + 1).skip(first).all(sounds);
-        if frames < GAP_FRAMES_MIN || sounding == frames || first as u32 > frames / 4 || !(long || whole) {
+        if first as u32 > frames / 4 || !(long || all.take(last + 1).skip(first).all(sounds)) {
             return Self::default();
         }
         let buffers = if (self.frames, self.sounding) == (frames, sounding) { self.buffers + 1 } else { 1 };

@@ -303,7 +303,8 @@ impl Run<'_> {
             }
         }
         let Driver { guest, device, driver_hash } = driver;
-        let judgement = self.judge(prepared, &song, pcm.as_ref(), received.as_ref())?;
+        let pcm_sha256 = pcm.as_ref().map(Pcm::sha256);
+        let judgement = self.judge(prepared, &song, pcm.as_ref().zip(pcm_sha256.as_deref()), received.as_ref())?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
         let verdict_after = ended - prepared.started;
@@ -321,7 +322,7 @@ impl Run<'_> {
             frames: pcm.as_ref().map_or(0, Pcm::frames),
             format: pcm.as_ref().map(|pcm| pcm.format),
             peak: pcm.as_ref().map_or(0, Pcm::peak),
-            pcm_sha256: pcm.as_ref().map(Pcm::sha256),
+            pcm_sha256,
             counters: statistics.into(),
             card,
             qemu,
@@ -520,29 +521,29 @@ impl Run<'_> {
         Ok(Some((prepared.song.frames(format.sample_rate, self.test.tail_ms), format)))
     }
 
-    /// Judges what was played.
+    /// Judges what was played; `pcm` comes with its hash.
     fn judge(
         &mut self,
         prepared: &Prepared,
         song: &Song,
-        pcm: Option<&Pcm>,
+        pcm: Option<(&Pcm, &str)>,
         received: Option<&Received>,
     ) -> Result<Judgement, PlaybackError> {
         if let Some(received) = received.filter(|_| self.test.capture) {
             return Ok(Judgement::Captured(compare_midi(&song.events, received, false, 0)));
         }
         Ok(match (&prepared.judge, pcm, received) {
-            (Judge::Offline, Some(pcm), _) => {
+            (Judge::Offline, Some((pcm, sha256)), _) => {
                 let Some(Offline { rendering, .. }) = self.offline.take() else { return Ok(Judgement::Plays) };
                 let Rendered { summary, warnings } = rendering.watch(|_, _| {})?;
                 for text in &warnings {
                     self.observer.event(&Event::Warning { text: text.clone() });
                 }
                 self.of_bank = warnings;
-                let difference = self.compare(pcm, &summary)?;
+                let difference = self.compare(pcm, sha256, &summary)?;
                 Judgement::Offline { difference, offline_sha256: summary.pcm_sha256 }
             }
-            (Judge::Reference { wav, tolerance }, Some(pcm), _) => {
+            (Judge::Reference { wav, tolerance }, Some((pcm, _)), _) => {
                 let Some(reference) = &prepared.reference else { return Ok(Judgement::Plays) };
                 let comparison = reference.compare(pcm, *tolerance)?;
                 Judgement::Reference { reference: wav.clone(), tolerance: *tolerance, comparison }
@@ -556,19 +557,20 @@ impl Run<'_> {
         })
     }
 
-    /// Compares with the offline render, whose file is removed where guest.wav holds the same.
-    fn compare(&self, pcm: &Pcm, summary: &RenderSummary) -> Result<Option<Difference>, PlaybackError> {
+    /// Compares with the offline render by the hash of its samples, and sample by sample only where that differs: where it
+    /// does not, guest.wav holds the same, and the render's file is removed unread.
+    fn compare(&self, pcm: &Pcm, sha256: &str, summary: &RenderSummary) -> Result<Option<Difference>, PlaybackError> {
         let offline_wav: &Path = &self.folder.file(OFFLINE_WAV);
-        let offline = Pcm::read_wav(offline_wav)?;
-        let difference = difference(pcm, &offline);
-        if difference.is_none() {
+        if sha256 == summary.pcm_sha256 {
             std::fs::remove_file(offline_wav).map_err(FileError::own("remove", offline_wav))?;
+            return Ok(None);
         }
+        let offline = Pcm::read_wav(offline_wav)?;
         if offline.sha256() != summary.pcm_sha256 {
             self.observer
                 .event(&Event::Warning { text: "the offline render's file is not what its summary says".into() });
         }
-        Ok(difference)
+        Ok(difference(pcm, &offline))
     }
 
     /// Begins a step of the running test bed, and kills the process that the test says is killed there.

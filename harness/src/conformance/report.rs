@@ -124,7 +124,7 @@ impl Contract {
         self.complaints().is_empty()
     }
 
-    /// Returns the rows that do not pass, one a line. A rule that is waived does not fail a test, nor one that the device gives
+    /// Returns the rows that do not pass, one a line, violations first: summaries show the first. A rule that is waived does not fail a test, nor one that the device gives
     /// no stimulus for; both have their rows.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
@@ -133,7 +133,9 @@ impl Contract {
             Verdict::NotExercised => row.message.is_none(),
             Verdict::Pass | Verdict::Waived | Verdict::NotApplicable => false,
         };
-        let rows = self.rows.iter().filter(fails);
+        let (violated, others): (Vec<&Row>, Vec<&Row>) =
+            self.rows.iter().filter(fails).partition(|row| row.verdict == Verdict::Violated);
+        let rows = violated.into_iter().chain(others);
         let line = |row: &Row| {
             let message = row.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
             format!("rule {} {} ({}){message}", row.number, row.verdict.name(), row.title)

@@ -1,6 +1,7 @@
 //! A bundle: what a run needs, in one folder, so that nothing is built or downloaded.
 //!
-//! `dmus` looks for one in the folder that [`VARIABLE`] names, then beside itself (`../lib/dmus`); without one it works in a checkout.
+//! `dmus` looks for one in the folder that [`VARIABLE`] names, then in itself, then beside itself (`../lib/dmus`); without one it works
+//! in a checkout.
 //! [`crate::dist`] makes bundles.
 
 use std::collections::BTreeMap;
@@ -97,20 +98,6 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Finds the bundle of this program: the one that the environment names, or the one beside it.
-    ///
-    /// # Errors
-    /// [`ProvisionError::Bundle`] when one is named, or is there, that cannot be used.
-    pub(super) fn find() -> Result<Option<Self>, ProvisionError> {
-        if let Some(folder) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-            return Self::open(Path::new(&folder)).map(Some);
-        }
-        let Ok(program) = std::env::current_exe() else { return Ok(None) };
-        let Some(prefix) = program.parent().and_then(Path::parent) else { return Ok(None) };
-        let folder = prefix.join(BELOW_PREFIX);
-        if folder.join(MANIFEST).is_file() { Self::open(&folder).map(Some) } else { Ok(None) }
-    }
-
     /// Opens the bundle in a folder. Files are compared by their sizes: [`damaged`](Self::damaged) reads them.
     ///
     /// # Errors

@@ -36,6 +36,14 @@ pub fn good(workspace: &Workspace) -> Result<PathBuf, CppDriverError> {
     build(&workspace.root.join(SCRIPT), None, None, workspace)
 }
 
+/// Builds a variant of dmusfix, and returns the image.
+///
+/// # Errors
+/// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
+pub fn variant(workspace: &Workspace, name: &str) -> Result<PathBuf, CppDriverError> {
+    build(&workspace.root.join(SCRIPT), None, Some(name), workspace)
+}
+
 /// Returns the compiler that the script runs.
 #[must_use]
 pub fn compiler() -> PathBuf {

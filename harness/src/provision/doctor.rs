@@ -14,7 +14,7 @@ use super::command::{capture, run};
 use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
 use super::qemu::{Fitness, fitness, has_vfio_user, system_qemu};
 use super::rust_source::toolchain_source;
-use super::workspace::Workspace;
+use super::workspace::{Workspace, find_bundle};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::invocation;
@@ -66,6 +66,9 @@ pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> 
         Some(bundle) => vec![bundled(bundle), memfd()],
         None => vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)],
     };
+    if let Err(error) = find_bundle() {
+        findings.insert(0, missing("bundle", error.to_string(), &error.remedy().unwrap_or_default()));
+    }
     findings.extend(vfio_user(workspace));
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));

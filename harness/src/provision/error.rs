@@ -139,7 +139,7 @@ impl Diagnosed for ProvisionError {
             }
             Self::Failed { remedy, .. } => remedy.clone(),
             Self::Bundle { .. } => {
-                Some("unpack the download again, or name the folder of another bundle by DMUS_BUNDLE".into())
+                Some("fetch and unpack the download again, or name the folder of another bundle by DMUS_BUNDLE".into())
             }
             Self::NoHome => Some("set DMUS_HOME to a folder that can be written".into()),
             Self::NotBundled { .. } => Some("run the same as `cargo dmus` in a checkout of the project".into()),
@@ -147,9 +147,9 @@ impl Diagnosed for ProvisionError {
             Self::NoNetwork { .. } => {
                 Some("check the network (and apt's proxy settings), then run the same again".into())
             }
-            Self::DiskFull { .. } => {
-                Some("free some space, or set CARGO_TARGET_DIR to a folder on a larger disk".into())
-            }
+            Self::DiskFull { .. } => Some(
+                "free some space, or set CARGO_TARGET_DIR (of a bundle: DMUS_HOME) to a folder on a larger disk".into(),
+            ),
             Self::NoExample { .. } => Some("name one of them, or a device of your own by its command".into()),
             Self::Interrupted(_) => None,
             Self::File(error) => error.remedy(),

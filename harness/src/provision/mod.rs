@@ -13,6 +13,7 @@ mod command;
 pub mod cpp_driver;
 pub mod doctor;
 pub mod driver_file;
+pub(crate) mod embedded;
 mod error;
 pub mod example;
 mod firmware;

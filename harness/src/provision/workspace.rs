@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::{self, Bundle};
 use super::command;
+use super::embedded::Embedded;
 use super::error::{ProvisionError, not_run};
 use crate::host::limits;
 
 /// The folder of the scenarios, from the root of a checkout.
 const SCENARIOS: &str = "harness/scenarios";
+
+/// The folder of what is provisioned and of run folders, below cargo's target folder or the user's cache.
+const CACHE: &str = "dmus";
 
 /// A bundle, or a checkout of the project, and the folder of what runs leave.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,11 +32,12 @@ impl Workspace {
     ///
     /// # Errors
     /// [`ProvisionError::Limit`] when a limit of the host is too low, [`ProvisionError::Bundle`] when a bundle cannot be used,
+    /// [`ProvisionError::DiskFull`] and [`ProvisionError::File`] when the one in the program cannot be unpacked,
     /// [`ProvisionError::NoProgram`] without cargo, [`ProvisionError::NotPackaged`] when cargo does not find the project's
     /// manifest.
     pub fn find() -> Result<Self, ProvisionError> {
         limits::check()?;
-        match Bundle::find()? {
+        match find_bundle()? {
             Some(bundle) => Self::of_bundle(bundle),
             None => Self::ask_cargo(&Self::package()),
         }
@@ -58,7 +63,7 @@ impl Workspace {
     /// Finds a bundle, else a checkout by cargo; where cargo does not run, assumes cargo's default folders.
     #[must_use]
     pub fn find_anyhow() -> Self {
-        if let Ok(Some(bundle)) = Bundle::find()
+        if let Ok(Some(bundle)) = find_bundle()
             && let Ok(found) = Self::of_bundle(bundle)
         {
             return found;
@@ -118,7 +123,7 @@ impl Workspace {
     /// Returns the folder of what is provisioned and of run folders.
     #[must_use]
     pub fn cache(&self) -> PathBuf {
-        self.target.join("dmus")
+        self.target.join(CACHE)
     }
 
     /// Returns the folder of the shipped scenarios.
@@ -132,4 +137,21 @@ impl Workspace {
     pub fn logs(&self) -> PathBuf {
         self.cache().join("logs")
     }
+}
+
+/// Finds the bundle of this program: the one that the environment names, the one in the program, or the one beside it.
+///
+/// # Errors
+/// [`ProvisionError::Bundle`] when one is there that cannot be used, others when the one in the program cannot be unpacked.
+pub(super) fn find_bundle() -> Result<Option<Bundle>, ProvisionError> {
+    if let Some(folder) = std::env::var_os(bundle::VARIABLE).filter(|value| !value.is_empty()) {
+        return Bundle::open(Path::new(&folder)).map(Some);
+    }
+    let Ok(program) = std::env::current_exe() else { return Ok(None) };
+    if let Some(embedded) = Embedded::find(&program)? {
+        return embedded.unpacked(&bundle::home()?.join(CACHE)).map(Some);
+    }
+    let Some(prefix) = program.parent().and_then(Path::parent) else { return Ok(None) };
+    let folder = prefix.join(bundle::BELOW_PREFIX);
+    if folder.join(bundle::MANIFEST).is_file() { Bundle::open(&folder).map(Some) } else { Ok(None) }
 }

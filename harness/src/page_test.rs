@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::dist::TEAM_FOLDER;
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::invocation;
@@ -17,6 +18,9 @@ const NAME: &str = "the page of a report in a browser";
 
 /// The variable that names the folder for pictures of the page.
 const SCREENSHOTS_VARIABLE: &str = "DMUS_SCREENSHOTS";
+
+/// The variable that names the folder of a team's reports, which the trial of the download leaves.
+const TEAM_VARIABLE: &str = "DMUS_TEAM";
 
 /// Longest time for the test, its build included.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -80,6 +84,10 @@ fn run(workspace: &Workspace, browser: PathBuf, axe: PathBuf) -> Result<(), Prov
     command.args(["test", "--workspace", "--test", "page", "--", "--nocapture"]).env("CARGO_INCREMENTAL", "0");
     command.env(CHROMIUM_VARIABLE, browser).env(AXE_VARIABLE, axe);
     command.env(SCREENSHOTS_VARIABLE, workspace.cache().join("page")).current_dir(&workspace.root);
+    let team = workspace.cache().join(TEAM_FOLDER);
+    if team.is_dir() {
+        command.env(TEAM_VARIABLE, team);
+    }
     let log = workspace.logs().join("cargo-test-page.log");
     run_logged("the test of the page", command, &log, None, LIMIT)
 }

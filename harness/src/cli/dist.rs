@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
-use dmus::dist::{Dist, DistError, Document, Made, play_in_bare_root};
+use dmus::dist::{Dist, DistError, Document, Made, MadeFile, SMALLEST, TEAM_FOLDER, Team, play_in_bare_root};
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::provision::{ProvisionError, Workspace};
@@ -19,6 +19,9 @@ use super::verbs::Arguments;
 /// The program's name where no cargo starts it.
 const NAME: &str = "dmus";
 
+/// The level of zstd of a download that is only tried.
+const QUICK: i32 = 1;
+
 /// Makes the download and prints where it is; with `--check`, tries it in a bare root.
 ///
 /// # Errors
@@ -31,14 +34,23 @@ pub(super) fn dist(arguments: &DistArguments) -> Outcome {
     }
     let documents = documents().map_err(FileError::own("write", "the manual pages")).map_err(DistError::from)?;
     let output = arguments.output.clone().unwrap_or_else(|| workspace.cache().join("dist"));
-    let dist =
-        Dist { workspace: &workspace, output: &output, documents: &documents, deb: arguments.deb, observer: &terminal };
+    let dist = Dist {
+        workspace: &workspace,
+        output: &output,
+        documents: &documents,
+        deb: arguments.deb,
+        level: SMALLEST,
+        observer: &terminal,
+    };
+    // What it is tried with is missing before anything is made.
+    let team = arguments.check.then(|| Team::build(&workspace)).transpose()?;
     let made = dist.make()?;
-    let played = if arguments.check {
-        terminal.event(&Event::Note { text: "trying it in a root with nothing but the C library".into() });
-        Some(play_in_bare_root(&made.tarball)?.commands)
-    } else {
-        None
+    let played = match &team {
+        Some(team) => {
+            terminal.event(&Event::Note { text: "trying it in a root with nothing but the C library".into() });
+            Some(play_in_bare_root(&made, team, &workspace.cache().join(TEAM_FOLDER))?.commands)
+        }
+        None => None,
     };
     drop(terminal);
     if arguments.json {
@@ -47,11 +59,14 @@ pub(super) fn dist(arguments: &DistArguments) -> Outcome {
         out_json(&object);
         return Ok(None);
     }
-    let Made { tarball, tarball_bytes, sha256, deb, unpacked_bytes, glibc, left_out } = &made;
-    out(&format!("tarball      {}", tarball.display()));
-    out(&format!("size         {}, unpacked {}", mebibytes(*tarball_bytes), mebibytes(*unpacked_bytes)));
-    out(&format!("sha256       {sha256}"));
-    deb.iter().for_each(|path| out(&format!("package      {}", path.display())));
+    let Made { tarball, small_tarball, program, deb, unpacked_bytes, glibc, left_out } = &made;
+    let files = [("tarball", Some(tarball)), ("with zstd", Some(small_tarball)), ("one program", Some(program))];
+    for (what, file) in files.into_iter().chain([("package", deb.as_ref())]) {
+        let Some(MadeFile { path, bytes, sha256 }) = file else { continue };
+        out(&format!("{what:<12} {}", path.display()));
+        out(&format!("             {}, SHA-256 {sha256}", mebibytes(*bytes)));
+    }
+    out(&format!("unpacked     {}", mebibytes(*unpacked_bytes)));
     out(&format!("needs        x86-64 Linux with glibc {glibc} or later"));
     out(&format!("left out     {} scenarios that need a checkout: {}", left_out.len(), left_out.join(", ")));
     for command in played.iter().flatten() {
@@ -66,9 +81,11 @@ pub(super) fn dist(arguments: &DistArguments) -> Outcome {
 /// [`DistError`] when a part of it is missing, or it does not work.
 pub(super) fn try_download(workspace: &Workspace, observer: &dyn Observer) -> Result<Vec<String>, DistError> {
     let documents = documents().map_err(FileError::own("write", "the manual pages"))?;
-    let output = workspace.cache().join("dist");
-    let made = Dist { workspace, output: &output, documents: &documents, deb: false, observer }.make()?;
-    Ok(play_in_bare_root(&made.tarball)?.commands)
+    // Not among those that were made to be kept: they are larger.
+    let output = workspace.cache().join("dist-tried");
+    let team = Team::build(workspace)?;
+    let made = Dist { workspace, output: &output, documents: &documents, deb: false, level: QUICK, observer }.make()?;
+    Ok(play_in_bare_root(&made, &team, &workspace.cache().join(TEAM_FOLDER))?.commands)
 }
 
 /// Prints the completions of a shell.

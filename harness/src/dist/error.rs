@@ -29,13 +29,29 @@ pub enum DistError {
         /// The message of the program that makes them.
         reason: String,
     },
+    /// The drivers of the team that tries it were not built.
+    #[error("the download cannot be tried with the drivers of a team: {reason}")]
+    NoTeam {
+        /// The message of the compiler, or that there is none.
+        reason: String,
+    },
+    /// A report or an output says something else than it should.
+    #[error("{path}: {reason}", path = path.display())]
+    Unexpected {
+        /// The report, the folder of reports, or the program.
+        path: PathBuf,
+        /// What it says.
+        reason: String,
+    },
     /// It does not do in a bare root what it should.
-    #[error("{what} failed in a root with nothing but the C library ({status}):\n{output}")]
+    #[error("{what} ended in a root with nothing but the C library by {status} instead of {expected}:\n{output}")]
     Failed {
         /// The command line in that root.
         what: String,
         /// Its exit status.
         status: String,
+        /// The exit code that it should have.
+        expected: i32,
         /// What it printed.
         output: String,
     },
@@ -47,8 +63,8 @@ impl Diagnosed for DistError {
             Self::Provision(error) => error.class(),
             Self::File(error) => error.class(),
             Self::Malformed { .. } => Class::HarnessBug,
-            Self::NoNamespaces { .. } => Class::Host,
-            Self::Failed { .. } => Class::TestFailed,
+            Self::NoNamespaces { .. } | Self::NoTeam { .. } => Class::Host,
+            Self::Failed { .. } | Self::Unexpected { .. } => Class::TestFailed,
         }
     }
 
@@ -59,7 +75,8 @@ impl Diagnosed for DistError {
             Self::NoNamespaces { .. } => {
                 Some("allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run it as root".into())
             }
-            Self::Malformed { .. } | Self::Failed { .. } => None,
+            Self::NoTeam { .. } => Some("install mingw-w64 (g++-mingw-w64-x86-64)".into()),
+            Self::Malformed { .. } | Self::Failed { .. } | Self::Unexpected { .. } => None,
         }
     }
 }

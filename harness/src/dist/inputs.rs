@@ -8,6 +8,9 @@ use crate::provision::Workspace;
 /// The download's name, without version and suffix.
 pub(super) const NAME: &str = "dmus";
 
+/// The level of zstd by which a download is smallest, before levels need more memory to unpack.
+pub const SMALLEST: i32 = 19;
+
 /// A file that the command line makes: a manual page, or completions.
 #[derive(Debug)]
 pub struct Document {
@@ -27,6 +30,8 @@ pub struct Dist<'a> {
     pub documents: &'a [Document],
     /// Whether to make the Debian package, too.
     pub deb: bool,
+    /// The level of zstd, from 1 (quick) to [`SMALLEST`].
+    pub level: i32,
     /// Receives notes of the progress.
     pub observer: &'a dyn Observer,
 }

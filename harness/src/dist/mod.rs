@@ -1,58 +1,39 @@
-//! Makes what users download: a tarball and a Debian package that hold everything that runs need, a QEMU included.
+//! Makes what users download: tarballs, a program and a Debian package that hold everything that runs need, a QEMU included.
 //!
-//! Both unpack to the same tree below a prefix: `bin/dmus`, its [bundle](crate::provision::bundle) in `lib/dmus`, manual pages,
-//! completions and licences in `share`. The same sources make the same tree, and the same tree the same tarball.
+//! Tarballs and package unpack to the same tree below a prefix: `bin/dmus`, its [bundle](crate::provision::bundle) in `lib/dmus`, manual pages,
+//! completions and licences in `share`. The program holds what of the tree is not in `bin`. The same sources make the same tree, and the
+//! same tree the same files.
 
 mod archive;
 mod bare_root;
 mod deb;
+mod embed;
 mod emulator;
 mod error;
 mod files;
 mod inputs;
 mod libraries;
+mod made;
 mod notices;
+mod team;
 mod tree;
+mod trial;
 
 use std::fs;
-use std::path::PathBuf;
-
-use serde::Serialize;
 
 use crate::host::file_error::FileError;
-use crate::host::hash::sha256_hex;
 use crate::host::leftovers::Scratch;
-use crate::host::lossy;
 
 use inputs::NAME;
 
-pub use bare_root::{Played, play_in_bare_root};
 pub use error::DistError;
-pub use inputs::{Dist, Document};
+pub use inputs::{Dist, Document, SMALLEST};
+pub use made::{Made, MadeFile};
+pub use team::{TEAM_FOLDER, Team};
+pub use trial::{Played, play_in_bare_root};
 
 /// The processor and the system that it is for.
 const PLATFORM: &str = "x86_64-linux";
-
-/// A download.
-#[derive(Debug, Serialize)]
-pub struct Made {
-    /// The tarball.
-    #[serde(serialize_with = "lossy::path")]
-    pub tarball: PathBuf,
-    /// Its size, in bytes.
-    pub tarball_bytes: u64,
-    /// The SHA-256 of the tarball.
-    pub sha256: String,
-    /// The Debian package.
-    #[serde(serialize_with = "lossy::option")]
-    pub deb: Option<PathBuf>,
-    /// The size of the tree when it is unpacked, in bytes.
-    pub unpacked_bytes: u64,
-    /// The oldest C library that its programs run with.
-    pub glibc: String,
-    /// The shipped scenarios that need a checkout, and are left out.
-    pub left_out: Vec<String>,
-}
 
 impl Dist<'_> {
     /// Makes the download. Its files appear when they are complete.
@@ -65,23 +46,24 @@ impl Dist<'_> {
         let name = format!("{NAME}-{}-{PLATFORM}", env!("CARGO_PKG_VERSION"));
         let prefix = scratch.path().join(&name);
         let tree = tree::lay_out(self, &prefix)?;
-        self.note("packing the tarball");
+        self.note("packing the tarballs");
         let tarball = self.output.join(format!("{name}.tar.gz"));
         archive::pack(&prefix, &name, &tarball)?;
+        let frames = archive::Frames::of(&prefix, &name, self.level)?;
+        let small_tarball = self.output.join(format!("{name}.tar.zst"));
+        frames.write(&small_tarball)?;
+        let program =
+            embed::embed(self, &prefix.join("bin").join(NAME), &frames.others, tree.bytes, scratch.path(), &name)?;
         let deb = if self.deb {
             self.note("packing the Debian package");
-            Some(deb::pack(self, &prefix, &tree.glibc, scratch.path())?)
+            Some(MadeFile::of(deb::pack(self, &prefix, &tree.glibc, scratch.path())?)?)
         } else {
             None
         };
-        let content = fs::read(&tarball).map_err(FileError::own("read", &tarball))?;
-        let sha256 = sha256_hex(&content);
-        // In the form that `sha256sum --check` reads.
-        files::write(&tarball.with_extension("gz.sha256"), format!("{sha256}  {name}.tar.gz\n"))?;
         Ok(Made {
-            tarball_bytes: content.len() as u64,
-            sha256,
-            tarball,
+            tarball: MadeFile::of(tarball)?,
+            small_tarball: MadeFile::of(small_tarball)?,
+            program: MadeFile::of(program)?,
             deb,
             unpacked_bytes: tree.bytes,
             glibc: tree.glibc,

@@ -5,6 +5,7 @@
 //! folder for pictures. Without them the test says that it was skipped.
 
 mod browser;
+mod team;
 
 use std::fs;
 use std::net::TcpListener;

@@ -23,7 +23,6 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::feature;
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
-use card_trace::Setup;
 use parking_lot::Mutex;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
@@ -182,9 +181,8 @@ impl Bus {
             self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
         let Some(ring) = self.rings.get_mut(which.index()) else { return };
         let started = ring.start(setup, self.features, queue, &self.memory, &others);
-        let RingSetup { size, base, descriptors, available, used } = setup;
-        let traced = Setup { size, base: base.into(), descriptors, available, used };
-        self.registers.trace().ring_started(which, traced, started.err().map(|error| error.code));
+        let error = started.err().map_or(0, |error| error.code.0);
+        self.registers.trace().ring_started(which, setup.to_trace(), error);
         match started {
             Ok(()) => {
                 log::debug!("queue {which} runs with {} entries", ring.working_size());
@@ -379,11 +377,6 @@ impl Bus {
         }
     }
 
-    fn trace_taken(&self, chain: &Chain) {
-        let malformed = chain.error().is_some();
-        self.registers.trace().chain_taken(chain.queue, chain.head, chain.request(), chain.writable_bytes(), malformed);
-    }
-
     /// Raises the interrupt of a queue, if its transport has one.
     pub(crate) fn raise(&self, queue: Queue) {
         let raised = self.rings.get(queue.index()).is_some_and(Ring::interrupt);
@@ -433,6 +426,11 @@ impl Bus {
                 None
             }
         }
+    }
+
+    fn trace_taken(&self, chain: &Chain) {
+        let request = chain.error().is_none().then(|| chain.request());
+        self.registers.trace().chain_taken(chain.queue, chain.head, chain.writable_bytes(), request);
     }
 
     /// Returns whether the ring that the chain came from has not been stopped since.

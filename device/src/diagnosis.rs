@@ -335,7 +335,7 @@ impl Registers {
     /// Records an error in the registers, logs it, and keeps it for a notice.
     pub fn report(&self, error: DriverError) {
         let dated = Dated { error, card_time: self.card_time() };
-        self.trace.driver_error(error.code, error.queue, [error.descriptor, error.expected, error.got]);
+        self.trace.driver_error(error.code.0, error.queue, [error.descriptor, error.expected, error.got]);
         {
             let mut errors = self.errors.lock();
             errors.count = errors.count.saturating_add(1);

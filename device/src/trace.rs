@@ -3,7 +3,6 @@
 //! Without a trace a tap is one comparison.
 
 use card_spec::control::RequestHeader;
-use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::wave::WaveHeader;
@@ -45,6 +44,15 @@ impl Trace {
         self.record(|| Head::access(kind, offset, width, value, taken));
     }
 
+    /// Records an access to configuration space: its first four bytes.
+    pub(crate) fn config(&self, kind: Kind, offset: usize, data: &[u8]) {
+        self.record(|| {
+            let mut value = [0; 4];
+            value.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+            Head::access(kind, offset as u64, data.len(), u32::from_le_bytes(value).into(), true)
+        });
+    }
+
     /// Records a read of the identity block.
     pub(crate) fn identity_read(&self, bytes: u64) {
         self.record(|| Head::identity_read(0, bytes));
@@ -55,11 +63,11 @@ impl Trace {
         self.record(|| Head::features(features));
     }
 
-    /// Records a ring that starts, or is parked for an error.
-    pub(crate) fn ring_started(&self, queue: Queue, setup: Setup, error: Option<Diagnosis>) {
-        let Some(writer) = &self.0 else { return };
-        let head = Head::queue_started(queue, error.map_or(0, |error| error.0));
-        writer.record_with(Source::CARD, head, &[&setup.payload()]);
+    /// Records a ring that starts, or is parked for an error with this code.
+    pub(crate) fn ring_started(&self, queue: Queue, setup: Setup, error: u16) {
+        if let Some(writer) = &self.0 {
+            writer.record_with(Source::CARD, Head::queue_started(queue, error), &[&setup.payload()]);
+        }
     }
 
     /// Records a ring that stops, with the index to resume from.
@@ -82,12 +90,12 @@ impl Trace {
         self.record(Head::disconnected);
     }
 
-    /// Records a chain that was taken: what it asks, the bytes that it has for an answer, and whether the card refuses it.
-    pub(crate) fn chain_taken(&self, queue: Queue, head: u16, request: &[u8], writable: u64, malformed: bool) {
+    /// Records a chain that was taken, with what it asks: nothing where it is malformed.
+    pub(crate) fn chain_taken(&self, queue: Queue, head: u16, writable: u64, request: Option<&[u8]>) {
         let Some(writer) = &self.0 else { return };
-        let head = Head::chain_taken(queue, head, writable, malformed);
-        let request = if queue == Queue::CONTROL { said(request) } else { request };
-        match request {
+        let head = Head::chain_taken(queue, head, writable, request.is_none());
+        let request = request.unwrap_or_default();
+        match if queue == Queue::CONTROL { said(request) } else { request } {
             [] => writer.record(Source::CARD, head),
             request => writer.record_with(Source::CARD, head, &[request]),
         }
@@ -132,11 +140,12 @@ impl Trace {
         }
     }
 
-    /// Records an error of the driver: its code, its queue, and descriptor, expected and found value.
-    pub(crate) fn driver_error(&self, code: Diagnosis, queue: Option<Queue>, [descriptor, expected, got]: [u32; 3]) {
-        let Some(writer) = &self.0 else { return };
-        let numbers = [descriptor, expected, got].map(u32::to_le_bytes);
-        writer.record_with(Source::CARD, Head::driver_error(code.0, queue), &[numbers.as_flattened()]);
+    /// Records an error of the driver: its code, its place, what was expected and what was found.
+    pub(crate) fn driver_error(&self, code: u16, queue: Option<Queue>, numbers: [u32; 3]) {
+        if let Some(writer) = &self.0 {
+            let numbers = numbers.map(u32::to_le_bytes);
+            writer.record_with(Source::CARD, Head::driver_error(code, queue), &[numbers.as_flattened()]);
+        }
     }
 }
 

@@ -60,6 +60,16 @@ pub trait Card: Send {
         let _ = (index, bytes, read);
     }
 
+    /// Learns that the driver has read `data` from configuration space, for a record of it.
+    fn config_read(&mut self, offset: usize, data: &[u8]) {
+        let _ = (offset, data);
+    }
+
+    /// Learns that the driver writes `data` to configuration space, for a record of it. What follows from it is called later.
+    fn config_written(&mut self, offset: usize, data: &[u8]) {
+        let _ = (offset, data);
+    }
+
     /// Says which parts of the device control contract this card carries out besides those that every card does.
     fn offers(&self) -> Offers {
         Offers::default()

@@ -190,12 +190,14 @@ impl Function {
             self.shared.pci.lock().config.set_vendor(index, &bytes);
         }
         self.shared.pci.lock().read_config(offset, data);
+        card.config_read(offset, data);
     }
 
     /// Writes to configuration space, and does what follows from that.
     pub(crate) fn write_config(&self, offset: u64, data: &[u8]) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut card = self.card.lock();
+        card.config_written(offset, data);
         let (effects, was_master, is_master) = {
             let mut pci = self.shared.pci.lock();
             let was_master = pci.bus_master();

@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use card_spec::limits::QUEUE_SIZE_MAX;
+use card_trace::Setup;
 use parking_lot::Mutex;
 use virtio_queue::{Queue, QueueT};
 
@@ -51,6 +52,14 @@ pub struct RingSetup {
     pub available: u64,
     /// Guest-physical address of the used ring.
     pub used: u64,
+}
+
+impl RingSetup {
+    /// Returns it as a trace records it.
+    pub(super) const fn to_trace(self) -> Setup {
+        let Self { size, base, descriptors, available, used } = self;
+        Setup { size, base: base as u32, descriptors, available, used }
+    }
 }
 
 /// A virtqueue of a transport that has no queues of its own.

@@ -2,14 +2,17 @@
 
 use card_spec::control::{RequestCode, RequestHeader};
 use card_spec::queue::Queue;
-use card_trace::{Act, Item, Reader, Record, Source};
+use card_spec::registers::ISR;
+use card_trace::{Act, Detail, Item, Reader, Record, SIZE_DEFAULT, Settings, Source, Writer, describe};
 use dmus_card::fake::{Driver, Machine};
+use dmus_card::trace::Trace;
 use serde_json::json;
 use zerocopy::FromBytes;
 
 use tempfile::TempDir;
 
 use crate::common::process::{Control, Running, place, program, run, wait_until};
+use crate::vfio_user::Bench;
 
 fn records(path: &std::path::Path) -> Vec<Record> {
     let items = Reader::open(path).unwrap().read_all().unwrap().1;
@@ -59,6 +62,37 @@ fn a_killed_card_leaves_what_its_driver_did_in_order() {
     ];
     assert!(places.is_sorted(), "{places:?}");
     assert_eq!(records[places[6]].source, Source::HARNESS);
+}
+
+#[test]
+fn a_function_s_registers_and_configuration_space_are_recorded() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("card.trace");
+    let settings = Settings { size: SIZE_DEFAULT, pcm: false, program: "a test" };
+    let mut bench = Bench::traced(Trace::with(Writer::create(&path, settings).unwrap()));
+    bench.up();
+    bench.request(1);
+    assert_eq!(bench.read(ISR, 1) & 1, 1);
+    bench.read(ISR + 1, 1);
+
+    let records = records(&path);
+    let lines: Vec<String> = records.iter().map(|record| describe(&record.act(), Detail::Names)).collect();
+    let mut from = 0;
+    // In this order, with others between.
+    for line in [
+        "write configuration space+0x004 = 0x0006",
+        "write device_status = 0x00 (reset)",
+        "write device_status = 0x0f (ACKNOWLEDGE DRIVER FEATURES_OK DRIVER_OK)",
+        "write notify[control] = 0x0000",
+        "kick of control",
+        "control takes chain 0: ",
+        "interrupt of control",
+        "read  ISR = 0x01",
+        "read  BAR 0+0x1001, 1 bytes, 0xffffffff: no register takes it",
+    ] {
+        let found = lines[from..].iter().position(|other| other.starts_with(line));
+        from += found.unwrap_or_else(|| panic!("no `{line}` behind line {from} of {lines:#?}")) + 1;
+    }
 }
 
 #[test]

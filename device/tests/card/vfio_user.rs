@@ -23,6 +23,7 @@ use client::{CONFIG, DMA_MAP, DMA_UNMAP, EVENTFD, INTX, MSIX, RESET, Raw, TRIGGE
 use dmus_card::card::{Engine, Link};
 use dmus_card::options::Options;
 use dmus_card::stop::Stop;
+use dmus_card::trace::Trace;
 use dmus_card::transport::vfio_user;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -43,7 +44,7 @@ const NEGOTIATED: u8 = ACKNOWLEDGED | device_status::FEATURES_OK;
 const UP: u8 = NEGOTIATED | device_status::DRIVER_OK;
 
 /// A card that is served, and a client with guest memory.
-struct Bench {
+pub(crate) struct Bench {
     client: Raw,
     memory: File,
     link: Link,
@@ -55,12 +56,16 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::traced(Trace::default())
+    }
+
+    pub(crate) fn traced(trace: Trace) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("card");
         let listener = UnixListener::bind(&path).unwrap();
         let bank = dls_synth::Bank::builtin();
         let options = Options { clock: Clock::Lockstep, voices: 32, render_block: 64 };
-        let engine = Engine::start(options, bank, None).unwrap();
+        let engine = Engine::start_traced(options, bank, None, trace).unwrap();
         let (link, stop) = (engine.link().clone(), Stop::new().unwrap());
         let thread = {
             let (link, stop) = (link.clone(), stop.clone());
@@ -74,7 +79,7 @@ impl Bench {
         Self { client, memory, link, stop, engine: Some(engine), thread: Some(thread), folder }
     }
 
-    fn read(&mut self, offset: u32, bytes: u32) -> u32 {
+    pub(crate) fn read(&mut self, offset: u32, bytes: u32) -> u32 {
         let mut value = self.client.read(0, offset.into(), bytes).unwrap();
         value.resize(4, 0);
         u32::from_le_bytes(value.try_into().unwrap())
@@ -118,7 +123,7 @@ impl Bench {
         self.write(COMMON + common::QUEUE_ENABLE, 2, 1);
     }
 
-    fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         assert_eq!(self.negotiate(feature::VERSION_1), NEGOTIATED);
         for queue in Queue::ALL {
             self.ring(queue);
@@ -128,7 +133,7 @@ impl Bench {
     }
 
     /// Puts an empty request on the control queue and notifies it: the card refuses it, and interrupts.
-    fn request(&mut self, number: u16) {
+    pub(crate) fn request(&mut self, number: u16) {
         use std::os::unix::fs::FileExt;
         let buffers = 0x8000_u64;
         let descriptor = |address: u64, length: u32, flags: u16, next: u16| wire!(address, length, flags, next);

@@ -13,6 +13,7 @@ mod registry;
 mod scenario;
 mod suite;
 mod synth;
+mod trace;
 mod transport;
 
 pub use context::Context;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::BenchError;
 use super::measurement::Measurement;
-use super::{driver, nt_host, scenario, suite, synth, transport};
+use super::{driver, nt_host, scenario, suite, synth, trace, transport};
 
 /// Measures, and passes each figure to the closure.
 type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
@@ -19,7 +19,7 @@ pub struct Benchmark {
 }
 
 /// All benchmarks.
-pub const ALL: [Benchmark; 6] = [
+pub const ALL: [Benchmark; 7] = [
     Benchmark {
         name: "scenario",
         text: "ten seconds and three minutes of music through card, driver and NT host, from QEMU's start to the verdict, \
@@ -50,6 +50,12 @@ pub const ALL: [Benchmark; 6] = [
         text: "a read of the identity block, and from a kick to the interrupt, at the socket of the card's process, p50 and \
                p99; the baseline is a bare back-end of the framework, measured in turns",
         run: transport::run,
+    },
+    Benchmark {
+        name: "trace",
+        text: "what a record of the trace costs, and the processor time of the card an event, sent one by one and in chains of 16; \
+               the baseline is the same without a trace, measured in turns",
+        run: trace::run,
     },
     Benchmark {
         name: "synth",

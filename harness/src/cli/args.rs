@@ -397,7 +397,7 @@ pub(crate) enum BankVerb {
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only benchmarks whose name contains this: scenario, suite, nt-host, driver, transport, synth
+    /// Only benchmarks whose name contains this: scenario, suite, nt-host, driver, transport, trace, synth
     pub(crate) name: Option<String>,
     /// Driver image to measure instead of dmuscard.sys; of the benchmark driver, the C++ driver is then left out
     #[arg(long, value_name = "MY.SYS")]

@@ -58,7 +58,7 @@ pub(crate) enum Verb {
     /// Show, count, compare and export what driver and card said to each other
     #[command(subcommand)]
     Trace(TraceVerb),
-    /// Run the benchmarks; synth and transport need a checkout
+    /// Run the benchmarks; synth, transport and trace need a checkout
     Bench(BenchArguments),
     /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
     LowResources(LowResourcesArguments),

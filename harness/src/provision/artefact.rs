@@ -19,6 +19,8 @@ pub enum Artefact {
     SynthBench,
     /// The program that measures the card's transport beside a bare back-end.
     TransportBench,
+    /// The program that measures cards with and without a trace.
+    TraceBench,
     /// FluidSynth, for comparison.
     FluidSynth,
     /// A General MIDI SoundFont, from which every synthesizer plays the same songs.
@@ -41,6 +43,7 @@ impl Artefact {
             Self::Card => "the card (vhost-device-dmus)",
             Self::SynthBench => "the synthesizers' benchmark (dls-synth-bench)",
             Self::TransportBench => "the transport's benchmark (transport_bench)",
+            Self::TraceBench => "the trace's benchmark (trace_bench)",
             Self::FluidSynth => "FluidSynth",
             Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
             Self::Chromium => "Chromium",

@@ -158,6 +158,7 @@ pub(crate) const fn file_of(artefact: Artefact) -> Option<&'static str> {
         Artefact::DriverX86
         | Artefact::SynthBench
         | Artefact::TransportBench
+        | Artefact::TraceBench
         | Artefact::FluidSynth
         | Artefact::SoundFont
         | Artefact::Chromium

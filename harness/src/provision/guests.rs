@@ -70,14 +70,19 @@ pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, Prov
     build(provisioner, "the synthesizers' benchmark", "dls-synth-bench", command, is_program)
 }
 
-/// Builds the transport's benchmark for the host, optimised. It is no part of the product.
-pub(super) fn transport_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+/// Builds a benchmark of the card for the host, optimised: `transport` or `trace`. It is no part of the product.
+pub(super) fn card_bench(provisioner: &Provisioner<'_>, name: &'static str) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
-    command.args(["--package", "dmus-card", "--features", "fake", "--example", "transport_bench", "--release"]);
+    let example = format!("{name}_bench");
+    command.args(["--package", "dmus-card", "--features", "fake", "--example", &example, "--release"]);
     let is_program = |artifact: &Artifact| {
-        artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with("transport_bench"))
+        artifact.executable.clone().map(PathBuf::from).filter(|program| program.ends_with(&example))
     };
-    build_as(provisioner, "the transport's benchmark", "dmus-card", "transport-bench", command, is_program)
+    let (what, log) = match name {
+        "trace" => ("the trace's benchmark", "trace-bench"),
+        _ => ("the transport's benchmark", "transport-bench"),
+    };
+    build_as(provisioner, what, "dmus-card", log, command, is_program)
 }
 
 /// Builds the NT host for bare metal.

@@ -2,12 +2,14 @@
 //!
 //! Which queue is served first, how many events a batch holds, and how often either side notifies the other depends on the host. So each
 //! lane is compared by itself: requests with their answers, events one by one, wave buffers, notices, registers, faults and errors.
-//! Tags, descriptors and addresses, which a driver chooses, are left out; times of events count from the first event.
+//! Tags, descriptors, addresses and numbers of sessions, which a driver chooses, are left out, as is the master time of an anchor; times of events
+//! count from the first event.
 
 use std::fmt;
+use std::ops::Range;
 
 use card_trace::Queue;
-use card_trace::{Act, Detail, Record, describe, events, wave_span};
+use card_trace::{Act, Detail, Record, RequestCode, describe, events, request_code, wave_span};
 use serde::Serialize;
 
 /// What is compared by itself.
@@ -139,18 +141,7 @@ fn entries(records: &[Record]) -> Vec<Entry> {
         let act = record.act();
         match act {
             Act::ChainTaken { queue: Queue::CONTROL, request, malformed, .. } => {
-                let bytes = request.get(16..).unwrap_or_default();
-                // What a session is called is the driver's choice.
-                let payload = if card_trace::request_code(request) == Some(card_trace::RequestCode::OPEN) {
-                    bytes.get(..16).unwrap_or_default()
-                } else {
-                    bytes
-                };
-                let words = after_colon(&describe(&without_session(&act), Detail::Names));
-                put(
-                    Lane::Requests,
-                    format!("{words}, payload {:016x}{}", card_trace::pcm_hash(payload), bad(malformed)),
-                );
+                put(Lane::Requests, request_text(request, malformed, &after_colon(&describe(&act, Detail::Names))));
             }
             Act::ChainReturned { queue: Queue::CONTROL, answer, .. } => {
                 let status = after_colon(&describe(&act, Detail::Names));
@@ -196,30 +187,48 @@ fn entries(records: &[Record]) -> Vec<Entry> {
     entries
 }
 
-fn bad(malformed: bool) -> &'static str {
-    if malformed { ", malformed" } else { "" }
-}
-
 fn after_colon(text: &str) -> String {
     text.split_once(": ").map_or(text, |(_, words)| words).to_owned()
 }
 
-/// Returns a request of which only the code is described, where its members are the driver's choice.
-fn without_session<'r>(act: &Act<'r>) -> Act<'r> {
-    match *act {
-        Act::ChainTaken { queue, head, writable, malformed, request, cut } => {
-            let request = if card_trace::request_code(request).is_some_and(|code| {
-                code == card_trace::RequestCode::OPEN || code == card_trace::RequestCode::STATUS_PAGE
-            }) {
-                request.get(..16).unwrap_or_default()
-            } else {
-                request
-            };
-            Act::ChainTaken { queue, head, writable, malformed, request, cut }
-        }
-        other => other,
+/// Bytes of the header of a request.
+const HEADER_BYTES: usize = 16;
+
+/// Returns the members of a request's payload that are the driver's choice, or depend on the host's time.
+fn chosen_bytes(code: RequestCode) -> Range<usize> {
+    match code {
+        // The number of the session.
+        RequestCode::OPEN => 16..24,
+        // The address.
+        RequestCode::STATUS_PAGE => 0..8,
+        // The master time.
+        RequestCode::CLOCK_SYNC => 8..16,
+        _ => 0..0,
     }
 }
+
+/// Describes a request without its tag and those members; `words` describe it with them.
+fn request_text(request: &[u8], malformed: bool, words: &str) -> String {
+    let code = request_code(request);
+    let mut payload = request.get(HEADER_BYTES..).unwrap_or_default().to_vec();
+    if let Some(chosen) = code.map(chosen_bytes).and_then(|range| payload.get_mut(range)) {
+        chosen.fill(0);
+    }
+    let name = match code {
+        None => "no request".into(),
+        Some(code) if chosen_bytes(code).is_empty() => words.to_owned(),
+        Some(code) => code.to_string(),
+    };
+    let bytes = match payload.len() {
+        0 => String::new(),
+        1..=SHOWN_MAX => format!(" {}", hex::encode(&payload)),
+        length => format!(" {length} bytes, hash {:016x}", card_trace::pcm_hash(&payload)),
+    };
+    format!("{name}{bytes}{}", if malformed { ", malformed" } else { "" })
+}
+
+/// Most bytes of a payload that are shown and not hashed.
+const SHOWN_MAX: usize = 32;
 
 /// Registers whose accesses and values depend on the host's time, or on where a driver has put its rings.
 const LEFT_OUT: [&str; 13] = [
@@ -283,6 +292,21 @@ mod tests {
             events(writer, &[(5200, [0x80, 60, 0])]);
         });
         assert_eq!(diff(&left.records, &right.records, 3), None);
+    }
+
+    #[test]
+    fn what_a_driver_chooses_in_a_request_is_no_difference_and_the_rest_is() {
+        let request = |code: u32, tag: u64, payload: &[u8]| {
+            let header = [&code.to_le_bytes()[..], &(payload.len() as u32).to_le_bytes(), &tag.to_le_bytes()].concat();
+            request_text(&[&header, payload].concat(), false, "WORDS")
+        };
+        let sync = |time: i64, frame: i64| {
+            [&[17, 0, 0, 0, 1, 0, 0, 0], &time.to_le_bytes()[..], &frame.to_le_bytes()].concat()
+        };
+        assert_eq!(request(0x13, 1, &sync(5, 0)), request(0x13, 2, &sync(6, 0)));
+        assert_ne!(request(0x13, 1, &sync(5, 0)), request(0x13, 1, &sync(5, 1)));
+        assert_eq!(request(0x06, 9, &[]), "WORDS");
+        assert_eq!(request(0x12, 9, &[1, 0, 0, 0, 3, 0, 0, 0]), "WORDS 0100000003000000");
     }
 
     #[test]

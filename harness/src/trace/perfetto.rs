@@ -16,30 +16,49 @@ mod field {
     pub(super) const PACKET: u32 = 1;
     /// `TracePacket`.
     pub(super) mod packet {
+        /// `timestamp`.
         pub(in super::super) const TIMESTAMP: u32 = 8;
+        /// `trusted_packet_sequence_id`.
         pub(in super::super) const SEQUENCE: u32 = 10;
+        /// `track_event`.
         pub(in super::super) const TRACK_EVENT: u32 = 11;
+        /// `interned_data`.
         pub(in super::super) const INTERNED: u32 = 12;
+        /// `sequence_flags`.
         pub(in super::super) const SEQUENCE_FLAGS: u32 = 13;
+        /// `track_descriptor`.
         pub(in super::super) const TRACK_DESCRIPTOR: u32 = 60;
     }
     /// `TrackDescriptor`.
     pub(super) mod track {
+        /// `uuid`.
         pub(in super::super) const UUID: u32 = 1;
+        /// `name`.
         pub(in super::super) const NAME: u32 = 2;
+        /// `process`.
         pub(in super::super) const PROCESS: u32 = 3;
+        /// `parent_uuid`.
         pub(in super::super) const PARENT: u32 = 5;
+        /// `counter`.
         pub(in super::super) const COUNTER: u32 = 8;
+        /// `child_ordering`.
         pub(in super::super) const CHILD_ORDERING: u32 = 11;
     }
     /// `TrackEvent`.
     pub(super) mod event {
+        /// `debug_annotations`.
         pub(in super::super) const DEBUG_ANNOTATION: u32 = 4;
+        /// `type`.
         pub(in super::super) const TYPE: u32 = 9;
+        /// `name_iid`.
         pub(in super::super) const NAME_ID: u32 = 10;
+        /// `track_uuid`.
         pub(in super::super) const TRACK: u32 = 11;
+        /// `counter_value`.
         pub(in super::super) const COUNTER_VALUE: u32 = 30;
+        /// `flow_ids`.
         pub(in super::super) const FLOWS: u32 = 47;
+        /// `terminating_flow_ids`.
         pub(in super::super) const ENDING_FLOWS: u32 = 48;
     }
 }

@@ -8,7 +8,7 @@ use syn::visit::Visit;
 use super::checkout;
 
 /// The rooms of the card that know no transport.
-const CORE: [&str; 5] = ["bus", "queues", "session", "card", "diagnosis"];
+const CORE: [&str; 6] = ["bus", "queues", "session", "card", "diagnosis", "trace"];
 
 /// Crates of the transports, and modules of the standard library and of others that have sockets.
 const FORBIDDEN: [&str; 11] = [

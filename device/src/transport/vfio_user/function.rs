@@ -206,6 +206,14 @@ impl Card for Function {
         let _ = self.link.bus.lock().memory_mut().remove(address, bytes);
     }
 
+    fn config_read(&mut self, offset: usize, data: &[u8]) {
+        self.link.registers.trace().config(Record::CONFIG_READ, offset, data);
+    }
+
+    fn config_written(&mut self, offset: usize, data: &[u8]) {
+        self.link.registers.trace().config(Record::CONFIG_WRITE, offset, data);
+    }
+
     fn capability_written(&mut self, index: usize, bytes: &[u8], written: Range<usize>) {
         if let Some(window) = window::of(bytes, &written).filter(|_| index == WINDOW) {
             let access = Access { bar: BAR.into(), offset: window.offset, width: window.width };

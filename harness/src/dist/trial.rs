@@ -10,6 +10,9 @@ use super::team::{self, Team};
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
 
+/// The bytes that the program lacks which is cut short.
+const CUT: u64 = 1 << 20;
+
 /// What was tried in a bare root.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Played {
@@ -38,11 +41,12 @@ pub fn play_in_bare_root(made: &Made, team: &Team, reports: &Path) -> Result<Pla
         root.expect(&program, &[line], &[], None)?;
     }
     let cut = root.outside(&program);
-    let half = made.program.bytes / 2;
+    // Of a program that lacks a part of itself, and not of its bundle, the kernel makes a fault.
+    let shorter = made.program.bytes - CUT;
     fs::File::options()
         .write(true)
         .open(&cut)
-        .and_then(|file| file.set_len(half))
+        .and_then(|file| file.set_len(shorter))
         .map_err(FileError::own("cut", &cut))?;
     let said = root.expect(&program, &["demo"], &[], Some(Class::MissingArtefact))?;
     if !said.stderr.contains("cut short") {

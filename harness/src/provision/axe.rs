@@ -11,7 +11,8 @@ use flate2::read::GzDecoder;
 
 use super::command::{capture, run_logged};
 use super::error::ProvisionError;
-use super::provisioner::{Provisioner, fresh, named_file};
+use super::place::fresh;
+use super::provisioner::{Provisioner, named_file};
 use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
 

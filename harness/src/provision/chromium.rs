@@ -10,7 +10,8 @@ use super::apt::{PrivateApt, Suites};
 use super::command::capture;
 use super::error::ProvisionError;
 use super::launcher::find_loader;
-use super::provisioner::{Provisioner, fresh, named_file, need_disk};
+use super::place::{fresh, need_disk};
+use super::provisioner::{Provisioner, named_file};
 use super::workspace::Workspace;
 use crate::host::file_error::FileError;
 

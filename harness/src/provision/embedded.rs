@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::{BELOW_PREFIX, Bundle};
 use super::error::ProvisionError;
-use super::provisioner::{fresh, need_disk};
+use super::place::{fresh, need_disk};
 use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
 use crate::host::interrupt;

@@ -9,7 +9,8 @@ use super::apt::{PrivateApt, Suites};
 use super::command::{capture, find_program};
 use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::provisioner::{Provisioner, fresh, named_file, need_disk};
+use super::place::{fresh, need_disk};
+use super::provisioner::{Provisioner, named_file};
 use crate::event::Event;
 use crate::host::file_error::FileError;
 

@@ -23,6 +23,7 @@ pub mod image_check;
 mod image_id;
 pub mod inf;
 mod launcher;
+mod place;
 mod provisioner;
 mod qemu;
 mod resolve;

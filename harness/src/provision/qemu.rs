@@ -14,7 +14,8 @@ use super::apt::{PrivateApt, Suites};
 use super::command::{capture, find_program};
 use super::error::ProvisionError;
 use super::launcher::{Launcher, find_loader};
-use super::provisioner::{Provisioner, named_file, need_disk};
+use super::place::need_disk;
+use super::provisioner::{Provisioner, named_file};
 use crate::host::file_error::FileError;
 use crate::machine::VFIO_USER;
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run, run_logged};
 use super::error::{ProvisionError, not_run};
-use super::provisioner::{Provisioner, need_disk};
+use super::place::need_disk;
+use super::provisioner::Provisioner;
 use crate::host::file_error::FileError;
 use crate::host::limits;
 

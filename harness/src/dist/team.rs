@@ -80,7 +80,8 @@ pub(super) fn view(root: &mut BareRoot, team: &Team, reports: &Path) -> Result<(
         }
         let unexpected = |reason: String| DistError::Unexpected { path: kept.clone(), reason };
         compare(&failed_in(&kept)?, broken).map_err(unexpected)?;
-        let annotations: Vec<&str> = said.stdout.lines().filter(|line| line.starts_with("::error file=")).collect();
+        // They are on standard error: standard output may be for a program.
+        let annotations: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("::error file=")).collect();
         let names = |text: &str| text.contains(RULE) && text.contains(PLACE);
         let told = annotations.len() == 1 && annotations.iter().all(|line| names(line)) && names(&text);
         if broken != told || (!broken && !annotations.is_empty()) {

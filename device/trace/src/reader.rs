@@ -219,8 +219,10 @@ impl Reader {
         // Twice: a slot whose seal fits in the first copy was whole when the second was made.
         let first = self.copy(start, end)?;
         let second = self.copy(start, end)?;
-        self.header = header(&self.origin)?;
-        self.same(&before)?;
+        self.header = before;
+        let after = header(&self.origin)?;
+        self.same(&after)?;
+        self.header = after;
         let oldest = self.header.taken.saturating_sub(self.header.slots);
         let at = |number: u64| {
             let place = usize::try_from(number.checked_sub(start)?).ok()?;

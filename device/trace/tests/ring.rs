@@ -242,6 +242,27 @@ fn a_trace_is_followed_while_it_is_written() {
 }
 
 #[test]
+fn a_trace_is_followed_while_another_thread_writes() {
+    const RECORDS: u64 = 50_000;
+    let (_folder, path) = place();
+    let writer = Writer::create(&path, SETTINGS).unwrap();
+    let mut reader = Reader::open(&path).unwrap();
+    let (mut last, mut read) = (None, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..RECORDS).for_each(|index| writer.record(Source::CARD, Head::reset(index))));
+        while last != Some(RECORDS - 1) {
+            for item in reader.read_new().unwrap() {
+                let Item::Record(record) = item else { continue };
+                let Act::Reset { resets } = record.act() else { continue };
+                assert!(last.is_none_or(|last| resets > last), "{resets} after {last:?}");
+                (last, read) = (Some(resets), read + 1);
+            }
+        }
+    });
+    assert!(read > 0 && reader.header().records() >= RECORDS, "{read}");
+}
+
+#[test]
 fn what_is_no_trace_is_refused_with_the_reason() {
     let (_folder, path) = place();
     drop(Writer::create(&path, SETTINGS).unwrap());

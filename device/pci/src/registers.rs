@@ -216,10 +216,12 @@ impl RegisterTable {
         self.registers().find(|register| register.name == name)
     }
 
+    /// Returns the register of an index, in the order of [`registers`](Self::registers).
     pub(crate) fn shared(&self, index: usize) -> Arc<Register> {
         Arc::clone(&self.registers[index])
     }
 
+    /// Returns the index of the register that an access reaches, as [`at`](Self::at) has it.
     pub(crate) fn index(&self, offset: u64, width: usize, write: bool) -> Option<usize> {
         let reached = |register: &Register| register.offset == offset && register.bytes == width;
         let wanted = |register: &Register| {

@@ -2,7 +2,7 @@
 //!
 //! The file is mapped into the card's process, so a record costs a few stores and no system call, and whatever is recorded is
 //! in the file when the process is killed: its pages belong to the file. [`Writer`] writes it, any number of threads at a time;
-//! [`Reader`] reads it, also while it is written, and believes nothing in it; [`describe`] puts a record into words.
+//! [`Reader`] reads it, also while it is written, and believes nothing in it; [`describe()`] puts a record into words.
 //!
 //! # The file
 //!

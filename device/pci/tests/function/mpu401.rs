@@ -4,48 +4,30 @@
 #[allow(dead_code, reason = "`main` is the example's")]
 mod example;
 
-use std::thread::JoinHandle;
-
-use crate::common::client::{EVENTFD, INTX, NONE, Raw, TRIGGER, UNMASK};
-use crate::common::control::Control;
+use crate::common::client::{EVENTFD, INTX, NONE, TRIGGER, UNMASK};
 use crate::common::memory::{eventfd, signals};
+use crate::common::served::Served;
 use example::{Mpu401, description};
 use serde_json::json;
-use tempfile::TempDir;
-use vfio_user_card::{ServeError, Server, Sockets, Stop};
 
 /// A driver of the example.
-struct Driver {
-    client: Raw,
-    control: Control,
-    stop: Stop,
-    thread: Option<JoinHandle<Result<(), ServeError>>>,
-    _folder: TempDir,
-}
+struct Driver(Served);
 
 impl Driver {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (socket, control) = (folder.path().join("vfio"), folder.path().join("control"));
-        let sockets = Sockets { socket: socket.clone(), control: Some(control.clone()) };
-        let server = Server::bind(description(), &sockets).unwrap();
-        let stop = server.stop();
-        let thread = Some(std::thread::spawn(move || server.run(Mpu401::new)));
-        let mut client = Raw::greeted(&socket);
-        client.command(1);
-        Self { client, control: Control::connect(&control), stop, thread, _folder: folder }
+        Self(Served::new(description(), Mpu401::new, 1))
     }
 
     fn read(&mut self, port: u64) -> u8 {
-        self.client.read(0, port, 1).unwrap()[0]
+        self.0.client.read(0, port, 1).unwrap()[0]
     }
 
     fn write(&mut self, port: u64, value: u8) {
-        self.client.write(0, port, &[value]).unwrap();
+        self.0.client.write(0, port, &[value]).unwrap();
     }
 
     fn fault(&mut self, kind: &str) {
-        let done = self.control.ask(&json!({"cmd": "inject-fault", "fault": {"kind": kind}}));
+        let done = self.0.control.ask(&json!({"cmd": "inject-fault", "fault": {"kind": kind}}));
         assert_eq!(done, json!({"ok": true}));
     }
 
@@ -60,22 +42,14 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.stop.request();
-        let ended = self.thread.take().unwrap().join();
-        assert!(std::thread::panicking() || matches!(ended, Ok(Ok(()))), "{ended:?}");
-    }
-}
-
 #[test]
 fn is_an_audio_device_with_two_ports_and_a_line() {
     let mut driver = Driver::new();
-    assert_eq!(driver.client.config(0, 4), 0x0401_4242);
-    assert_eq!(driver.client.config(8, 4) >> 8, 0x04_0100);
-    assert_eq!(driver.client.config(0x3d, 1), 1);
-    assert_eq!(driver.client.read(0, 0, 2).unwrap(), [0xff; 2]);
-    assert_eq!(driver.control.driver_errors(), ["access"]);
+    assert_eq!(driver.0.client.config(0, 4), 0x0401_4242);
+    assert_eq!(driver.0.client.config(8, 4) >> 8, 0x04_0100);
+    assert_eq!(driver.0.client.config(0x3d, 1), 1);
+    assert_eq!(driver.0.client.read(0, 0, 2).unwrap(), [0xff; 2]);
+    assert_eq!(driver.0.control.driver_errors(), ["access"]);
 }
 
 #[test]
@@ -86,34 +60,34 @@ fn midi_bytes_of_the_driver_reach_the_harness() {
         assert_eq!(driver.read(1) & 0x40, 0);
         driver.write(0, byte);
     }
-    let bytes = driver.control.ask(&json!({"cmd": "bytes"}));
+    let bytes = driver.0.control.ask(&json!({"cmd": "bytes"}));
     let data: String = bytes["bytes"].as_array().unwrap().iter().map(|entry| entry["data"].as_str().unwrap()).collect();
     assert_eq!(data, "903c64");
-    assert_eq!(driver.control.status()["counters"]["received"], 3);
+    assert_eq!(driver.0.control.status()["counters"]["received"], 3);
 }
 
 #[test]
 fn input_interrupts_until_the_driver_has_read_it() {
     let mut driver = Driver::new();
     let line = eventfd();
-    driver.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[&line]).unwrap();
-    let early = driver.control.ask(&json!({"cmd": "midi-in", "data": "903c64"}));
+    driver.0.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[&line]).unwrap();
+    let early = driver.0.control.ask(&json!({"cmd": "midi-in", "data": "903c64"}));
     assert_eq!(early["code"], "failed", "not before UART mode");
     driver.open();
-    driver.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
+    driver.0.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
     signals(&line);
-    assert_eq!(driver.control.ask(&json!({"cmd": "midi-in", "data": "903c64"})), json!({"ok": true}));
+    assert_eq!(driver.0.control.ask(&json!({"cmd": "midi-in", "data": "903c64"})), json!({"ok": true}));
     assert_eq!(signals(&line), 1);
     for byte in [0x90, 0x3c] {
         assert_eq!(driver.read(0), byte);
-        driver.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
+        driver.0.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
         assert_eq!(signals(&line), 1, "more input waits");
     }
     assert_eq!(driver.read(0), 0x64);
-    driver.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
+    driver.0.client.plain_irqs(INTX, NONE | UNMASK, 0, 1).unwrap();
     assert_eq!((signals(&line), driver.read(1)), (0, 0xbf));
     let long = "00".repeat(1025);
-    assert_eq!(driver.control.ask(&json!({"cmd": "midi-in", "data": long}))["code"], "failed");
+    assert_eq!(driver.0.control.ask(&json!({"cmd": "midi-in", "data": long}))["code"], "failed");
     assert_eq!(driver.read(1), 0xbf, "it has taken none");
 }
 
@@ -125,13 +99,13 @@ fn what_the_device_does_not_understand_is_the_drivers_error() {
     driver.open();
     driver.write(1, 0x3f);
     assert_eq!(driver.read(1), 0xbf, "not acknowledged");
-    assert_eq!(driver.control.driver_errors(), ["data-without-uart-mode", "unknown-command", "unknown-command"]);
+    assert_eq!(driver.0.control.driver_errors(), ["data-without-uart-mode", "unknown-command", "unknown-command"]);
 }
 
 #[test]
 fn each_fault_shows_and_none_ends_it() {
     let mut driver = Driver::new();
-    let faults = driver.control.ask(&json!({"cmd": "hello"}))["faults"].clone();
+    let faults = driver.0.control.ask(&json!({"cmd": "hello"}))["faults"].clone();
     assert_eq!(faults, json!(["none", "stuck-ack", "lost-interrupt", "no-device", "not-ready"]));
 
     driver.fault("stuck-ack");
@@ -143,13 +117,13 @@ fn each_fault_shows_and_none_ends_it() {
     driver.fault("not-ready");
     assert_eq!(driver.read(1) & 0x40, 0x40);
     driver.write(0, 0x90);
-    assert_eq!(driver.control.driver_errors(), ["data-not-ready"]);
+    assert_eq!(driver.0.control.driver_errors(), ["data-not-ready"]);
     driver.fault("none");
 
     let line = eventfd();
-    driver.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[&line]).unwrap();
+    driver.0.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[&line]).unwrap();
     driver.fault("lost-interrupt");
-    driver.control.ask(&json!({"cmd": "midi-in", "data": "f8"}));
+    driver.0.control.ask(&json!({"cmd": "midi-in", "data": "f8"}));
     assert_eq!((signals(&line), driver.read(1) & 0x80), (0, 0), "input waits without an interrupt");
     driver.fault("none");
     assert_eq!(signals(&line), 1);

@@ -88,7 +88,8 @@ fn mpu401() -> Device {
     let workspace = workspace();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "vfio-user-card", "--example", "mpu401"]);
+    // Not of the package: its dependencies would have fewer features than `cargo test --workspace` has built, and be built again.
+    build.args(["build", "--quiet", "--workspace", "--example", "mpu401"]);
     assert!(build.current_dir(&workspace.root).status().expect("cargo runs").success());
     let program = workspace.target.join("debug/examples/mpu401");
     command(&format!("'{}' {{socket}} {{control}}", program.display()))

@@ -308,7 +308,8 @@ struct Example(Child);
 impl Example {
     fn start(folder: &Path) -> Self {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "vfio-user-card", "--example", "mpu401", "--message-format=json"])
+            // Not of the package: its dependencies would have fewer features than those of the workspace's tests, and be built again.
+            .args(["build", "--quiet", "--workspace", "--example", "mpu401", "--message-format=json"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

@@ -23,6 +23,9 @@ const PAIRS: usize = 41;
 const ROUNDS: usize = 20;
 const BATCHES: usize = 64;
 
+/// Bytes of the ring: it has been round before what counts begins, so that no page of it is touched for the first time.
+const RING_BYTES: u64 = 1 << 18;
+
 /// Frames of a round.
 const FRAMES: u32 = 480;
 
@@ -126,7 +129,7 @@ impl Card {
         let mut command = Command::new(program);
         command.arg("--socket-path").arg(socket).args(["--clock", "lockstep"]);
         if let Some(trace) = trace {
-            command.arg("--trace").arg(trace);
+            command.arg("--trace").arg(format!("{},size={RING_BYTES}", trace.display()));
         }
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let mut driver = Driver::new(Machine::connect(socket));

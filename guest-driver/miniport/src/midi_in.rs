@@ -115,7 +115,7 @@ struct State {
     /// Another caller requested it meanwhile.
     again: bool,
     lost: u64,
-    /// When the last message came in, or [`LONG_AGO`].
+    /// When the last message came in; at first when the stream was opened, or [`LONG_AGO`] without a clock.
     last_time: ReferenceTime,
 }
 
@@ -264,12 +264,13 @@ impl<K: Kernel> MidiIn<K> {
         }
     }
 
-    /// Adds the stream in state `STOP`. False: it is open already.
-    pub fn open(&self, level: AtMostDispatch) -> bool {
+    /// Adds the stream in state `STOP`, at this master time, if there is a clock: what it captures came in later. False: it is
+    /// open already.
+    pub fn open(&self, level: AtMostDispatch, now: Option<ReferenceTime>) -> bool {
         self.state.with(level, |state| {
             let free = state.stream.is_none();
             if free {
-                (state.stream, state.lost, state.last_time) = (Some(KsState::STOP), 0, LONG_AGO);
+                (state.stream, state.lost, state.last_time) = (Some(KsState::STOP), 0, now.unwrap_or(LONG_AGO));
             }
             free
         })

@@ -12,6 +12,9 @@ use dmus_miniport::fake::{Behaviour, CapturedEvent, FakeOutlet, deliver_interrup
 use portcls::ks::KsState;
 use zerocopy::IntoBytes;
 
+/// A second of master time.
+const SECOND: i64 = 10_000_000;
+
 /// A record: time, flags, data.
 type Record<'a> = (i64, u16, &'a [u8]);
 
@@ -41,7 +44,7 @@ fn batch(sequence: u32, records: &[Record<'_>]) -> Vec<u8> {
 
 fn running() -> (TestDriver, FakeOutlet) {
     let driver = TestDriver::new();
-    driver.card.open_capture(passive()).unwrap();
+    driver.card.open_capture(passive(), None).unwrap();
     driver.card.set_capture_state(passive(), KsState::RUN).unwrap();
     (driver, FakeOutlet::new(64, 20))
 }
@@ -68,7 +71,6 @@ fn delivers_messages_in_order_with_the_cards_times() {
 
 #[test]
 fn replaces_implausible_times_by_now_and_never_goes_back() {
-    const SECOND: i64 = 10_000_000;
     let (driver, outlet) = running();
     let now = 1000 * SECOND;
     outlet.clock.set(Some(now));
@@ -80,6 +82,23 @@ fn replaces_implausible_times_by_now_and_never_goes_back() {
     outlet.clock.set(Some(now + SECOND));
     assert!(driver.fake.capture(&batch(1, &records[..1])));
     assert_eq!(drained(&driver, &outlet)[0].time, now + SECOND, "a card without an anchor says nothing");
+}
+
+#[test]
+fn no_message_came_in_before_the_stream_was_opened() {
+    // Soon after the machine's start the origin of a card without an anchor is not long ago.
+    let opened = SECOND / 20;
+    let driver = TestDriver::new();
+    driver.card.open_capture(passive(), Some(opened)).unwrap();
+    driver.card.set_capture_state(passive(), KsState::RUN).unwrap();
+    let outlet = FakeOutlet::new(64, 20);
+    outlet.clock.set(Some(opened + 9));
+    assert!(driver.fake.capture(&batch(0, &[(0, 0, NOTE), (opened + 10, 0, NOTE), (0, 0, NOTE)])));
+    let times: Vec<i64> = drained(&driver, &outlet).iter().map(|event| event.time).collect();
+    assert_eq!(times, [opened + 9; 3]);
+    assert!(driver.fake.capture(&batch(1, &[(0, 0, NOTE)])));
+    outlet.clock.set(Some(opened + 20));
+    assert_eq!(drained(&driver, &outlet)[0].time, opened + 20);
 }
 
 #[test]
@@ -167,12 +186,12 @@ fn loses_only_the_malformed_part_of_a_batch() {
 #[test]
 fn opens_one_capture_stream_and_none_on_a_card_that_does_not_capture() {
     let (driver, _) = running();
-    assert_eq!(driver.card.open_capture(passive()), Err(CardError::NoStream));
+    assert_eq!(driver.card.open_capture(passive(), None), Err(CardError::NoStream));
     driver.card.close_capture(passive());
     assert_eq!(driver.fake.with(|card| card.streams.len()), 0);
-    driver.card.open_capture(passive()).unwrap();
+    driver.card.open_capture(passive(), None).unwrap();
     let driver = TestDriver::with(Behaviour { captures: false, ..Behaviour::default() });
-    assert_eq!(driver.card.open_capture(passive()), Err(CardError::NoCapture));
+    assert_eq!(driver.card.open_capture(passive(), None), Err(CardError::NoCapture));
     driver.fake.with(|card| {
         assert!(card.log.iter().any(|line| line.contains("does not capture")));
         assert!(card.requests.iter().all(|request| request.code != RequestCode::STREAM_OPEN));

@@ -116,9 +116,10 @@ impl Stream {
     ) -> Result<Owned<Self>, NtStatus> {
         let sink = AtomicPtr::new(ptr::null_mut());
         let mut stream = Self { kind: Kind::Closed, pin, allocator, clock, sink, miniport };
+        let now = stream.time();
         let card = &stream.running().ok_or(NtStatus::DEVICE_NOT_READY)?.card;
         let kind = match format {
-            _ if kind == DmusStreamType::MIDI_CAPTURE => card.open_capture(level).map(|()| Kind::Capture),
+            _ if kind == DmusStreamType::MIDI_CAPTURE => card.open_capture(level, now).map(|()| Kind::Capture),
             StreamFormat::Pcm(format) => card.open_wave(level, format).map(|()| Kind::Wave),
             StreamFormat::Midi | StreamFormat::DirectMusic => {
                 let home = stream.allocator.as_ref().ok_or(NtStatus::INVALID_PARAMETER)?;

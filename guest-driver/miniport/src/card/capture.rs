@@ -2,6 +2,7 @@
 
 use card_spec::control::{StreamKind, StreamOpen};
 use card_spec::identity::capability;
+use portcls::ReferenceTime;
 use portcls::ks::KsState;
 
 use super::device::{CAPTURE_STREAM, Card};
@@ -13,20 +14,20 @@ use crate::log::Part;
 use crate::midi_in::{NoOutlet, Outlet};
 
 impl<K: Kernel> Card<K> {
-    /// Opens the capture stream, in state `STOP`.
+    /// Opens the capture stream, in state `STOP`, at this master time, if there is a clock.
     ///
     /// # Errors
     /// [`CardError::NoCapture`] when the card does not capture; [`CardError::NoStream`] when the stream is open
     /// already; [`CardError::Control`] when the card does not open it; and why a card that needs a reset does not
     /// recover.
-    pub fn open_capture(&self, level: Passive) -> Result<(), CardError> {
+    pub fn open_capture(&self, level: Passive, now: Option<ReferenceTime>) -> Result<(), CardError> {
         self.recover(level)?;
         if !self.has(capability::CAPTURE) {
             self.kernel.log(&[Part::Text("there is no capture stream: this card does not capture")]);
             return Err(CardError::NoCapture);
         }
         self.without_recovery(level, || {
-            if !self.queues.midi_in.open(level.into()) {
+            if !self.queues.midi_in.open(level.into(), now) {
                 return Err(CardError::NoStream);
             }
             self.open_capture_on_card(level).inspect_err(|_| self.queues.midi_in.close(&self.kernel, level))

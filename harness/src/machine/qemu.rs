@@ -37,6 +37,11 @@ const START_GRACE: Duration = Duration::from_secs(20);
 /// The machine, without controllers that no guest here uses: a fifth of the time to the guest's first instruction.
 const MACHINE: &str = "q35,memory-backend=mem,sata=off,smbus=off,i8042=off,vmport=off";
 
+/// Processors that the machine could have. Where that is one, QEMU's emulator translates locked instructions to plain ones, without
+/// the barrier that they are: a driver's `KeMemoryBarrier` (`lock or`) would not order its write to a ring before its next read, and card
+/// and driver could each miss what the other has just written.
+const MAX_PROCESSORS: u8 = 2;
+
 /// The words of QEMU's log when a signal ends it; the signal's number follows.
 const LEAVES_BY_SIGNAL: &str = "terminating on signal ";
 
@@ -254,7 +259,7 @@ impl Machine {
                 memory_file.as_raw_fd()
             ),
         ]);
-        command.args(["-smp", &options.processors.to_string()]);
+        command.args(["-smp", &format!("{},maxcpus={MAX_PROCESSORS}", options.processors)]);
         if options.firmware == Firmware::Qboot {
             command.args(["-bios", "qboot.rom"]);
         }

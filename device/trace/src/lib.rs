@@ -18,7 +18,7 @@
 //! | 16 | 8 | the number of slots, a power of two |
 //! | 24 | 4 | [`SLOT_BYTES`] |
 //! | 28 | 4 | flags: bit 0 ([`FLAG_PCM`]), wave buffers have their PCM; bit 1 ([`FLAG_TSC`]), ticks are those of the processor's time-stamp counter, else nanoseconds |
-//! | 32 | 8 | slots taken since the start; slot number *n* lies at place *n* modulo the number of slots |
+//! | 32 | 8 | slots taken since the start; slot number *n* is at place *n* modulo the number of slots |
 //! | 40 | 8 | slots among them that continue a record |
 //! | 48 | 8 | records that were overwritten, in part or whole |
 //! | 56 | 8 | ticks at the start |

@@ -251,7 +251,7 @@ impl Reader {
         let mask = self.header.slots.saturating_sub(1);
         let count = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         let mut slots = vec![[0; SLOT_BYTES]; count];
-        // The ring's end lies within at most once.
+        // The ring's end is within at most once.
         let before_end = usize::try_from(self.header.slots.saturating_sub(start & mask)).unwrap_or(usize::MAX);
         let (left, right) = slots.split_at_mut(before_end.min(count));
         let offset =
@@ -261,7 +261,7 @@ impl Reader {
         Ok(slots)
     }
 
-    /// Sets the times of records: first the pairs, then what lies between them.
+    /// Sets the times of records: first the pairs, then what is between them.
     fn date(&mut self, items: &mut [Item]) {
         let records =
             || items.iter().filter_map(|item| if let Item::Record(record) = item { Some(record) } else { None });

@@ -176,7 +176,7 @@ fn a_full_ring_keeps_the_latest_records_and_counts_the_others() {
     assert!(written.records >= 10_000);
     let clocks = written.records - 10_000;
     let kept = records.len() as u64;
-    // Records of clocks are few; each lies before or after the edge of the ring.
+    // Records of clocks are few; each is before or after the edge of the ring.
     assert!((10_000 - kept..=10_000 - kept + clocks).contains(&written.overwritten), "{written:?}, {kept} kept");
     for (index, record) in records.iter().enumerate() {
         let number = 10_000 - records.len() + index;

@@ -19,7 +19,7 @@ use crate::transport::Place;
 /// Start it, then QEMU with guest memory that it can share:
 ///
 ///   vhost-device-dmus --socket-path card.sock &
-///   qemu-system-x86_64 -machine q35,memory-backend=mem
+///   qemu-system-x86_64 -machine q35,memory-backend=mem -smp 1,maxcpus=2
 ///     -object memory-backend-memfd,id=mem,size=128M,share=on
 ///     -chardev socket,id=card,path=card.sock
 ///     -device vhost-user-test-device-pci,chardev=card,virtio-id=39,num_vqs=5,vq_size=128,config_size=160

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use crate::event::{Event, Observer};
@@ -48,6 +48,48 @@ fn fitting(wanted: NonZeroUsize, available: Option<u64>) -> Jobs {
         )
     });
     Jobs { count, lowered }
+}
+
+/// The guests that may run at the same time, whichever scenario they belong to.
+#[derive(Debug)]
+pub struct Slots {
+    count: NonZeroUsize,
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A guest's place among those that run at the same time; free again when it is dropped.
+#[derive(Debug)]
+pub struct Slot<'a>(&'a Slots);
+
+impl Slots {
+    /// Makes places for a number of guests.
+    #[must_use]
+    pub fn new(count: NonZeroUsize) -> Self {
+        Self { count, free: Mutex::new(count.get()), freed: Condvar::new() }
+    }
+
+    /// Returns how many guests have a place.
+    #[must_use]
+    pub fn count(&self) -> NonZeroUsize {
+        self.count
+    }
+
+    /// Waits for a place. Who has one must not wait for another: all could wait for ever.
+    #[must_use]
+    pub fn take(&self) -> Slot<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Slot(self)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
 }
 
 /// Runs a job for each item, as many side by side as `jobs`, and passes each result to `each`, in the items' order.
@@ -231,6 +273,21 @@ mod tests {
             if item == 0 { Err("the first fails") } else { Ok(()) }
         });
         assert_eq!((ended, results), (Err("the first fails"), items));
+    }
+
+    #[test]
+    fn no_more_guests_run_than_have_a_place() {
+        let slots = Slots::new(NonZeroUsize::new(2).unwrap());
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let job = |_: &usize, _: &dyn Observer| {
+            let _slot = slots.take();
+            most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(3));
+            running.fetch_sub(1, Ordering::Relaxed);
+        };
+        let items: Vec<usize> = (0..12).collect();
+        let ended = in_order::<_, _, Infallible>(NonZeroUsize::new(6).unwrap(), &items, &Silent, job, |_, ()| Ok(()));
+        assert_eq!((ended, most.into_inner()), (Ok(()), 2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use dmus::event::Silent;
 use dmus::host::failure::Diagnosed;
 use dmus::host::interrupt;
+use dmus::jobs::Slots;
 use dmus::provision::{self, Workspace};
 use dmus::report::{Report, report_text};
 use dmus::scenario::{Context, Host, Overrides, Scenario, files_in, run_each};
@@ -81,14 +82,15 @@ fn run(workspace: &Workspace, scenario: &Scenario) -> Result<Completion, Failed>
     let driver = named("DMUS_DRIVER");
     let overrides = provision::Overrides { qemu: None, driver: driver.clone() };
     let provisioned = provision(workspace, overrides, None, &Silent)?;
+    // The runner decides how many tests run side by side.
+    let slots = Slots::new(NonZeroUsize::MIN);
     let context = Context {
         workspace,
         provisioned: &provisioned,
         timeout: TIMEOUT,
         filter: None,
         overrides: Overrides { driver, ..Overrides::default() },
-        // The runner decides how many tests run side by side.
-        jobs: NonZeroUsize::MIN,
+        slots: &slots,
         retries: 0,
         fail_fast: false,
         strict: false,

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::BenchError;
 use super::measurement::{Measurement, median};
 use super::not_passed::NotPassed;
-use crate::jobs;
+use crate::jobs::{self, Slots};
 use crate::report::Report;
 use crate::scenario::{self, Expectations, Outcome, Overrides, Scenario, files_in, run_each};
 use crate::testbed::TIMEOUT_DEFAULT;
@@ -33,14 +33,14 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     let scenarios: Vec<Scenario> =
         files.iter().map(|path| Scenario::load(path)).collect::<Result<_, _>>().map_err(scenario::RunError::from)?;
     let scenarios: Vec<Scenario> = scenarios.into_iter().filter(is_measured).collect();
-    let jobs = jobs::jobs(None).count;
+    let slots = Slots::new(jobs::jobs(None).count);
     let suite = scenario::Context {
         workspace: context.workspace,
         provisioned: context.provisioned()?,
         timeout: TIMEOUT_DEFAULT,
         filter: None,
         overrides: Overrides { policy: context.policy.clone(), ..Overrides::default() },
-        jobs,
+        slots: &slots,
         retries: 0,
         fail_fast: false,
         strict: false,
@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     let took: Duration = begun.elapsed();
     all.tests.iter().for_each(|test| context.found(test.findings.clone()));
     let cases = all.tests.len() as f64;
-    report(Measurement::new("suite/jobs", jobs.get() as f64, "guests"));
+    report(Measurement::new("suite/jobs", slots.count().get() as f64, "guests"));
     report(Measurement::new("suite/passed", all.passed as f64, "cases").against(cases));
     report(Measurement::new("suite/total", took.as_secs_f64() * 1000.0, "ms").against(cases * CASE_MS_MAX));
     let failed: Vec<String> =

@@ -8,6 +8,7 @@ use card_control::Sandbox;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::{interrupt, invocation};
+use dmus::jobs::Slots;
 use dmus::machine::Device;
 use dmus::report::{Progress, Report, error_line, failed_tests, out, out_json, report_text, summary};
 use dmus::scenario::{Context, LastRun, Overrides, RunError, Scenario, TestKind, run_each};
@@ -60,7 +61,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         return Ok(nothing_chosen(arguments));
     }
     let device = device(arguments, &chosen, &progress)?;
-    let jobs = arguments.jobs.jobs(&progress);
+    let slots = Slots::new(arguments.jobs.jobs(&progress));
     let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &progress)?;
     let context = Context {
         workspace: &workspace,
@@ -68,7 +69,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.selection.filter.as_deref(),
         overrides: overrides(arguments, device),
-        jobs,
+        slots: &slots,
         retries: arguments.retries,
         fail_fast: arguments.fail_fast,
         strict: arguments.strict,

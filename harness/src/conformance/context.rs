@@ -6,6 +6,7 @@ use std::time::Duration;
 use card_control::{Sandbox, Transport};
 
 use crate::event::Observer;
+use crate::jobs::Slots;
 use crate::machine::conditions::Conditions;
 use crate::playback::judge::Judge;
 use crate::provision::Workspace;
@@ -38,6 +39,8 @@ pub struct Context<'a> {
     pub rounds: u32,
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
+    /// The places that its guests take; without, the test has one already.
+    pub slots: Option<&'a Slots>,
     /// The command that repeats the test.
     pub reproduce: String,
     /// The observer of events.

@@ -13,7 +13,7 @@ use super::report::{Contract, Counted, Verdict};
 use super::stress::PROBE as STRESS;
 use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
-use crate::jobs::in_order;
+use crate::jobs::{Slots, in_order};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{Consequence, SessionError};
 
@@ -99,6 +99,7 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
     let mut ledger = Ledger::default();
     let mut contract = Contract { conditions: context.conditions, ..Contract::default() };
     let job = |probe: &&Probe, observer: &dyn Observer| {
+        let _slot = context.slots.map(Slots::take);
         observer.event(&Event::Note { text: format!("probe {}: {}", probe.name, probe.text) });
         let folder = RunFolder::create(context.workspace, &format!("contract-{}", probe.name), None)?;
         let mut findings = Findings::default();

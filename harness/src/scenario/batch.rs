@@ -1,7 +1,5 @@
 //! Runs several scenarios.
 
-use std::num::NonZeroUsize;
-
 use super::context::Context;
 use super::error::RunError;
 use super::file::Scenario;
@@ -11,10 +9,10 @@ use crate::event::Observer;
 use crate::jobs::in_order;
 use crate::report::Report;
 
-/// Runs scenarios and passes each with its report to `each`, in their order.
+/// Runs scenarios and passes each with its report to `each`.
 ///
-/// A scenario with several runs has them side by side; neighbours with one each share the machine, unless they keep time by
-/// the host's clock.
+/// The cases of all of them share the machine, in the scenarios' order; those whose course changes with what else the host does
+/// come after them, each by itself.
 ///
 /// # Errors
 /// [`RunError`] for what keeps tests from being run: an unreadable song, a run folder that cannot be created, an interruption;
@@ -24,22 +22,21 @@ pub fn run_each(
     context: &Context<'_>,
     mut each: impl FnMut(&Scenario, Report) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
-    let shares =
-        |scenario: &Scenario| scenario.test.is_none() && scenario.cases.len() == 1 && !scenario.needs_the_host();
-    for batch in scenarios.chunk_by(|one, next| shares(one) && shares(next)) {
-        let inner = if batch.len() > 1 { NonZeroUsize::MIN } else { context.jobs };
-        let job = |scenario: &Scenario, observer: &dyn Observer| {
-            let context = Context { observer, jobs: inner, overrides: context.overrides.clone(), ..*context };
-            let mut report = Report::default();
-            let ended = run(scenario, &context, &mut report);
-            // A test that failed is run again even where it is to be the last.
-            let retried = match &ended {
-                Ok(()) | Err(RunError::FirstFailure(_)) => retry(scenario, &context, &mut report),
-                Err(_) => Ok(()),
-            };
-            (report, ended.and(retried))
+    let (alone, together): (Vec<&Scenario>, Vec<&Scenario>) =
+        scenarios.iter().partition(|scenario| scenario.needs_the_host());
+    let job = |scenario: &&Scenario, observer: &dyn Observer| {
+        let context = Context { observer, overrides: context.overrides.clone(), ..*context };
+        let mut report = Report::default();
+        let ended = run(scenario, &context, &mut report);
+        // A test that failed is run again even where it is to be the last.
+        let retried = match &ended {
+            Ok(()) | Err(RunError::FirstFailure(_)) => retry(scenario, &context, &mut report),
+            Err(_) => Ok(()),
         };
-        in_order(context.jobs, batch, context.observer, job, |scenario, (report, ended)| {
+        (report, ended.and(retried))
+    };
+    for batch in std::iter::once(&together[..]).chain(alone.chunks(1)) {
+        in_order(context.slots.count(), batch, context.observer, job, |scenario, (report, ended)| {
             each(scenario, report)?;
             ended
         })?;

@@ -1,12 +1,12 @@
 //! What all scenarios of a run share.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
 use super::overrides::Overrides;
 use crate::event::Observer;
 use crate::host::leftovers::remove_large_files;
+use crate::jobs::Slots;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
@@ -22,8 +22,8 @@ pub struct Context<'a> {
     pub filter: Option<&'a str>,
     /// Options that replace those of the scenario.
     pub overrides: Overrides,
-    /// How many guests run side by side at most.
-    pub jobs: NonZeroUsize,
+    /// The places of the guests that run side by side.
+    pub slots: &'a Slots,
     /// How often a test that failed is run again, to tell what is flaky. It remains a failure.
     pub retries: u32,
     /// Whether no further test begins after one that failed.

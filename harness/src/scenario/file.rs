@@ -121,7 +121,7 @@ impl Scenario {
     pub fn needs_the_host(&self) -> bool {
         self.kill.is_some()
             || !self.stalls.is_empty()
-            || self.test.is_some_and(|kind| kind != TestKind::Contract)
+            || self.test.is_some_and(|kind| !matches!(kind, TestKind::Contract | TestKind::LowResources))
             || self.cases.iter().any(|case| case.clock == Clock::Realtime)
     }
 

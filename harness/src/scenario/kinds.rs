@@ -133,6 +133,7 @@ fn run_test(
             (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
         }
         Ok(provisioned) if kind == TestKind::LowResources => {
+            let _slot = context.slots.take();
             let card = CardOptions { transport, sandbox, ..CardOptions::default() };
             run_low_resources(&provisioned, card, part, (context, &policy), test, report)?;
         }
@@ -166,7 +167,8 @@ fn run_test(
                 sample_rate: context.overrides.sample_rate.or(case.sample_rate),
                 judge: context.overrides.judge(scenario),
                 rounds: scenario.rounds,
-                jobs: context.jobs,
+                jobs: context.slots.count(),
+                slots: Some(context.slots),
                 reproduce: test.reproduce.clone(),
                 observer: context.observer,
             };
@@ -286,7 +288,7 @@ fn run_hostile(
         filter: part,
         count: context.overrides.count.unwrap_or(scenario.rounds) as usize,
         seed,
-        jobs: context.jobs,
+        jobs: context.slots.count(),
         timeout: context.timeout,
         observer: context.observer,
     };

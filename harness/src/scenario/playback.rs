@@ -58,9 +58,10 @@ enum Ran {
 /// What keeps a case from being run: an unreadable song, a run folder that cannot be created, an interruption.
 pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>, report: &mut Report) -> Result<(), RunError> {
     let runs: Vec<Run<'_>> = runs(scenario, context);
-    let jobs = if scenario.needs_the_host() { NonZeroUsize::MIN } else { context.jobs };
+    let jobs = if scenario.needs_the_host() { NonZeroUsize::MIN } else { context.slots.count() };
     let mut first_pcm = None;
     let job = |run: &Run<'_>, observer: &dyn Observer| {
+        let _slot = context.slots.take();
         let begun = Instant::now();
         let ran = run_one(scenario, run, &Context { observer, overrides: context.overrides.clone(), ..*context });
         (ran, begun.elapsed().as_secs_f64() * 1000.0)

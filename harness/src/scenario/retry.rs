@@ -1,7 +1,5 @@
 //! Runs tests that failed again, to tell which are flaky. A test that passes then remains a failure.
 
-use std::num::NonZeroUsize;
-
 use super::context::Context;
 use super::error::RunError;
 use super::file::Scenario;
@@ -40,7 +38,7 @@ pub(super) fn retry(scenario: &Scenario, context: &Context<'_>, report: &mut Rep
             let text = format!("{name} failed: attempt {} of {}", number + 1, context.retries + 1);
             context.observer.event(&Event::Note { text });
             let overrides = Overrides { seeds: seeds.clone(), ..context.overrides.clone() };
-            let again = Context { overrides, jobs: NonZeroUsize::MIN, fail_fast: false, retries: 0, ..*context };
+            let again = Context { overrides, fail_fast: false, retries: 0, ..*context };
             let mut found = Report::default();
             ended = run(&alone, &again, &mut found);
             report.run_folders.extend(found.run_folders);

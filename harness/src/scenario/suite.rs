@@ -3,8 +3,10 @@
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use card_control::Transport;
@@ -21,6 +23,7 @@ use crate::host::file_error::FileError;
 use crate::host::invocation;
 use crate::host::leftovers::Scratch;
 use crate::hostile::Hostile;
+use crate::jobs::Slots;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::report::{CountedTest, Report, TestRecord, hostile_driver};
@@ -47,19 +50,26 @@ pub struct Suite<'a> {
     /// The project, with the folder of all runs.
     pub workspace: &'a Workspace,
     /// Builds the driver for 32-bit Windows, whose image is checked.
-    pub driver_x86: &'a dyn Fn() -> Result<PathBuf, RunError>,
+    pub driver_x86: &'a (dyn Fn() -> Result<PathBuf, RunError> + Sync),
     /// Provisions programs and images, and chooses the accelerator.
-    pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
+    pub provisioned: &'a (dyn Fn() -> Result<Provisioned, RunError> + Sync),
     /// The longest time for a step of a scenario without progress.
     pub timeout: Duration,
     /// Makes the download and tries it in a root of its own; returns what it did there, or why it failed.
-    pub download: &'a dyn Fn() -> Result<String, Untried>,
+    pub download: &'a (dyn Fn() -> Result<String, Untried> + Sync),
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
     /// Receives the events of the tests.
     pub observer: &'a dyn Observer,
+}
+
+/// What is built beside the crates' tests.
+struct Built {
+    provisioned: Result<Provisioned, RunError>,
+    driver_x86: Result<PathBuf, RunError>,
+    report: Report,
 }
 
 /// Why the download was not tried, or failed.
@@ -86,11 +96,16 @@ impl Suite<'_> {
     /// [`RunError`] when the user interrupts, or the folder of scenarios cannot be read.
     pub fn run(&self) -> Result<Report, RunError> {
         let mut report = Report::default();
-        self.crates(&mut report)?;
-        self.models(&mut report)?;
-        let provisioned = match (self.provisioned)() {
+        // Where one of the two waits for a single linker or a test's clock, the other has the processors.
+        let (crates, built) = thread::scope(|scope| {
+            let built = scope.spawn(|| self.build());
+            (self.crates(&mut report), built.join())
+        });
+        crates?;
+        let Built { provisioned, driver_x86, report: built } = built.unwrap_or_else(|panic| resume_unwind(panic))?;
+        report.append(built);
+        let provisioned = match provisioned {
             Ok(provisioned) => provisioned,
-            Err(error) if error.class() == Class::Interrupted => return Err(error),
             Err(error) => {
                 self.add_unprovisioned(&error, &mut report)?;
                 return Ok(report);
@@ -98,13 +113,12 @@ impl Suite<'_> {
         };
         self.images("driver", &provisioned.artefacts.driver, image_check::driver, &mut report);
         self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
-        self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
+        self.code("driver for 32-bit Windows", driver_x86, &mut report);
         self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
         for transport in TRANSPORTS {
             self.hostile(&provisioned, transport, &mut report)?;
         }
         self.cards_in_qemu(&provisioned, &mut report)?;
-        self.try_download(&mut report)?;
         let mut scenarios = Vec::new();
         for path in self.scenario_files()? {
             match Scenario::load(&path) {
@@ -117,13 +131,14 @@ impl Suite<'_> {
                 }
             }
         }
+        let slots = Slots::new(self.jobs);
         let context = Context {
             workspace: self.workspace,
             provisioned: &provisioned,
             timeout: self.timeout,
             filter: None,
             overrides: Overrides::default(),
-            jobs: self.jobs,
+            slots: &slots,
             retries: 0,
             fail_fast: false,
             strict: false,
@@ -135,6 +150,21 @@ impl Suite<'_> {
             Ok(())
         })?;
         Ok(report)
+    }
+
+    /// Builds what the later tests need, and runs those that are builds most of the time.
+    fn build(&self) -> Result<Built, RunError> {
+        let mut report = Report::default();
+        let provisioned = match (self.provisioned)() {
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            ended => ended,
+        };
+        let driver_x86 = (self.driver_x86)();
+        self.models(&mut report)?;
+        if provisioned.is_ok() {
+            self.try_download(&mut report)?;
+        }
+        Ok(Built { provisioned, driver_x86, report })
     }
 
     fn scenario_files(&self) -> Result<Vec<PathBuf>, RunError> {

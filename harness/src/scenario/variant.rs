@@ -51,6 +51,7 @@ impl VariantProbe<'_> {
             judge: case.driver.as_ref().and_then(|driver| driver.judge.as_ref()),
             rounds: 0,
             jobs: NonZeroUsize::MIN,
+            slots: None,
             reproduce: record.reproduce.clone(),
             observer: &Silent,
         })?;

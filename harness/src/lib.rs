@@ -6,6 +6,7 @@
 //! | layer | what it is for |
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
+//! | [`package`] | driver packages for Windows: image, INF, catalogue, signatures |
 //! | [`scenario`], [`page_test`] | TOML scenarios, and the suite of the project |
 //! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
@@ -31,6 +32,7 @@ pub mod hostile;
 pub mod jobs;
 pub mod kills;
 pub mod machine;
+pub mod package;
 pub mod page_test;
 pub mod playback;
 pub mod provision;

@@ -7,6 +7,7 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
+use dmus::package::PackError;
 use dmus::provision::ProvisionError;
 use dmus::provision::inf::InfError;
 use dmus::report::ReportFileError;
@@ -81,6 +82,9 @@ pub(crate) enum Error {
     /// An INF is malformed.
     #[error(transparent)]
     Inf(#[from] InfError),
+    /// A driver package was not made or read.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// A trace could not be read.
     #[error(transparent)]
     Trace(#[from] TraceError),
@@ -107,7 +111,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Trace, Filter, Usage);
+diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

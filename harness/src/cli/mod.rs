@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod hostile;
 mod list;
+mod package;
 mod play;
 mod reports;
 mod run;
@@ -116,6 +117,8 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Trace(verb) => trace::trace(verb),
         Verb::Driver(arguments) => driver::driver(arguments),
         Verb::Dist(arguments) => dist::dist(arguments),
+        Verb::Package(arguments) => package::package(arguments),
+        Verb::Cat(verb) => package::cat(verb),
         Verb::Schema(arguments) => Ok(schema::print(arguments)),
         Verb::Completions(arguments) => dist::completions(arguments),
         Verb::LowResources(arguments) => run::low_resources(arguments),

@@ -7,6 +7,7 @@ use super::args::{
     DoctorArguments, DriverArguments, LowResourcesArguments, PlayArguments, RenderArguments, SchemaArguments,
     TestArguments,
 };
+use super::package::{CatVerb, PackageArguments};
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
 use super::trace::TraceVerb;
 
@@ -70,6 +71,11 @@ pub(crate) enum Verb {
     Completions(CompletionsArguments),
     /// Build the driver and print what its image holds: imports, size, stack, ways to panic (needs a checkout)
     Driver(DriverArguments),
+    /// Make the driver's packages for Windows, signed with a test certificate or yours (needs a checkout)
+    Package(PackageArguments),
+    /// Make, check and print the catalogue of any driver's folder
+    #[command(subcommand)]
+    Cat(CatVerb),
     /// Boot the guest and open a prompt
     Boot(BootArguments),
     /// Inspect this machine: what is there, what is missing, what fixes it
@@ -96,6 +102,9 @@ impl Verb {
             Self::Trace(TraceVerb::Diff(arguments)) => arguments.json,
             Self::Trace(TraceVerb::Show(_) | TraceVerb::Export(_)) => false,
             Self::Bench(_) | Self::Boot(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
+            Self::Package(arguments) => arguments.json,
+            Self::Cat(CatVerb::Build(arguments)) => arguments.json,
+            Self::Cat(CatVerb::Verify(arguments) | CatVerb::Show(arguments)) => arguments.json,
             Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,
             Self::Clean(arguments) => arguments.json,

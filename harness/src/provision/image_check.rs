@@ -31,13 +31,13 @@ const KIND_MASK: u16 = 0x3000 | KIND | 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// The statement that must hold.
-    pub name: &'static str,
+    pub name: String,
     /// The violation, if there is one.
     pub violation: Option<String>,
 }
 
 fn check(name: &'static str, violation: Option<String>) -> Check {
-    Check { name, violation }
+    Check { name: name.into(), violation }
 }
 
 /// Checks a driver image.

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use card_control::Transport;
+use driver_package::Architecture;
 
 use super::batch::run_each;
 use super::context::Context;
@@ -24,6 +25,7 @@ use crate::host::invocation;
 use crate::host::leftovers::Scratch;
 use crate::hostile::Hostile;
 use crate::jobs::Slots;
+use crate::package;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::report::{CountedTest, Report, TestRecord, hostile_driver};
@@ -113,6 +115,7 @@ impl Suite<'_> {
         };
         self.images("driver", &provisioned.artefacts.driver, image_check::driver, &mut report);
         self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
+        self.packages(&provisioned.artefacts.driver, driver_x86.as_ref().ok(), &mut report);
         self.code("driver for 32-bit Windows", driver_x86, &mut report);
         self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
         for transport in TRANSPORTS {
@@ -237,7 +240,7 @@ impl Suite<'_> {
         for Check { name, violation } in checks {
             let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
             let class = violation.as_ref().map(|_| Class::TestFailed);
-            self.add(report, name, result, class, violation.into_iter().collect(), begun);
+            self.add(report, &name, result, class, violation.into_iter().collect(), begun);
         }
     }
 
@@ -253,6 +256,23 @@ impl Suite<'_> {
             Ok(checks) => self.add_checks(checks, begun, report),
             Err(error) => {
                 self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
+            }
+        }
+    }
+
+    /// Makes the packages of the driver, and checks them.
+    fn packages(&self, driver: &Path, driver_x86: Option<&PathBuf>, report: &mut Report) {
+        let inf = self.workspace.root.join("guest-driver/inf/dmuscard.inf");
+        let images = [(Architecture::X64, Some(driver)), (Architecture::X86, driver_x86.map(PathBuf::as_path))];
+        for (architecture, image) in images {
+            let Some(image) = image else { continue };
+            let begun = Instant::now();
+            match package::check(image, &inf, architecture) {
+                Ok(checks) => self.add_checks(checks, begun, report),
+                Err(error) => {
+                    let name = format!("package for {}", architecture.name());
+                    self.add(report, &name, TestResult::Failed, Some(error.class()), vec![error.to_string()], begun);
+                }
             }
         }
     }

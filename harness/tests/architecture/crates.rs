@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vhost-user-guard", &[]),
     ("guest-protocol", &[]),
     ("driver-audit", &[]),
+    ("driver-package", &["driver-audit"]),
     ("card-control", &["card-spec"]),
     ("card-qtest", &["card-control", "card-spec"]),
     ("card-trace", &["card-spec"]),
@@ -24,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dmus-miniport", &["card-spec", "portcls"]),
     ("dmuscard", &["card-spec", "dmus-miniport", "portcls"]),
     ("nt-host", &["guest-protocol"]),
-    ("dmus", &["card-control", "card-qtest", "card-trace", "driver-audit", "guest-protocol"]),
+    ("dmus", &["card-control", "card-qtest", "card-trace", "driver-audit", "driver-package", "guest-protocol"]),
 ];
 
 /// Crates of the workspace that a crate's tests may depend on besides.

@@ -4,10 +4,10 @@
 
 use guest_protocol::{RegistryRoot, RegistryValue};
 
-use super::error::{Fault, Warnings};
 use super::registry::{Keys, kind, string};
-use super::strings::Strings;
-use super::syntax::{Entry, Section};
+use driver_package::inf::Strings;
+use driver_package::inf::{Entry, Section};
+use driver_package::inf::{Fault, Warnings};
 
 /// The page of the directive.
 const RULE: &str = "INF AddReg Directive";

@@ -6,11 +6,11 @@
 use guest_protocol::{Install, Installation, InstalledInterface, Model, RegistryRoot};
 
 use super::decoration::{self, Decoration};
-use super::error::Fault;
 use super::reader::Reader;
 use super::registry::{Keys, guid};
 use super::service;
-use super::syntax::{Entry, Section};
+use driver_package::inf::Fault;
+use driver_package::inf::{Entry, Section};
 
 const VERSION: &str = "INF Version Section";
 const MANUFACTURER: &str = "INF Manufacturer Section";

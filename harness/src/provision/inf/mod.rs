@@ -1,23 +1,21 @@
 //! Reads the INF of a driver: what its installation leaves in the registry, by which the guest finds it installed.
 //!
-//! Own code: the crates for INF files keep sections in a map without lines, order and merging, and know no string
-//! tokens. Rules: Windows driver documentation, "General Syntax Rules for INF Files" and the pages of the directives.
+//! The crate `driver-package` reads its sections and strings; this one what an installation makes of them. Rules: the pages of the
+//! directives in the Windows driver documentation.
 
 mod add_reg;
 mod decoration;
-mod encoding;
 mod error;
 mod install;
 mod reader;
 mod registry;
 mod service;
-mod strings;
-mod syntax;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use driver_package::inf::{self, Fault, SYNTAX, Warnings};
 use guest_protocol::{Installation, InstalledInterface, RegisteredInterface};
 
 use crate::host::file_error::FileError;
@@ -55,14 +53,14 @@ pub fn read(path: &Path) -> Result<Inf, InfError> {
 /// # Errors
 /// [`InfError::Malformed`], as for [`read`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Inf, InfError> {
-    let at = |fault: error::Fault| InfError::malformed(path, &fault);
+    let at = |fault: Fault| InfError::malformed(path, &fault);
     if bytes.len() > INF_BYTES_MAX {
-        return Err(at(error::Fault::new(0, format!("it has more than {INF_BYTES_MAX} bytes"), error::SYNTAX)));
+        return Err(at(Fault::new(0, format!("it has more than {INF_BYTES_MAX} bytes"), SYNTAX)));
     }
-    let mut warnings = error::Warnings::default();
-    let text = encoding::decode(bytes, &mut warnings).map_err(at)?;
-    let file = syntax::File::parse(&text).map_err(at)?;
-    let strings = strings::Strings::of(&file).map_err(at)?;
+    let mut warnings = Warnings::default();
+    let text = inf::decode(bytes, &mut warnings).map_err(at)?;
+    let file = inf::File::parse(&text).map_err(at)?;
+    let strings = inf::Strings::of(&file).map_err(at)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut reader = reader::Reader::new(&file, &strings, &mut warnings);
     let installation = reader.installation(&name).map_err(at)?;

@@ -3,10 +3,10 @@
 use guest_protocol::RegistryRoot;
 
 use super::add_reg;
-use super::error::{Fault, Warnings};
 use super::registry::Keys;
-use super::strings::Strings;
-use super::syntax::{Entry, File, Section};
+use driver_package::inf::Strings;
+use driver_package::inf::{Entry, File, Section};
+use driver_package::inf::{Fault, Warnings};
 
 /// The page of the directive that writes to the registry.
 const ADD_REG: &str = "INF AddReg Directive";

@@ -5,10 +5,10 @@
 use guest_protocol::{RegistryRoot, RegistryValue};
 
 use super::add_reg::number;
-use super::error::Fault;
 use super::reader::Reader;
 use super::registry::{Keys, kind, number_value, string, string_value};
-use super::syntax::{Entry, Section};
+use driver_package::inf::Fault;
+use driver_package::inf::{Entry, Section};
 
 /// The page of the directive.
 const RULE: &str = "INF AddService Directive";

@@ -2,13 +2,13 @@
 
 use encoding_rs::{UTF_8, UTF_16LE, WINDOWS_1252};
 
-use super::error::{Fault, SYNTAX, Warnings};
+use super::fault::{Fault, SYNTAX, Warnings};
 
 /// Decodes an INF: UTF-16 or UTF-8 with a byte-order mark, or the system's code page without one.
 ///
 /// # Errors
 /// A [`Fault`] for text that its mark does not fit, for UTF-16 in the other order, and for bytes that are no text.
-pub(super) fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, Fault> {
+pub fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, Fault> {
     let whole = |what: &str| Fault::new(0, what, SYNTAX);
     let text = match bytes {
         [0xff, 0xfe, text @ ..] => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Fault, SYNTAX};
+use super::fault::{Fault, SYNTAX};
 
 /// Longest name of a section, in characters.
 const SECTION_NAME_MAX: usize = 255;
@@ -11,45 +11,48 @@ const SECTION_NAME_MAX: usize = 255;
 const ENTRY_CHARS_MAX: usize = 4096 * 16;
 
 /// Longest field, in characters.
-pub(super) const FIELD_CHARS_MAX: usize = 4096;
+pub const FIELD_CHARS_MAX: usize = 4096;
 
 /// Most entries of a file: a file of 4 MiB has as many lines of two bytes.
 const ENTRIES_MAX: usize = 200_000;
 
 /// An entry of a section: `key = value, value` or `value, value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// The line that it begins on, from 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// What is left of `=`.
-    pub(super) key: Option<String>,
+    pub key: Option<String>,
     /// What the commas separate, quotation marks taken off; tokens are still in it.
-    pub(super) fields: Vec<String>,
+    pub fields: Vec<String>,
 }
 
 impl Entry {
     /// Returns a field, if it is there and not empty.
-    pub(super) fn field(&self, index: usize) -> Option<&str> {
+    pub fn field(&self, index: usize) -> Option<&str> {
         self.fields.get(index).map(String::as_str).filter(|field| !field.is_empty())
     }
 
     /// Tells whether its key is a name, whatever the case.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         self.key.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(name))
     }
 }
 
-/// A section: its name as it is written first, the line of that, its entries.
+/// A section.
 #[derive(Clone, Debug)]
-pub(super) struct Section {
-    pub(super) name: String,
-    pub(super) line: usize,
-    pub(super) entries: Vec<Entry>,
+pub struct Section {
+    /// The name, as it is written first.
+    pub name: String,
+    /// The line of that, from 1.
+    pub line: usize,
+    /// The entries.
+    pub entries: Vec<Entry>,
 }
 
 /// An INF: its sections by name in lower case. Sections of one name are one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct File {
+pub struct File {
     sections: BTreeMap<String, Section>,
 }
 
@@ -58,7 +61,7 @@ impl File {
     ///
     /// # Errors
     /// A [`Fault`] for an entry outside of a section, a malformed section line, and a quotation mark without an end.
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
         let mut file = Self::default();
         let mut section: Option<String> = None;
         // Control-Z ends a text of old.
@@ -94,12 +97,12 @@ impl File {
     }
 
     /// Returns a section, whatever the case of its name.
-    pub(super) fn section(&self, name: &str) -> Option<&Section> {
+    pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.get(&name.to_lowercase())
     }
 
     /// Returns the sections whose names begin like this, in lower case.
-    pub(super) fn sections_with(&self, prefix: &str) -> impl Iterator<Item = &Section> {
+    pub fn sections_with(&self, prefix: &str) -> impl Iterator<Item = &Section> {
         let prefix = prefix.to_lowercase();
         self.sections.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix)).map(|(_, s)| s)
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::error::{Fault, STRINGS};
+use super::fault::{Fault, STRINGS};
 use super::syntax::{FIELD_CHARS_MAX, File};
 
 /// The language of the strings where there are some of several: English, as the guest is an English Windows.
@@ -25,7 +25,7 @@ const FOLDERS: [(&str, &str); 9] = [
 
 /// The strings of an INF.
 #[derive(Debug)]
-pub(super) struct Strings {
+pub struct Strings {
     /// By token in lower case.
     values: BTreeMap<String, String>,
     /// Tokens that nothing defines, with the line where each was met.
@@ -37,7 +37,7 @@ impl Strings {
     ///
     /// # Errors
     /// A [`Fault`] for an entry that is no `token = text`.
-    pub(super) fn of(file: &File) -> Result<Self, Fault> {
+    pub fn of(file: &File) -> Result<Self, Fault> {
         let mut values = BTreeMap::new();
         let languages = LANGUAGES.iter().filter_map(|name| file.section(name));
         // Of another language only where there is nothing else.
@@ -60,7 +60,7 @@ impl Strings {
     ///
     /// # Errors
     /// A [`Fault`] for text that becomes longer than a value can be.
-    pub(super) fn expand(&self, line: usize, text: &str) -> Result<String, Fault> {
+    pub fn expand(&self, line: usize, text: &str) -> Result<String, Fault> {
         let mut expanded = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('%') {
@@ -99,7 +99,7 @@ impl Strings {
     }
 
     /// Lists the tokens that nothing defines.
-    pub(super) fn warnings(&self, path: &Path) -> Vec<String> {
+    pub fn warnings(&self, path: &Path) -> Vec<String> {
         let text = |(line, token): &(usize, String)| {
             format!("{}:{line}: %{token}% is not in [Strings], and stays as it is [{STRINGS}]", path.display())
         };

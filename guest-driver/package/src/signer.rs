@@ -1,0 +1,129 @@
+//! Who signs: a key and its certificates.
+
+use der::asn1::ObjectIdentifier;
+use der::{Decode, Encode};
+use rsa::PrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey as _;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
+use rsa::signature::{Keypair, SignatureEncoding, Signer as _};
+use sha2::Sha256;
+use x509_cert::Certificate;
+
+use crate::catalog::IndirectData;
+use crate::signed::enclose;
+use crate::{Catalog, Image, PackageError, oid};
+
+/// A key and its certificates.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    key: SigningKey<Sha256>,
+    /// The signer's certificate, then those of who issued it.
+    certificates: Vec<Certificate>,
+}
+
+impl Signer {
+    /// Takes a key and its certificates, the signer's first.
+    pub(crate) fn new(key: PrivateKey, certificates: Vec<Certificate>) -> Self {
+        Self { key: SigningKey::new(key), certificates }
+    }
+
+    /// Reads a certificate, or a chain of them with the signer's first, and a key. Both are PEM or DER; a key is of PKCS #8 or PKCS #1. The
+    /// names are the files', for errors.
+    ///
+    /// # Errors
+    /// [`PackageError::Key`] when one of them cannot be read, the key is locked by a password or is not RSA, or does not belong to the first
+    /// certificate.
+    pub fn read(
+        (certificate_name, certificate): (&str, &[u8]),
+        (key_name, key): (&str, &[u8]),
+    ) -> Result<Self, PackageError> {
+        let wrong = |name: &str, reason: String| PackageError::Key { name: name.into(), reason };
+        let certificates = certificates(certificate)
+            .map_err(|error| wrong(certificate_name, format!("it holds no certificate in PEM or DER: {error}")))?;
+        let Some(first) = certificates.first() else {
+            return Err(wrong(certificate_name, "it holds no certificate".into()));
+        };
+        let key = private_key(key).map_err(|reason| wrong(key_name, reason))?;
+        let signer = SigningKey::<Sha256>::new(key);
+        let public = signer.verifying_key().to_public_key_der().map_err(|error| wrong(key_name, error.to_string()))?;
+        let certified = first.tbs_certificate().subject_public_key_info().to_der()?;
+        if public.as_bytes() != certified {
+            return Err(wrong(key_name, format!("it is not the key of the first certificate in {certificate_name}")));
+        }
+        Ok(Self { key: signer, certificates })
+    }
+
+    /// Returns the certificates, the signer's first.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Signs a catalogue; returns the file's bytes.
+    ///
+    /// # Errors
+    /// [`PackageError`] when it cannot be encoded or signed.
+    pub fn sign_catalog(&self, catalog: &Catalog) -> Result<Vec<u8>, PackageError> {
+        self.enclose(oid::TRUST_LIST, &catalog.to_der()?)
+    }
+
+    /// Signs an image; returns it with the signature in it, which replaces the one that it has.
+    ///
+    /// # Errors
+    /// [`PackageError`] when it is no image, or cannot be signed.
+    pub fn sign_image(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, PackageError> {
+        let image = Image::read(name, bytes)?;
+        let data = IndirectData::of_image(oid::SHA256, &image.hash::<Sha256>())?;
+        let signed = self.enclose(oid::INDIRECT_DATA, &data.to_der()?)?;
+        image.with_table(name, Some(&signed))
+    }
+
+    fn enclose(&self, content_type: ObjectIdentifier, content: &[u8]) -> Result<Vec<u8>, PackageError> {
+        enclose(content_type, content, &self.certificates, |bytes| {
+            let failed =
+                |error: rsa::signature::Error| PackageError::Key { name: "the key".into(), reason: error.to_string() };
+            self.key.try_sign(bytes).map(|signature| signature.to_vec()).map_err(failed)
+        })
+    }
+}
+
+/// Returns a catalogue's file without a signature, as makers of catalogues leave it for a signing tool.
+///
+/// # Errors
+/// [`PackageError`] when it cannot be encoded.
+pub fn unsigned_catalog(catalog: &Catalog) -> Result<Vec<u8>, PackageError> {
+    enclose(oid::TRUST_LIST, &catalog.to_der()?, &[], |_| Ok(Vec::new()))
+}
+
+/// Returns an image without the signature in it.
+///
+/// # Errors
+/// [`PackageError::Image`] when it is no image.
+pub fn without_signature(name: &str, bytes: &[u8]) -> Result<Vec<u8>, PackageError> {
+    Image::read(name, bytes)?.with_table(name, None)
+}
+
+fn certificates(bytes: &[u8]) -> der::Result<Vec<Certificate>> {
+    if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+        return Certificate::load_pem_chain(bytes);
+    }
+    Certificate::from_der(bytes).map(|certificate| vec![certificate])
+}
+
+fn private_key(bytes: &[u8]) -> Result<PrivateKey, String> {
+    const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
+    if bytes.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
+        return Err("it is locked by a password: unlock it first (openssl pkey -in KEY -out UNLOCKED)".into());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && text.contains("-----BEGIN")
+    {
+        return PrivateKey::from_pkcs8_pem(text)
+            .or_else(|_| PrivateKey::from_pkcs1_pem(text))
+            .map_err(|error| format!("it holds no RSA key in PEM: {error}"));
+    }
+    PrivateKey::from_pkcs8_der(bytes)
+        .or_else(|_| PrivateKey::from_pkcs1_der(bytes))
+        .map_err(|error| format!("it holds no RSA key in DER: {error}"))
+}

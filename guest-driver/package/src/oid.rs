@@ -16,10 +16,13 @@ pub(crate) const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
 pub(crate) const COUNTER_SIGNATURE: ObjectIdentifier = oid("1.2.840.113549.1.9.6");
 /// RSA with PKCS #1 version 1.5.
 pub(crate) const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
-/// RSA with PKCS #1 version 1.5 over SHA-1, SHA-256, SHA-384 and SHA-512, as certificates name them.
+/// RSA with PKCS #1 version 1.5 over SHA-1, as certificates name it.
 pub(crate) const RSA_SHA1: ObjectIdentifier = oid("1.2.840.113549.1.1.5");
+/// The same over SHA-256.
 pub(crate) const RSA_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
+/// The same over SHA-384.
 pub(crate) const RSA_SHA384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
+/// The same over SHA-512.
 pub(crate) const RSA_SHA512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
 /// SHA-1.
 pub(crate) const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");

@@ -156,7 +156,7 @@ pub(crate) fn enclose(
 /// Reads signed data.
 ///
 /// # Errors
-/// Why it is none.
+/// A sentence when the bytes are no signed data, which says what is malformed.
 pub(crate) fn open(bytes: &[u8]) -> Result<Envelope, String> {
     let message = Message::from_der(bytes).map_err(|error| format!("it is no signed data of PKCS #7: {error}"))?;
     if message.content_type != oid::SIGNED_DATA {

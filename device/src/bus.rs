@@ -66,6 +66,8 @@ pub struct Bus {
     memory: Memory,
     features: u64,
     rings: [Ring; QUEUE_COUNT],
+    /// The regions of guest memory that the trace has.
+    traced_memory: Vec<(u64, u64)>,
     /// The first loss of memory since the memory was last announced.
     lost_memory: Option<DriverError>,
     /// What the status is published to besides the page that the driver lends.
@@ -90,6 +92,7 @@ impl Bus {
             memory: Memory::default(),
             features: 0,
             rings: Queue::ALL.map(Ring::new),
+            traced_memory: Vec::new(),
             lost_memory: None,
             status: None,
             reset_request: None,
@@ -166,6 +169,7 @@ impl Bus {
         self.stop_ring(which);
         self.set_ring_base(which, setup.base);
         self.retire_lost_memory();
+        self.trace_memory();
         if !self.rings.iter().any(Ring::is_running) && self.rings.iter().all(|ring| ring.base() == 0) {
             self.resets = self.resets.wrapping_add(1);
             self.registers.trace().reset(self.resets);
@@ -189,6 +193,15 @@ impl Bus {
                 self.give_kept_answer(which);
             }
             Err(error) => self.registers.report(error),
+        }
+    }
+
+    /// Records guest memory where it is not as the trace has it: a ring is about to be looked for in it.
+    fn trace_memory(&mut self) {
+        let regions = self.memory.regions();
+        if regions != self.traced_memory {
+            self.registers.trace().memory(&regions);
+            self.traced_memory = regions;
         }
     }
 
@@ -374,6 +387,13 @@ impl Bus {
     pub(crate) fn raise_scheduled(&mut self, now: Instant) {
         for queue in self.faults.take_due_interrupts(now) {
             self.raise(queue);
+        }
+    }
+
+    /// Raises the interrupts that injected faults have due next, without waiting for their time.
+    pub(crate) fn raise_next_scheduled(&mut self) {
+        if let Some(next) = self.faults.next_interrupt() {
+            self.raise_scheduled(next);
         }
     }
 

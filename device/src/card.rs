@@ -8,6 +8,7 @@ pub mod identity;
 pub mod injection;
 pub mod line_out;
 pub mod status;
+mod steps;
 
 pub use device::{AdvanceError, Advanced, Card};
 pub use engine::{Engine, Link, NoAnswer};

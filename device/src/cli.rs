@@ -6,6 +6,7 @@ pub mod commands;
 pub mod confine;
 pub mod exit;
 pub mod offline;
+pub mod replay;
 pub mod serve;
 pub mod signal_exit;
 pub mod stems;

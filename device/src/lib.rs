@@ -12,6 +12,7 @@
 //! | [`transport`] | vhost-user, and the socket that it is spoken on |
 //! | [`control_socket`] | the server of [`card_control`]'s protocol |
 //! | [`trace`] | what a guest can see, recorded |
+//! | [`replay`] | a recording, given to a card without QEMU |
 //! | [`sandbox`] | what each thread may ask of the kernel |
 //! | [`cli`] | the command line: arguments, exit codes, offline render, stems, banks |
 //! | `fake` | a front-end and a driver in this process, for tests (feature `fake`) |
@@ -38,6 +39,7 @@ pub mod fake;
 pub mod log_limit;
 pub mod options;
 pub mod queues;
+pub mod replay;
 pub mod sandbox;
 pub mod session;
 pub mod stop;

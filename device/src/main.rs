@@ -9,7 +9,7 @@ use dmus_card::cli::args::{Arguments, Command};
 use dmus_card::cli::exit::Failure;
 use dmus_card::cli::serve::serve;
 use dmus_card::cli::signal_exit::abandon_files_on_signals;
-use dmus_card::cli::{commands, confine};
+use dmus_card::cli::{commands, confine, replay};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let abandon_files = || abandon_files_on_signals().map_err(Failure::out_of_resources);
     let done = confine::begin(&arguments).and_then(|()| match &arguments.command {
         Some(Command::Render(render)) => abandon_files().and_then(|()| commands::render(render)),
+        Some(Command::Replay(arguments)) => replay::replay(arguments),
         Some(Command::Bank(command)) => abandon_files().and_then(|()| commands::with_bank(command)),
         None => serve(&arguments.serve),
     });

@@ -2,11 +2,12 @@
 //!
 //! Without a trace a tap is one comparison.
 
+use card_control::Command;
 use card_spec::control::RequestHeader;
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::wave::WaveHeader;
-use card_trace::{Head, Kind, Setup, Source, Writer, Written, pcm_hash};
+use card_trace::{CardStart, Head, Kind, Setup, Source, Writer, Written, memory_payload, pcm_hash};
 
 /// The trace of a card, if it has one.
 #[derive(Debug, Default)]
@@ -30,6 +31,27 @@ impl Trace {
         let Some(writer) = &self.0 else { return false };
         writer.record_with(Source::HARNESS, Head::mark(), &[text.as_bytes()]);
         true
+    }
+
+    /// Records what the card is started with.
+    pub fn card(&self, start: &CardStart<'_>) {
+        if let Some(writer) = &self.0 {
+            writer.record_with(Source::CARD, Head::card(), &[&start.payload()]);
+        }
+    }
+
+    /// Records a command of the control socket that is about to change the card.
+    pub(crate) fn command(&self, command: &Command) {
+        if self.0.is_some() {
+            self.command_text(command.to_line().trim_end());
+        }
+    }
+
+    /// Records a command as the control socket takes it.
+    pub(crate) fn command_text(&self, command: &str) {
+        if let Some(writer) = &self.0 {
+            writer.record_with(Source::HARNESS, Head::command(), &[command.as_bytes()]);
+        }
     }
 
     #[inline]
@@ -61,6 +83,18 @@ impl Trace {
     /// Records the features that the driver accepted.
     pub(crate) fn features(&self, features: u64) {
         self.record(|| Head::features(features));
+    }
+
+    /// Records guest memory as its transport has described it, by address and length of each region.
+    pub(crate) fn memory(&self, regions: &[(u64, u64)]) {
+        if let Some(writer) = &self.0 {
+            writer.record_with(Source::CARD, Head::memory(), &[&memory_payload(regions)]);
+        }
+    }
+
+    /// Records frames that are not rendered.
+    pub(crate) fn skipped(&self, frames: u64) {
+        self.record(|| Head::skipped(frames));
     }
 
     /// Records a ring that starts, or is parked for an error with this code.

@@ -18,6 +18,8 @@ pub enum ExitCode {
     EventList = 6,
     /// The sandbox cannot be set up on this host.
     Sandbox = 7,
+    /// A recording cannot be replayed.
+    Recording = 8,
     /// The card failed: a defect of the card.
     Internal = 70,
     /// The sandbox has refused a system call: a defect of the card, or an attack on it.
@@ -28,7 +30,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Success,
         Self::Usage,
         Self::Bank,
@@ -36,6 +38,7 @@ impl ExitCode {
         Self::File,
         Self::EventList,
         Self::Sandbox,
+        Self::Recording,
         Self::Internal,
         Self::Violation,
         Self::Interrupted,

@@ -185,6 +185,12 @@ impl Memory {
         self.map = view;
     }
 
+    /// Returns guest-physical address and length of each region, in the order of addresses.
+    #[must_use]
+    pub fn regions(&self) -> Vec<(u64, u64)> {
+        self.map.iter().map(|region| (region.start_addr().0, region.len())).collect()
+    }
+
     /// Takes a region away.
     ///
     /// # Errors

@@ -39,11 +39,11 @@ pub struct Card {
     // Runtime glue: how the card reaches its host. No guest sees it.
     pub(super) bus: SharedBus,
     registers: Arc<Registers>,
-    control: Control,
-    midi_out: MidiOut,
-    midi_in: MidiIn,
+    pub(super) control: Control,
+    pub(super) midi_out: MidiOut,
+    pub(super) midi_in: MidiIn,
     pub(super) wave: Wave,
-    event: Event,
+    pub(super) event: Event,
     renderer: Renderer,
     line_out: Option<LineOut>,
     /// The current task of the card's thread, for other threads to read.
@@ -140,6 +140,7 @@ impl Card {
         // What was kicked until now is served now; what is kicked from now on ends the slice.
         self.kicked.store(false, Ordering::SeqCst);
         let slice = Slice::until_kicked(&self.kicked);
+        self.bus.lock().raise_scheduled(Instant::now());
         self.observe_device();
         let mut more;
         loop {
@@ -201,10 +202,9 @@ impl Card {
     }
 
     /// Acts on resets and pauses of the machine.
-    fn observe_device(&mut self) {
+    pub(super) fn observe_device(&mut self) {
         let (resets, live) = {
             let mut bus = self.bus.lock();
-            bus.raise_scheduled(Instant::now());
             bus.retire_lost_memory();
             let resets = bus.resets();
             if resets != self.resets {
@@ -265,13 +265,20 @@ impl Card {
         let catch_up = frames_in(CATCH_UP, rate);
         if let Some(lost) = behind.checked_sub(catch_up).filter(|lost| *lost > 0) {
             log_limited!(log::Level::Warn, "the host did not run the card in time: {lost} frames are not rendered");
-            session.timeline.advance(i64::try_from(lost).unwrap_or(i64::MAX));
-            let begun = session.output.skip(lost);
-            self.underrun(begun);
+            self.skip(lost);
         }
         // Up to the end of the buffer first: it is returned before more is rendered.
         let missing = self.state.session.as_ref().map_or(0, Session::missing_frames);
         self.produce(behind.min(catch_up).min(missing), slice)
+    }
+
+    /// Leaves frames out that are out of date.
+    pub(super) fn skip(&mut self, frames: u64) {
+        self.registers.trace().skipped(frames);
+        let Some(session) = &mut self.state.session else { return };
+        session.timeline.advance(i64::try_from(frames).unwrap_or(i64::MAX));
+        let begun = session.output.skip(frames);
+        self.underrun(begun);
     }
 
     /// Drops the session, because the card failed outside a request: streams stop, and a notice says so for each.
@@ -301,7 +308,7 @@ impl Card {
 
     /// Renders `frames` frames into the output FIFO and the line out: fewer when `slice` is over before, and when the
     /// wave buffer that they are for is taken back meanwhile.
-    fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
+    pub(super) fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
         let mut left = frames;
         while left > 0 {
             let until_fault = self.meet_faults();
@@ -352,7 +359,7 @@ impl Card {
     }
 
     /// Collects what has happened in the session as notices for the driver.
-    fn collect_notices(&mut self) {
+    pub(super) fn collect_notices(&mut self) {
         for dated in self.registers.take_unreported() {
             self.state.notices.diagnosed(dated);
         }
@@ -368,7 +375,7 @@ impl Card {
     }
 
     /// Counts the notes that have found no voice since the last call.
-    fn count_lost_notes(&mut self) {
+    pub(super) fn count_lost_notes(&mut self) {
         if let Some(session) = &mut self.state.session {
             let lost = session.synth.notes_lost();
             let more = lost.saturating_sub(session.notes_lost_counted);

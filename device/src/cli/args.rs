@@ -52,6 +52,8 @@ pub enum Command {
     /// List instrument banks, convert them, make the built-in one.
     #[command(subcommand)]
     Bank(BankCommand),
+    /// Give a card what a recorded one got, without QEMU, and record what it does.
+    Replay(Replay),
 }
 
 /// What to do with a bank.
@@ -231,6 +233,29 @@ pub struct Render {
     /// Print the progress, one JSON object a line on standard output, before the result.
     #[arg(long)]
     pub progress: bool,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Replay a recording.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The recording, which a card has made with --trace.
+    pub recording: PathBuf,
+
+    /// The trace to write: what this card does. dmus trace replay compares both.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// The bank that the recording was made with, if it is not the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub bank: Option<PathBuf>,
+
+    /// Leave injected faults out.
+    #[arg(long)]
+    pub without_faults: bool,
 
     /// Print the result as one JSON object.
     #[arg(long)]

@@ -30,6 +30,18 @@ impl BankFile {
         Ok(Self { path: path.to_owned(), bytes })
     }
 
+    /// Returns the file's length and its SHA-256, by which a trace names the bank.
+    #[must_use]
+    pub fn identity(&self) -> (u64, [u8; 32]) {
+        (self.bytes.len() as u64, Sha256::digest(&self.bytes).into())
+    }
+
+    /// Returns the name of the file, without its folder.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// Parses a bank of any form, with warnings about what was passed over.
     ///
     /// # Errors
@@ -60,6 +72,15 @@ impl BankFile {
             Bank::from_collection(collection)
         }))
     }
+}
+
+/// The name of the built-in bank in a trace.
+pub const BUILT_IN: &str = "built-in";
+
+/// Returns length and SHA-256 of the built-in bank.
+#[must_use]
+pub fn built_in_identity() -> (u64, [u8; 32]) {
+    (dls_synth::builtin::FILE.len() as u64, Sha256::digest(dls_synth::builtin::FILE).into())
 }
 
 /// Writes the song that an RMID or XMF file holds as a Standard MIDI File, and returns a summary.

@@ -66,6 +66,7 @@ fn paths(arguments: &Arguments) -> Vec<&Path> {
         Some(Command::Render(render)) => {
             vec![Some(&*render.events), Some(&*render.out), render.bank.as_deref(), render.stems.as_deref()]
         }
+        Some(Command::Replay(replay)) => vec![Some(&*replay.recording), Some(&*replay.out), replay.bank.as_deref()],
         Some(Command::Bank(command)) => {
             let (input, output) = command.files();
             vec![input, output]
@@ -89,6 +90,7 @@ fn folders(arguments: &Arguments) -> Folders {
             });
             [of_file(&render.out)].into_iter().chain(stems).collect()
         }
+        Some(Command::Replay(replay)) => vec![of_file(&replay.out)],
         Some(Command::Bank(command)) => command.files().1.map(of_file).into_iter().collect(),
     };
     Folders { sockets, outputs }

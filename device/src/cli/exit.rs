@@ -7,6 +7,7 @@ use card_trace::CreateError;
 use super::whole_file::WholeFileError;
 use crate::card::line_out::LineOutError;
 use crate::control_socket::ControlSocketError;
+use crate::replay::RecordingError;
 use crate::sandbox::{self, SandboxError};
 use crate::transport::SocketError;
 
@@ -19,6 +20,7 @@ pub const HELP: &str = "Exit codes:
   5   a file or standard output cannot be written (no permission, disk full)
   6   the event list is missing or malformed
   7   the sandbox cannot be set up on this host (--sandbox off runs without it)
+  8   a recording cannot be replayed: cut, damaged, of another version, or of another bank
   70  the card failed: a defect, please report it
   71  the sandbox has refused a system call: a defect or an attack, please report it
   130 render, bank: interrupted; files that were not complete are not there
@@ -84,6 +86,9 @@ pub enum Failure {
     /// An event list.
     #[error(transparent)]
     EventList(#[from] EventListError),
+    /// A recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// The sandbox.
     #[error("{}", sandbox::unavailable(.0))]
     Sandbox(#[from] SandboxError),
@@ -114,6 +119,7 @@ impl Failure {
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
             Self::Output(_) | Self::Trace(_) | Self::WholeFile(_) | Self::StandardOutput(_) => ExitCode::File,
             Self::EventList(_) => ExitCode::EventList,
+            Self::Recording(_) => ExitCode::Recording,
             Self::Sandbox(_) => ExitCode::Sandbox,
             Self::Internal(_) => ExitCode::Internal,
             Self::Interrupted { .. } => ExitCode::Interrupted,

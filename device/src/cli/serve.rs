@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use card_control::Transport;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
+use card_control::{Clock, Transport};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
-use card_trace::{Settings, Writer};
+use card_trace::{CardStart, Settings, Writer};
 use dls_synth::Bank;
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,7 +16,7 @@ use signal_hook::low_level::signal_name;
 use vhost_user_guard::descriptor_info;
 
 use super::args::Serve;
-use super::bank::BankFile;
+use super::bank::{self, BankFile};
 use super::commands::print;
 use super::exit::Failure;
 use super::signal_exit::ExitDeadline;
@@ -37,7 +37,7 @@ use crate::transport::{self, Endpoint, vfio_user};
 const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
 
 /// The program, as a trace names it.
-const PROGRAM_AND_VERSION: &str = concat!("vhost-device-dmus ", env!("CARGO_PKG_VERSION"));
+pub(super) const PROGRAM_AND_VERSION: &str = concat!("vhost-device-dmus ", env!("CARGO_PKG_VERSION"));
 
 /// Serves QEMU as the command line says.
 ///
@@ -63,7 +63,10 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
         ));
     }
     let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
-    let bank = match arguments.sound.bank.as_deref().map(BankFile::read).transpose()? {
+    let bank_file = arguments.sound.bank.as_deref().map(BankFile::read).transpose()?;
+    let (bank_bytes, bank_sha256) = bank_file.as_ref().map_or_else(bank::built_in_identity, BankFile::identity);
+    let bank_name = bank_file.as_ref().map_or_else(|| bank::BUILT_IN.into(), BankFile::name);
+    let bank = match bank_file {
         None => Bank::builtin(),
         Some(file) => sandbox::on_a_thread(Role::Parse, || file.to_play()).map_err(Failure::out_of_resources)??,
     };
@@ -98,6 +101,15 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     };
     let options =
         Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
+    trace.card(&CardStart {
+        lockstep: options.clock == Clock::Lockstep,
+        vfio_user: arguments.transport == Transport::VfioUser,
+        voices: options.voices,
+        render_block: u32::try_from(options.render_block).unwrap_or(u32::MAX),
+        bank_bytes,
+        bank_sha256,
+        bank: &bank_name,
+    });
     // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
     std::panic::set_hook(Box::new(|panic| log_limited!(Level::Error, "{panic}")));
     descriptor_info::prepare().map_err(Failure::out_of_resources)?;

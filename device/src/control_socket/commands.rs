@@ -8,7 +8,7 @@ use card_control::limits::{ADVANCE_FRAMES_MAX, MARK_BYTES_MAX};
 use card_control::status::Statistics;
 use serde::Serialize;
 
-use crate::card::{Card, Link, NoAnswer, status};
+use crate::card::{Link, NoAnswer, status};
 
 /// Frames that `advance` renders between two looks at the queues, so that a driver's requests are answered meanwhile.
 const ADVANCE_SLICE: u64 = 4096;
@@ -23,6 +23,8 @@ pub(super) fn answer(
 ) -> Result<Vec<u8>, String> {
     let command = Command::from_line(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: NoAnswer| error.to_string();
+    // On the card's thread, so that it stands where it takes effect among what the driver does.
+    let recorded = command.clone();
     match command {
         Command::Status {} => accepted(&link.with_card(|card| status::status(card)).map_err(gone)?),
         Command::Stats {} => {
@@ -55,6 +57,7 @@ pub(super) fn answer(
             let data = hex::decode(&data).map_err(|_| format!("`{data}` is not a row of hexadecimal bytes"))?;
             // When the client has its answer the driver has the message, if it has posted a buffer.
             let captured = link.with_card(move |card| {
+                card.registers().trace().command(&recorded);
                 let captured = card.capture(group, &data, time);
                 card.service();
                 captured
@@ -64,11 +67,19 @@ pub(super) fn answer(
             accepted(&Done {})
         }
         Command::InjectFault { fault, at } => {
-            link.with_card(move |card| card.inject(fault, at)).map_err(gone)?.map_err(|error| error.to_string())?;
+            let injected = link.with_card(move |card| {
+                card.registers().trace().command(&recorded);
+                card.inject(fault, at)
+            });
+            injected.map_err(gone)?.map_err(|error| error.to_string())?;
             accepted(&Done {})
         }
         Command::DisarmFaults {} => {
-            let disarmed = link.with_card(Card::disarm_faults).map_err(gone)?;
+            let disarmed = link.with_card(move |card| {
+                card.registers().trace().command(&recorded);
+                card.disarm_faults()
+            });
+            let disarmed = disarmed.map_err(gone)?;
             accepted(&Disarmed { disarmed })
         }
         Command::Mark { text } => {

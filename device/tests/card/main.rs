@@ -12,6 +12,7 @@ mod hostile_chains;
 mod hostile_messages;
 mod hostile_rings;
 mod process;
+mod replay;
 mod reset;
 mod session;
 mod sockets;

@@ -1,9 +1,9 @@
-//! What is recorded: the kinds of records, and the numbers and payloads of each.
+//! What is recorded: the numbers and payloads of records.
 
 use card_spec::queue::Queue;
 
-/// Bit of a kind: a payload follows.
-const PAYLOAD: u8 = 1 << 7;
+use crate::kind::{Kind, PAYLOAD};
+use crate::start::CardStart;
 
 /// Bit of a record's byte by kind, with a payload: the payload is cut.
 pub(crate) const CUT: u8 = 1 << 7;
@@ -16,107 +16,6 @@ const MALFORMED: u8 = 1 << 6;
 
 /// The queue of a record that is of no queue.
 const NO_QUEUE: u8 = 0x3f;
-
-/// The kind of a record, its bit 7 included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(pub u8);
-
-macro_rules! kinds {
-    ($($(#[$meta:meta])* $name:ident = $value:expr, $text:literal;)*) => {
-        impl Kind {
-            $($(#[$meta])* pub const $name: Self = Self($value);)*
-
-            /// Every kind.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// Returns its name in filters and in JSON; `None` for one that this version does not know.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self { $(Self::$name => Some($text),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// [`Act::Clock`]: the number is the error in ticks, the last word the nanoseconds.
-    CLOCK = 0x01, "clock";
-    /// [`Act::Rendered`]: the number is that of voices, the last word the next frame.
-    RENDERED = 0x02, "rendered";
-    /// [`Act::StatusPage`]: the number is the low 16 bits of the sequence, the last word the frame.
-    STATUS_PAGE = 0x03, "status-page";
-    /// [`Act::RegisterRead`]: the number is the offset in BAR 0. In the last word, from bit 0: 24 bits zero, 8 bits width and bit 6
-    /// for an access that no register takes, 32 bits value.
-    REGISTER_READ = 0x10, "register-read";
-    /// [`Act::RegisterWrite`]: as for [`REGISTER_READ`](Self::REGISTER_READ).
-    REGISTER_WRITE = 0x11, "register-write";
-    /// [`Act::ConfigRead`]: as for [`REGISTER_READ`](Self::REGISTER_READ), with the offset in configuration space.
-    CONFIG_READ = 0x12, "config-read";
-    /// [`Act::ConfigWrite`]: as for [`CONFIG_READ`](Self::CONFIG_READ).
-    CONFIG_WRITE = 0x13, "config-write";
-    /// [`Act::IdentityRead`]: the number is the offset, the last word the number of bytes.
-    IDENTITY_READ = 0x14, "identity-read";
-    /// [`Act::Features`]: the last word has the feature bits.
-    FEATURES = 0x20, "features";
-    /// [`Act::QueueStarted`]: the number is the code of the error that parks the ring, or 0; the byte is the queue. Payload: 4
-    /// bytes size, 4 bytes index to begin with, three addresses of 8 bytes.
-    QUEUE_STARTED = 0x21 | PAYLOAD, "queue-started";
-    /// [`Act::QueueStopped`]: the number is the index to resume from; the byte is the queue.
-    QUEUE_STOPPED = 0x22, "queue-stopped";
-    /// [`Act::Kicked`]: the byte is the queue, the 4 bytes the kicks.
-    KICKED = 0x23, "kicked";
-    /// [`Act::Reset`]: the last word is the number of resets.
-    RESET = 0x24, "reset";
-    /// [`Act::Disconnected`].
-    DISCONNECTED = 0x25, "disconnected";
-    /// [`Act::ChainTaken`] without anything to read: the number is the head; the byte is the queue, with bit 6 for a malformed chain;
-    /// the 4 bytes are the writable bytes.
-    CHAIN_TAKEN = 0x30, "chain-taken";
-    /// [`Act::ChainTaken`]. Payload: the readable part.
-    CHAIN_TAKEN_WITH = 0x30 | PAYLOAD, "chain-taken";
-    /// [`Act::ChainReturned`] with nothing written: the number is the head; the byte is the queue, the 4 bytes the used length.
-    CHAIN_RETURNED = 0x31, "chain-returned";
-    /// [`Act::ChainReturned`]. Payload: what was written.
-    CHAIN_RETURNED_WITH = 0x31 | PAYLOAD, "chain-returned";
-    /// [`Act::WaveReturned`]: as for [`CHAIN_RETURNED_WITH`](Self::CHAIN_RETURNED_WITH). Payload: the hash of the PCM in 8 bytes, the
-    /// header of the buffer in 32 bytes, and the PCM if the file's flags say so.
-    WAVE_RETURNED = 0x32 | PAYLOAD, "wave-returned";
-    /// [`Act::Interrupt`]: the byte is the queue, the 4 bytes 1 if an interrupt was raised and 0 if the driver takes none.
-    INTERRUPT = 0x38, "interrupt";
-    /// [`Act::FaultStruck`]. Payload: the fault, as UTF-8.
-    FAULT_STRUCK = 0x40 | PAYLOAD, "fault-struck";
-    /// [`Act::DriverError`]: the number is the code, the byte the queue or `0x3f`. Payload: three numbers of 4 bytes, the place, what
-    /// was expected and what was found.
-    DRIVER_ERROR = 0x41 | PAYLOAD, "driver-error";
-    /// [`Act::Mark`]. Payload: UTF-8.
-    MARK = 0x48 | PAYLOAD, "mark";
-    /// In a slot that continues a record.
-    CONTINUES = 0x7f, "continues";
-}
-
-/// What has recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(pub u8);
-
-impl Source {
-    /// The card.
-    pub const CARD: Self = Self(0);
-    /// The harness, or another client of the control socket.
-    pub const HARNESS: Self = Self(1);
-    /// The guest. Its records are not written yet.
-    pub const GUEST: Self = Self(2);
-
-    /// Returns its name; `None` for one that this version does not know.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::CARD => Some("card"),
-            Self::HARNESS => Some("harness"),
-            Self::GUEST => Some("guest"),
-            _ => None,
-        }
-    }
-}
 
 /// A record as it is put into its first slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,6 +196,30 @@ impl Head {
         Self::parted(Kind::DRIVER_ERROR, code, byte, 0)
     }
 
+    /// Returns the head of [`Act::Card`]; its payload is that of a [`CardStart`].
+    #[must_use]
+    pub const fn card() -> Self {
+        Self::new(Kind::CARD, 0, 0)
+    }
+
+    /// Returns the head of [`Act::Skipped`].
+    #[must_use]
+    pub const fn skipped(frames: u64) -> Self {
+        Self::new(Kind::SKIPPED, 0, frames)
+    }
+
+    /// Returns the head of [`Act::Memory`]; its payload is address and length of each region.
+    #[must_use]
+    pub const fn memory() -> Self {
+        Self::new(Kind::MEMORY, 0, 0)
+    }
+
+    /// Returns the head of [`Act::Command`]; its payload is the command.
+    #[must_use]
+    pub const fn command() -> Self {
+        Self::new(Kind::COMMAND, 0, 0)
+    }
+
     /// Returns the head of [`Act::Mark`]; its payload is the text.
     #[must_use]
     pub const fn mark() -> Self {
@@ -402,6 +325,23 @@ pub enum Act<'r> {
         queue: Queue,
         /// How often.
         kicks: u32,
+    },
+    /// The card started.
+    Card(CardStart<'r>),
+    /// Frames were not rendered, because the host did not run the card in time.
+    Skipped {
+        /// How many.
+        frames: u64,
+    },
+    /// The transport has described guest memory.
+    Memory {
+        /// Address and length of each region ([`regions`](crate::regions)).
+        regions: &'r [u8],
+    },
+    /// A client of the control socket has changed the card.
+    Command {
+        /// The command, as the control socket takes it.
+        text: &'r str,
     },
     /// The device was reset.
     Reset {
@@ -527,6 +467,10 @@ impl<'r> Act<'r> {
             Kind::QUEUE_STOPPED => Self::QueueStopped { queue, next: small },
             Kind::KICKED => Self::Kicked { queue, kicks: number },
             Kind::RESET => Self::Reset { resets: value },
+            Kind::CARD => Self::Card(CardStart::read(payload)?),
+            Kind::SKIPPED => Self::Skipped { frames: value },
+            Kind::MEMORY => Self::Memory { regions: payload },
+            Kind::COMMAND => Self::Command { text: text()? },
             Kind::DISCONNECTED => Self::Disconnected,
             Kind::CHAIN_TAKEN | Kind::CHAIN_TAKEN_WITH => {
                 let malformed = byte & MALFORMED != 0;

@@ -1,7 +1,11 @@
 //! What tools need of payloads: codes, events and spans, without the bytes around them.
 
-use card_spec::control::{RequestCode, RequestHeader};
+use std::fmt;
+
+use card_spec::control::{RequestCode, RequestHeader, ResponseHeader, Status};
+use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
+use card_spec::notice::{Notice, NoticeKind};
 use card_spec::queue::Queue;
 use card_spec::wave::{WaveHeader, WaveStatus};
 use zerocopy::FromBytes;
@@ -57,6 +61,38 @@ pub fn wave_span(header: &[u8]) -> Option<WaveSpan> {
     })
 }
 
+/// A notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeSpan {
+    /// Its kind.
+    pub kind: NoticeKind,
+    /// The stream that it is about.
+    pub stream: u32,
+    /// Its value, as the kind defines it.
+    pub value: u64,
+    /// The error that it is about, if it is about one.
+    pub code: Diagnosis,
+}
+
+impl fmt::Display for NoticeSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "notice {}, stream {}, value {}", self.kind, self.stream, self.value)?;
+        if self.kind == NoticeKind::DIAGNOSED { write!(f, ", {}", self.code) } else { Ok(()) }
+    }
+}
+
+/// Returns what a notice says, without its number and time.
+#[must_use]
+pub fn notice(bytes: &[u8]) -> Option<NoticeSpan> {
+    let (notice, _) = Notice::read_from_prefix(bytes).ok()?;
+    Some(NoticeSpan {
+        kind: NoticeKind(notice.kind.get()),
+        stream: notice.stream.get(),
+        value: notice.value.get(),
+        code: Diagnosis(notice.code.get()),
+    })
+}
+
 /// Returns the header and the payload of a request.
 pub(crate) fn request_header(bytes: &[u8]) -> Option<(RequestHeader, &[u8])> {
     RequestHeader::read_from_prefix(bytes).ok()
@@ -66,6 +102,12 @@ pub(crate) fn request_header(bytes: &[u8]) -> Option<(RequestHeader, &[u8])> {
 #[must_use]
 pub fn request_code(request: &[u8]) -> Option<RequestCode> {
     request_header(request).map(|(header, _)| RequestCode(header.code.get()))
+}
+
+/// Returns the status of an answer of the control queue.
+#[must_use]
+pub fn answer_status(answer: &[u8]) -> Option<Status> {
+    ResponseHeader::read_from_prefix(answer).ok().map(|(header, _)| Status(header.status.get()))
 }
 
 /// Returns the name of a queue, as the harness and the card's log use it.

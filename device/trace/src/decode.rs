@@ -2,12 +2,9 @@
 
 use std::ops::Range;
 
-use crate::act::Kind;
+use crate::kind::{Kind, PAYLOAD};
 use crate::reader::{Item, Record};
 use crate::slot::{CHUNK_BYTES, Slot};
-
-/// Bit of a kind: a payload follows.
-const PAYLOAD: u8 = 1 << 7;
 
 /// Decodes the slots with the numbers of `range`. `slot` returns those that are whole. `settled` is the number from which on a slot that
 /// is not whole may still be written: decoding ends there. Returns the records and gaps, and the number of the next slot.

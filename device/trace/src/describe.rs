@@ -104,6 +104,24 @@ pub fn describe(act: &Act<'_>, detail: Detail) -> String {
             format!("driver error {code}{queue}: at {place:#x}, expected {expected:#x}, got {got:#x}")
         }
         Act::Mark { text } => format!("mark: {text}"),
+        Act::Command { text } => format!("command {text}"),
+        Act::Skipped { frames } => format!("{frames} frames are not rendered: the host did not run the card in time"),
+        Act::Memory { regions } => {
+            let regions = crate::regions(regions).map(|(address, length)| format!(" {address:#x}+{length:#x}"));
+            format!("guest memory:{}", regions.collect::<String>())
+        }
+        Act::Card(start) => {
+            let [a, b, c, d, ..] = start.bank_sha256;
+            format!(
+                "card: {}, {}, {} voices, blocks of {} frames, bank {} ({a:02x}{b:02x}{c:02x}{d:02x}..., {} bytes)",
+                if start.vfio_user { "vfio-user" } else { "vhost-user" },
+                if start.lockstep { "lockstep" } else { "real time" },
+                start.voices,
+                start.render_block,
+                start.bank,
+                start.bank_bytes
+            )
+        }
         Act::Unknown { kind, number, value, payload } => {
             let kind = kind.0;
             format!("kind {kind:#04x}: number {number}, value {value:#x}, payload of {} bytes", payload.len())

@@ -7,9 +7,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::act::{Act, Kind, Source};
+use crate::act::Act;
 use crate::decode::decode;
 use crate::header::{HEADER_BYTES, Header, Wrong};
+use crate::kind::{Kind, Source};
 use crate::slot::{SLOT_BYTES, Slot};
 use crate::timeline::Timeline;
 
@@ -75,10 +76,10 @@ pub struct Record {
     pub kind: Kind,
     /// What has recorded it.
     pub source: Source,
-    ticks: u64,
-    small: u16,
-    value: u64,
-    payload: Vec<u8>,
+    pub(crate) ticks: u64,
+    pub(crate) small: u16,
+    pub(crate) value: u64,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Record {

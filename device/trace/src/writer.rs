@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use crate::act::{CUT, Head, Kind, Source};
+use crate::act::{CUT, Head};
 use crate::clock::{self, Pair};
 use crate::header::{FLAG_PCM, FLAG_TSC, HEADER_BYTES, MAGIC, PROGRAM_BYTES, VERSION_MAJOR, VERSION_MINOR, word};
+use crate::kind::{Kind, Source};
 use crate::map::Map;
 use crate::payload::Chunks;
 use crate::slot::{CHUNK_BYTES, SLOT_BYTES, SLOT_WORDS, label};

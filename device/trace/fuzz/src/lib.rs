@@ -32,7 +32,8 @@ pub fn drive(input: &[u8]) {
         let payload = match act {
             Act::ChainTaken { request: bytes, .. } | Act::ChainReturned { answer: bytes, .. } => bytes.len(),
             Act::WaveReturned { pcm, .. } => pcm.len() + 40,
-            Act::Mark { text } | Act::FaultStruck { text } => text.len(),
+            Act::Mark { text } | Act::FaultStruck { text } | Act::Command { text } => text.len(),
+            Act::Memory { regions } => regions.len(),
             Act::Unknown { payload, .. } => payload.len(),
             _ => 0,
         };

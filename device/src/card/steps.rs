@@ -1,0 +1,63 @@
+//! Works on the card one step at a time, for a replay: what a recording says it did next, and nothing else.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use card_spec::queue::Queue;
+
+use super::device::Card;
+use crate::session::slice::Slice;
+
+impl Card {
+    /// Serves one queue, as far as there are chains.
+    pub(crate) fn step_queue(&mut self, queue: Queue) {
+        self.observe_device();
+        match queue {
+            Queue::CONTROL => {
+                self.control.serve(&mut self.state, &Slice::endless());
+            }
+            Queue::WAVE => {
+                self.wave.take_buffer(&mut self.state.session);
+            }
+            Queue::MIDI_OUT => {
+                self.midi_out.serve(&mut self.state.session);
+            }
+            Queue::MIDI_IN => {
+                self.midi_in.serve(self.state.session.as_mut());
+            }
+            _ => {
+                self.collect_notices();
+                self.event.serve(&mut self.state.notices);
+            }
+        }
+        self.meet_faults();
+        // A buffer may be complete already with what is in the output FIFO.
+        self.wave.fill_buffer(&mut self.state);
+    }
+
+    /// Renders up to a frame, and returns the wave buffer if that completes it. A frame that has been rendered is none to wait for.
+    pub(crate) fn step_to_frame(&mut self, frame: i64) {
+        self.observe_device();
+        loop {
+            // A fault may move the clock: the recorded frame is behind that.
+            let until_fault = self.meet_faults();
+            let position = self.session().map_or(frame, |session| session.timeline.position());
+            let left = u64::try_from(frame.saturating_sub(position)).unwrap_or(0);
+            if left == 0 {
+                break;
+            }
+            self.produce(left.min(until_fault), &Slice::endless());
+            if self.session().is_none_or(|session| session.timeline.position() == position) {
+                break;
+            }
+        }
+        self.count_lost_notes();
+        self.wave.fill_buffer(&mut self.state);
+        self.meet_faults();
+    }
+
+    /// Leaves out frames that the card left out, because the host had not run it in time.
+    pub(crate) fn step_over(&mut self, frames: u64) {
+        self.observe_device();
+        self.skip(frames);
+    }
+}

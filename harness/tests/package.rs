@@ -114,3 +114,29 @@ fn what_is_no_package_is_refused_with_its_cause() {
     );
     refused(&["build", "package", "--cert", "junk"], 2, "--key");
 }
+
+#[test]
+fn an_inf_is_checked_with_places_and_codes() {
+    let folder = folder();
+    let check = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_dmus"))
+            .arg("check-inf")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let found = check(&["package/my.inf"]);
+    assert_eq!(found.status.code(), Some(1), "{}", text(&found));
+    assert!(text(&found).contains("package/my.inf:9:5: error 1203: there is no section [Install]"), "{}", text(&found));
+    let object = json(&check(&["package/my.inf", "--json"]));
+    assert_eq!((object["failed"].as_bool(), object["findings"][0]["code"].as_u64()), (Some(true), Some(1234)));
+    let unread = check(&["nowhere.inf", "package/my.inf"]);
+    assert_eq!(unread.status.code(), Some(8));
+    assert!(
+        text(&unread).contains("error 1203") && text(&unread).contains("cannot read nowhere.inf"),
+        "{}",
+        text(&unread)
+    );
+    assert!(text(&check(&["--rules"])).contains("1230"));
+}

@@ -50,6 +50,7 @@ impl<'r> CardStart<'r> {
         payload
     }
 
+    /// Reads what [`Self::payload`] has made; none where it is cut short.
     pub(crate) fn read(payload: &'r [u8]) -> Option<Self> {
         let (fixed, name) = payload.split_first_chunk::<FIXED_BYTES>()?;
         let (numbers, sha256) = fixed.split_first_chunk::<16>()?;

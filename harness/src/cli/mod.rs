@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod boot;
+mod check_inf;
 mod clean;
 mod demo;
 mod device;
@@ -119,6 +120,7 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Dist(arguments) => dist::dist(arguments),
         Verb::Package(arguments) => package::package(arguments),
         Verb::Cat(verb) => package::cat(verb),
+        Verb::CheckInf(arguments) => check_inf::check_inf(arguments),
         Verb::Schema(arguments) => Ok(schema::print(arguments)),
         Verb::Completions(arguments) => dist::completions(arguments),
         Verb::LowResources(arguments) => run::low_resources(arguments),

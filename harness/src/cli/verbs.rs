@@ -7,6 +7,7 @@ use super::args::{
     DoctorArguments, DriverArguments, LowResourcesArguments, PlayArguments, RenderArguments, SchemaArguments,
     TestArguments,
 };
+use super::check_inf::{CheckInfArguments, NUMBERS};
 use super::package::{CatVerb, PackageArguments};
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
 use super::trace::TraceVerb;
@@ -76,6 +77,9 @@ pub(crate) enum Verb {
     /// Make, check and print the catalogue of any driver's folder
     #[command(subcommand)]
     Cat(CatVerb),
+    /// Check INF files as InfVerif does, by its numbers, with line and column
+    #[command(after_help = NUMBERS)]
+    CheckInf(CheckInfArguments),
     /// Boot the guest and open a prompt
     Boot(BootArguments),
     /// Inspect this machine: what is there, what is missing, what fixes it
@@ -103,6 +107,7 @@ impl Verb {
             Self::Trace(TraceVerb::Show(_) | TraceVerb::Export(_)) => false,
             Self::Bench(_) | Self::Boot(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Package(arguments) => arguments.json,
+            Self::CheckInf(arguments) => arguments.json,
             Self::Cat(CatVerb::Build(arguments)) => arguments.json,
             Self::Cat(CatVerb::Verify(arguments) | CatVerb::Show(arguments)) => arguments.json,
             Self::Dist(arguments) => arguments.json,

@@ -3,6 +3,7 @@
 //! Own code: the crates for INF files keep sections in a map without lines, order and merging, and know no string
 //! tokens. Rules: Windows driver documentation, "General Syntax Rules for INF Files" and the pages of the directives.
 
+pub mod check;
 mod encoding;
 mod fault;
 mod package;

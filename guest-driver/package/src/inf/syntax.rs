@@ -25,12 +25,22 @@ pub struct Entry {
     pub key: Option<String>,
     /// What the commas separate, quotation marks taken off; tokens are still in it.
     pub fields: Vec<String>,
+    /// The column of its key, or of its first field, from 1.
+    pub column: usize,
+    /// Line and column of each field, from 1.
+    pub places: Vec<(usize, usize)>,
 }
 
 impl Entry {
     /// Returns a field, if it is there and not empty.
     pub fn field(&self, index: usize) -> Option<&str> {
         self.fields.get(index).map(String::as_str).filter(|field| !field.is_empty())
+    }
+
+    /// Returns line and column of a field, or of the entry.
+    #[must_use]
+    pub fn place(&self, index: usize) -> (usize, usize) {
+        self.places.get(index).copied().unwrap_or((self.line, self.column))
     }
 
     /// Tells whether its key is a name, whatever the case.
@@ -54,6 +64,8 @@ pub struct Section {
 #[derive(Clone, Debug, Default)]
 pub struct File {
     sections: BTreeMap<String, Section>,
+    /// Every heading in the order of the file: its section's name in lower case, and its line.
+    headings: Vec<(String, usize)>,
 }
 
 impl File {
@@ -69,19 +81,21 @@ impl File {
         let mut lines = text.split('\n').enumerate().map(|(index, line)| (index + 1, line.trim_end_matches('\r')));
         let mut count = 0;
         while let Some((number, line)) = lines.next() {
+            let whole = line;
             let line = line.trim();
             if line.starts_with('[') {
                 let name = section_name(number, line)?;
                 let key = name.to_lowercase();
+                file.headings.push((key.clone(), number));
                 file.sections.entry(key.clone()).or_insert_with(|| Section { name, line: number, entries: Vec::new() });
                 section = Some(key);
                 continue;
             }
             let mut tokens = Tokens::new(number);
-            let mut rest = Some(line);
-            while let Some(part) = rest {
-                let continues = tokens.take(part)?;
-                rest = continues.then(|| lines.next().map(|(_, line)| line.trim())).flatten();
+            let mut rest = Some((number, whole));
+            while let Some((number, part)) = rest {
+                let continues = tokens.take(number, part)?;
+                rest = continues.then(|| lines.next()).flatten();
             }
             let Some(entry) = tokens.entry()? else { continue };
             let Some(section) = &section else {
@@ -99,6 +113,17 @@ impl File {
     /// Returns a section, whatever the case of its name.
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.get(&name.to_lowercase())
+    }
+
+    /// Returns all sections, by their names in lower case.
+    pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
+        self.sections.iter().map(|(name, section)| (name.as_str(), section))
+    }
+
+    /// Returns every heading in the order of the file: its section's name in lower case, and its line.
+    #[must_use]
+    pub fn headings(&self) -> &[(String, usize)] {
+        &self.headings
     }
 
     /// Returns the sections whose names begin like this, in lower case.
@@ -144,25 +169,51 @@ struct Tokens {
     /// Whether there is anything but white space and comments.
     any: bool,
     chars: usize,
+    /// Where the entry begins, the field that is read begins, and each field did.
+    column: usize,
+    begin: Option<(usize, usize)>,
+    places: Vec<(usize, usize)>,
 }
 
 impl Tokens {
     const fn new(line: usize) -> Self {
-        Self { line, key: None, fields: Vec::new(), current: String::new(), significant: 0, any: false, chars: 0 }
+        Self {
+            line,
+            key: None,
+            fields: Vec::new(),
+            current: String::new(),
+            significant: 0,
+            any: false,
+            chars: 0,
+            column: 0,
+            begin: None,
+            places: Vec::new(),
+        }
     }
 
     /// Takes a line. Returns whether the next one belongs to the entry.
-    fn take(&mut self, line: &str) -> Result<bool, Fault> {
+    fn take(&mut self, number: usize, whole: &str) -> Result<bool, Fault> {
+        let line = whole.trim();
+        let indent = whole.chars().take_while(|character| character.is_whitespace()).count();
         self.chars += line.chars().count();
         if self.chars > ENTRY_CHARS_MAX {
             return Err(Fault::new(self.line, format!("the entry has more than {ENTRY_CHARS_MAX} characters"), SYNTAX));
         }
         let mut quoted = false;
         let mut chars = line.chars().peekable();
+        let mut column = indent;
         while let Some(character) = chars.next() {
+            column += 1;
+            if self.column == 0 && !character.is_whitespace() {
+                self.column = column;
+            }
+            if self.begin.is_none() && !character.is_whitespace() && !matches!(character, ',' | '=' | ';') {
+                self.begin = Some((number, column));
+            }
             match character {
                 '"' if quoted && chars.peek() == Some(&'"') => {
                     chars.next();
+                    column += 1;
                     self.push('"');
                 }
                 '"' => {
@@ -172,11 +223,12 @@ impl Tokens {
                 }
                 character if quoted => self.push(character),
                 ';' => return self.finish_line(false),
-                ',' => self.next_field(),
+                ',' => self.next_field((number, column)),
                 '=' if self.key.is_none() && self.fields.is_empty() => {
                     let key = std::mem::take(&mut self.current);
                     self.key = Some(key[..self.significant].to_owned());
                     self.significant = 0;
+                    self.begin = None;
                     self.any = true;
                 }
                 '\\' if is_end(chars.clone()) => return self.finish_line(true),
@@ -209,7 +261,8 @@ impl Tokens {
         self.any = true;
     }
 
-    fn next_field(&mut self) {
+    fn next_field(&mut self, end: (usize, usize)) {
+        self.places.push(self.begin.take().unwrap_or(end));
         let field = std::mem::take(&mut self.current);
         self.fields.push(field[..self.significant].to_owned());
         self.significant = 0;
@@ -221,12 +274,18 @@ impl Tokens {
         if !self.any {
             return Ok(None);
         }
-        self.next_field();
+        self.next_field((self.line, self.column.max(1)));
         if self.fields.iter().any(|field| field.chars().count() > FIELD_CHARS_MAX) {
             let what = format!("a value has more than {FIELD_CHARS_MAX} characters");
             return Err(Fault::new(self.line, what, SYNTAX));
         }
-        Ok(Some(Entry { line: self.line, key: self.key, fields: self.fields }))
+        Ok(Some(Entry {
+            line: self.line,
+            key: self.key,
+            fields: self.fields,
+            column: self.column.max(1),
+            places: self.places,
+        }))
     }
 }
 

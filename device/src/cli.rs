@@ -10,5 +10,4 @@ pub mod replay;
 pub mod serve;
 pub mod signal_exit;
 pub mod stems;
-pub mod trace_option;
 pub mod whole_file;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use card_control::{Clock, Sandbox, Transport};
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
+use card_trace::TraceOption;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use dls_synth::Kernel;
 
-use super::trace_option::TraceOption;
 use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
 use crate::transport::Place;
 

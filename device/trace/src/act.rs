@@ -2,6 +2,7 @@
 
 use card_spec::queue::Queue;
 
+use crate::device_act::DeviceAct;
 use crate::kind::{Kind, PAYLOAD};
 use crate::start::CardStart;
 
@@ -9,13 +10,13 @@ use crate::start::CardStart;
 pub(crate) const CUT: u8 = 1 << 7;
 
 /// Bit of a record's byte by kind, of accesses: no register takes the access.
-const REFUSED: u8 = 1 << 6;
+pub(crate) const REFUSED: u8 = 1 << 6;
 
 /// Bit of a record's byte by kind, of chains: the chain is malformed.
 const MALFORMED: u8 = 1 << 6;
 
 /// The queue of a record that is of no queue.
-const NO_QUEUE: u8 = 0x3f;
+pub(crate) const NO_QUEUE: u8 = 0x3f;
 
 /// A record as it is put into its first slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Head {
         Self { kind: kind.0, small, value }
     }
 
-    const fn parted(kind: Kind, small: u16, byte: u8, number: u32) -> Self {
+    pub(crate) const fn parted(kind: Kind, small: u16, byte: u8, number: u32) -> Self {
         Self::new(kind, small, (byte as u64) << 24 | (number as u64) << 32)
     }
 
@@ -425,6 +426,8 @@ pub enum Act<'r> {
         /// The text.
         text: &'r str,
     },
+    /// A device whose registers the format does not know.
+    Device(DeviceAct<'r>),
     /// A kind that this version does not know, or a payload that does not fit the kind.
     Unknown {
         /// The kind.
@@ -494,7 +497,7 @@ impl<'r> Act<'r> {
                 Self::DriverError { code: small, queue, place, expected, got }
             }
             Kind::MARK => Self::Mark { text: text()? },
-            _ => return None,
+            _ => Self::Device(DeviceAct::read(kind, value, payload)?),
         })
     }
 

@@ -122,6 +122,7 @@ pub fn describe(act: &Act<'_>, detail: Detail) -> String {
                 start.bank_bytes
             )
         }
+        Act::Device(act) => act.describe(names),
         Act::Unknown { kind, number, value, payload } => {
             let kind = kind.0;
             format!("kind {kind:#04x}: number {number}, value {value:#x}, payload of {} bytes", payload.len())

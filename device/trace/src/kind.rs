@@ -2,6 +2,8 @@
 
 #[cfg(doc)]
 use crate::act::Act;
+#[cfg(doc)]
+use crate::device_act::DeviceAct;
 
 /// Bit of a kind: a payload follows.
 pub(crate) const PAYLOAD: u8 = 1 << 7;
@@ -43,6 +45,11 @@ kinds! {
     REGISTER_READ = 0x10, "register-read";
     /// [`Act::RegisterWrite`]: as for [`REGISTER_READ`](Self::REGISTER_READ).
     REGISTER_WRITE = 0x11, "register-write";
+    /// [`DeviceAct::Register`]: as for [`REGISTER_READ`](Self::REGISTER_READ). Payload: 8 bytes offset, 8 bytes value, 1 byte base address
+    /// register, and UTF-8.
+    REGISTER_READ_WITH = 0x10 | PAYLOAD, "register-read";
+    /// [`DeviceAct::Register`] of a write.
+    REGISTER_WRITE_WITH = 0x11 | PAYLOAD, "register-write";
     /// [`Act::ConfigRead`]: as for [`REGISTER_READ`](Self::REGISTER_READ), with the offset in configuration space.
     CONFIG_READ = 0x12, "config-read";
     /// [`Act::ConfigWrite`]: as for [`CONFIG_READ`](Self::CONFIG_READ).
@@ -60,6 +67,8 @@ kinds! {
     KICKED = 0x23, "kicked";
     /// [`Act::Reset`]: the last word is the number of resets.
     RESET = 0x24, "reset";
+    /// [`DeviceAct::Reset`]: the 4 bytes are the number of resets. Payload: UTF-8.
+    RESET_WITH = 0x24 | PAYLOAD, "reset";
     /// [`Act::Disconnected`].
     DISCONNECTED = 0x25, "disconnected";
     /// [`Act::Memory`]. Payload: for each region 8 bytes guest-physical address and 8 bytes length.
@@ -78,6 +87,17 @@ kinds! {
     WAVE_RETURNED = 0x32 | PAYLOAD, "wave-returned";
     /// [`Act::Interrupt`]: the byte is the queue, the 4 bytes 1 if an interrupt was raised and 0 if the driver takes none.
     INTERRUPT = 0x38, "interrupt";
+    /// [`DeviceAct::Interrupt`]. Payload: UTF-8.
+    INTERRUPT_WITH = 0x38 | PAYLOAD, "interrupt";
+    /// [`DeviceAct::Midi`] of bytes that the driver has sent. Payload: the bytes.
+    MIDI_SENT = 0x34 | PAYLOAD, "midi-sent";
+    /// [`DeviceAct::Midi`] of bytes at the device's input. Payload: the bytes.
+    MIDI_RECEIVED = 0x35 | PAYLOAD, "midi-received";
+    /// [`DeviceAct::Dma`] of a read: bit 6 of the byte says that it failed. Payload: 8 bytes address, 8 bytes length, and the first
+    /// bytes of the data.
+    DMA_READ = 0x3c | PAYLOAD, "dma-read";
+    /// [`DeviceAct::Dma`] of a write.
+    DMA_WRITE = 0x3d | PAYLOAD, "dma-write";
     /// [`Act::FaultStruck`]. Payload: the fault, as UTF-8.
     FAULT_STRUCK = 0x40 | PAYLOAD, "fault-struck";
     /// [`Act::DriverError`]: the number is the code, the byte the queue or `0x3f`. Payload: three numbers of 4 bytes, the place, what
@@ -85,8 +105,12 @@ kinds! {
     DRIVER_ERROR = 0x41 | PAYLOAD, "driver-error";
     /// [`Act::Command`]. Payload: the command as one JSON object, as UTF-8.
     COMMAND = 0x42 | PAYLOAD, "command";
+    /// [`DeviceAct::DriverError`]. Payload: UTF-8.
+    DEVICE_ERROR = 0x43 | PAYLOAD, "driver-error";
     /// [`Act::Mark`]. Payload: UTF-8.
     MARK = 0x48 | PAYLOAD, "mark";
+    /// [`DeviceAct::Log`]. Payload: UTF-8.
+    LOG = 0x49 | PAYLOAD, "log";
     /// In a slot that continues a record.
     CONTINUES = 0x7f, "continues";
 }

@@ -6,8 +6,8 @@ use std::sync::Barrier;
 
 use card_spec::queue::Queue;
 use card_trace::{
-    Act, CardStart, FLAG_PCM, HEADER_BYTES, Head, Item, Kind, ReadError, Reader, Record, SIZE_MIN, SLOT_BYTES,
-    Settings, Setup, Source, Writer, copy, memory_payload, pcm_hash, regions,
+    Act, CardStart, DMA_BYTES_MAX, Detail, DeviceAct, FLAG_PCM, HEADER_BYTES, Head, Item, Kind, ReadError, Reader, Record,
+    SIZE_MIN, SLOT_BYTES, Settings, Setup, Source, Writer, copy, describe, memory_payload, pcm_hash, regions,
 };
 use tempfile::TempDir;
 
@@ -340,4 +340,51 @@ fn a_trace_takes_the_place_of_a_file_and_of_nothing_else() {
     assert!(error.to_string().contains("no regular file"), "{error}");
     let error = Writer::create(&path, Settings { size: 1, ..SETTINGS }).unwrap_err();
     assert!(error.to_string().contains("65536"), "{error}");
+}
+
+#[test]
+fn acts_of_a_device_are_read_as_they_were_written_and_say_what_the_device_says() {
+    let (_folder, path) = place();
+    let writer = Writer::create(&path, SETTINGS).unwrap();
+    let long = [7_u8; 300];
+    let acts = [
+        DeviceAct::Register {
+            write: true,
+            bar: 5,
+            offset: 1 << 40,
+            width: 8,
+            value: u64::MAX,
+            taken: true,
+            words: "DATA = 0xffffffffffffffff",
+        },
+        DeviceAct::Register { write: false, bar: 0, offset: 2, width: 4, value: 9, taken: false, words: "" },
+        DeviceAct::Reset { resets: 3, by: "function-level" },
+        DeviceAct::Interrupt { words: "vector 2" },
+        DeviceAct::Dma { write: false, address: 0x1000, bytes: 3, data: &[1, 2, 3], failed: false },
+        DeviceAct::Dma { write: true, address: u64::MAX, bytes: 16, data: &[], failed: true },
+        DeviceAct::Midi { sent: true, data: &[0x90, 60, 100] },
+        DeviceAct::Midi { sent: false, data: &[] },
+        DeviceAct::DriverError { words: "late: 5 ms" },
+        DeviceAct::Log { line: "a machine has connected" },
+    ];
+    acts.iter().for_each(|act| writer.record_device(Source::CARD, act));
+    writer.record_device(
+        Source::CARD,
+        &DeviceAct::Dma { write: true, address: 1, bytes: 300, data: &long, failed: false },
+    );
+    let (records, gaps) = read(&path);
+    let read_back: Vec<Act<'_>> = records.iter().map(Record::act).collect();
+    let mut expected: Vec<Act<'_>> = acts.into_iter().map(Act::Device).collect();
+    let data = &long[..DMA_BYTES_MAX];
+    expected.push(Act::Device(DeviceAct::Dma { write: true, address: 1, bytes: 300, data, failed: false }));
+    assert_eq!((read_back, gaps), (expected, 0));
+    let lines: Vec<String> = records.iter().map(|record| describe(&record.act(), Detail::Names)).collect();
+    assert_eq!(lines[0], "write DATA = 0xffffffffffffffff");
+    assert_eq!(lines[1], "read  BAR 0+0x0002, 4 bytes, 0x9: no register takes it");
+    assert_eq!(lines[4], "DMA read  3 bytes at 0x1000: 01 02 03");
+    assert!(lines[10].ends_with("07 ..."), "{}", lines[10]);
+    assert_eq!(describe(&records[0].act(), Detail::Raw), "write BAR 5+0x10000000000 = 0xffffffffffffffff");
+    let names: Vec<_> = records.iter().map(|record| record.kind.name().unwrap()).collect();
+    let kinds = ["register-write", "register-read", "reset", "interrupt", "dma-read", "dma-write"];
+    assert_eq!(names[..6], kinds);
 }

@@ -17,7 +17,8 @@ use super::error::{Outcome, UsageError};
 const FILTER: &str = "A filter is conditions that all hold, with | between alternatives and ! before what shall not hold:
   kind=chain-taken,mark      the kind: clock, rendered, status-page, register-read, register-write, config-read, config-write,
                              identity-read, features, queue-started, queue-stopped, kicked, reset, disconnected, chain-taken,
-                             chain-returned, wave-returned, interrupt, fault-struck, driver-error, mark
+                             chain-returned, wave-returned, interrupt, fault-struck, driver-error, mark;
+                             of a device of your own also dma-read, dma-write, midi-sent, midi-received, log
   queue=wave,control         the queue: control, midi-out, midi-in, wave, event
   source=card                what has recorded: card, harness, guest
   text~OPEN                  a word of the description

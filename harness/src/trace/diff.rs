@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use card_trace::Queue;
-use card_trace::{Act, Detail, Record, RequestCode, describe, events, request_code, wave_span};
+use card_trace::{Act, Detail, DeviceAct, Record, RequestCode, describe, events, request_code, wave_span};
 use serde::Serialize;
 
 /// What is compared by itself.
@@ -34,11 +34,15 @@ pub enum Lane {
     Faults,
     /// Errors of the driver.
     Errors,
+    /// Memory that a device has read and written.
+    Dma,
+    /// MIDI bytes through a device.
+    Midi,
 }
 
 impl Lane {
     /// Every lane, in the order in which they are compared.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Rings,
         Self::Registers,
         Self::Requests,
@@ -48,6 +52,8 @@ impl Lane {
         Self::Notices,
         Self::Faults,
         Self::Errors,
+        Self::Dma,
+        Self::Midi,
     ];
 }
 
@@ -63,6 +69,8 @@ impl fmt::Display for Lane {
             Self::Rings => "rings",
             Self::Faults => "injected faults",
             Self::Errors => "errors of the driver",
+            Self::Dma => "memory accesses",
+            Self::Midi => "MIDI bytes",
         })
     }
 }
@@ -181,10 +189,27 @@ fn entries(records: &[Record]) -> Vec<Entry> {
             Act::Reset { .. } | Act::Features { .. } => put(Lane::Rings, describe(&act, Detail::Names)),
             Act::FaultStruck { text } => put(Lane::Faults, text.to_owned()),
             Act::DriverError { .. } => put(Lane::Errors, describe(&act, Detail::Names)),
+            Act::Device(device) => {
+                if let Some((lane, text)) = lane_of(&device).zip(device.meaning()) {
+                    put(lane, text);
+                }
+            }
             _ => {}
         }
     }
     entries
+}
+
+/// Returns the lane of a device's act. When it interrupts depends on the host, as does its log.
+const fn lane_of(act: &DeviceAct<'_>) -> Option<Lane> {
+    match act {
+        DeviceAct::Register { .. } => Some(Lane::Registers),
+        DeviceAct::Reset { .. } => Some(Lane::Rings),
+        DeviceAct::Dma { .. } => Some(Lane::Dma),
+        DeviceAct::Midi { .. } => Some(Lane::Midi),
+        DeviceAct::DriverError { .. } => Some(Lane::Errors),
+        DeviceAct::Interrupt { .. } | DeviceAct::Log { .. } => None,
+    }
 }
 
 fn after_colon(text: &str) -> String {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use card_trace::{Act, Detail, Queue, Record, describe, events, queue_name, request_code, wave_span};
+use card_trace::{Act, Detail, DeviceAct, Queue, Record, describe, events, queue_name, request_code, wave_span};
 
 use super::protobuf::Message;
 use super::read::Trace;
@@ -230,12 +230,16 @@ impl File {
             | Act::RegisterWrite { .. }
             | Act::ConfigRead { .. }
             | Act::ConfigWrite { .. }
-            | Act::IdentityRead { .. } => {
+            | Act::IdentityRead { .. }
+            | Act::Device(DeviceAct::Register { .. }) => {
                 let text = text();
                 let name = text.split(" = ").next().unwrap_or_default().to_owned();
                 self.named(time, INSTANT, REGISTERS, name, &text, &[]);
             }
             Act::Interrupt { queue, .. } => self.named(time, INSTANT, INTERRUPTS, queue_name(queue), &text(), &[]),
+            Act::Device(DeviceAct::Interrupt { words }) => {
+                self.named(time, INSTANT, INTERRUPTS, words.to_owned(), &text(), &[]);
+            }
             Act::Kicked { queue, .. } => {
                 self.named(time, INSTANT, QUEUES + u64::from(queue.0), "kick".into(), &text(), &[]);
             }

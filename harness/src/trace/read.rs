@@ -7,7 +7,7 @@ use card_trace::{Header, Item, ReadError, Reader, Record};
 
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::interrupt;
-use crate::machine::CARD_TRACE;
+use crate::machine::{CARD_TRACE, DEVICE_TRACE};
 
 /// The interval at which a trace that is followed is read again.
 const FOLLOW_EVERY: Duration = Duration::from_millis(50);
@@ -29,8 +29,11 @@ impl Diagnosed for TraceError {
     }
 
     fn remedy(&self) -> Option<String> {
-        matches!(self.source, ReadError::File(_))
-            .then(|| format!("name a file that a card has recorded with --trace, or a run folder with {CARD_TRACE}"))
+        matches!(self.source, ReadError::File(_)).then(|| {
+            format!(
+                "name a file that a card has recorded with --trace, or a run folder with {CARD_TRACE} or {DEVICE_TRACE}"
+            )
+        })
     }
 }
 
@@ -82,5 +85,7 @@ pub fn follow(path: &Path, mut show: impl FnMut(&Item)) -> Result<(), TraceError
 }
 
 fn file_of(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(CARD_TRACE) } else { path.to_owned() }
+    let of_folder = [CARD_TRACE, DEVICE_TRACE].map(|name| path.join(name));
+    let found = of_folder.iter().find(|file| file.exists()).unwrap_or(&of_folder[0]);
+    if path.is_dir() { found.clone() } else { path.to_owned() }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use card_trace::{SIZE_DEFAULT, SIZE_MAX, SIZE_MIN};
+use crate::writer::{SIZE_DEFAULT, SIZE_MAX, SIZE_MIN};
 
-/// Where and how the card records a trace.
+/// Where and how a trace is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceOption {
     /// The file.

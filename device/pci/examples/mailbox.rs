@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 
 use vfio_user_card::{
-    Access, Bar, Card, Description, Handle, Offers, Refusal, RegisterFile, RegisterTable, RegisterValue, Reset, run,
+    Access, Bar, Card, Description, Handle, Offers, Refusal, RegisterFile, RegisterTable, RegisterValue, Reset,
 };
+use vfio_user_card_trace::run;
 
 /// Commands of `DOORBELL`.
 const SEND: u64 = 1;

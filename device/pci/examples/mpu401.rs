@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use vfio_user_card::{
     Access, Bar, Card, Description, Fault, Handle, Offers, Refusal, RegisterFile, RegisterTable, RegisterValue, Reset,
-    Written, run,
+    Written,
 };
+use vfio_user_card_trace::run;
 
 const COMMAND_RESET: u8 = 0xff;
 const COMMAND_UART: u8 = 0x3f;

@@ -11,6 +11,9 @@ use crate::stop::{Stop, wait};
 /// The shortest time between two calls of a card that is due all the time: other threads need its lock.
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 
+/// How often the line may interrupt without the card deasserting it once: more than a card has bytes that a driver takes one an interrupt.
+const REPEATS_MAX: u32 = 10_000;
+
 /// Runs until the stop is requested.
 pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
     let _guard = stop.on_panic();
@@ -32,7 +35,14 @@ pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
         }
         if let Some(fd) = unmask.as_ref().filter(|_| unmasked) {
             let works = drain(fd);
-            function.shared.pci.lock().unmasked_by_client(works);
+            let repeats = function.shared.pci.lock().unmasked_by_client(works);
+            if repeats == REPEATS_MAX {
+                let detail = format!(
+                    "the line has interrupted {repeats} times since the card asserted it: the driver handles the interrupt and not \
+                     what asserts the line"
+                );
+                function.shared.journal.driver_error("interrupt-storm", &detail);
+            }
         }
         let now = Instant::now();
         if woken || due.is_some_and(|due| due <= now) {

@@ -17,9 +17,12 @@ pub(crate) use irq_sets::{IrqSet, IrqSetError};
 
 use crate::card::{Access, Card, Reset};
 use crate::description::{BARS, Bar, Description};
+use crate::diagnosis::Current;
 use crate::dma::{MapError, Mapping, Memory};
 use crate::journal::Journal;
 use crate::mapped::Mapped;
+use crate::registers::Register;
+use crate::tap::{Act, Taps};
 use crate::waker::Waker;
 use pci::Pci;
 
@@ -48,13 +51,13 @@ impl Shared {
     ///
     /// # Errors
     /// The host's error, when it has no memory for pages that the guest maps.
-    pub(crate) fn new(description: Description, waker: Waker) -> io::Result<Self> {
+    pub(crate) fn new(description: Description, waker: Waker, taps: Taps) -> io::Result<Self> {
         Ok(Self {
             pci: Mutex::new(Pci::new(&description)),
             mapped: Mapped::of(&description)?,
             description,
             memory: Memory::default(),
-            journal: Journal::default(),
+            journal: Journal::new(taps),
             waker,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -74,6 +77,13 @@ enum Target {
     Pending(usize),
     /// Nowhere: it is not allowed, or not now.
     Nothing,
+}
+
+/// Returns the value of an access, of 8 bytes at most: a machine may send more, which no register takes.
+fn value_of(data: &[u8]) -> u64 {
+    let mut value = [0; 8];
+    value.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(value)
 }
 
 /// A function and its card. The card's lock is taken before all others.
@@ -97,7 +107,10 @@ impl Function {
         let access = Access { bar: index, offset, width: data.len() };
         let mut card = self.card.lock();
         data.fill(0xff);
-        match self.target(access, "read") {
+        let register = self.begin(access, None);
+        let target = self.target(access, "read");
+        let taken = !matches!(target, Target::Nothing);
+        match target {
             Target::Card => {
                 self.shared.reads.fetch_add(1, Ordering::Relaxed);
                 let value = card.read(access).to_le_bytes();
@@ -109,18 +122,37 @@ impl Function {
             Target::Pending(offset) => self.shared.pci.lock().interrupts.read_pending(offset, data),
             Target::Nothing => {}
         }
+        self.shared.journal.set_current(None);
+        let value = value_of(data);
+        self.tap(&Act::Register { access, write: false, value, register: register.as_deref(), taken });
+    }
+
+    /// Notes the access that begins, and returns the register of the BAR's table that it reaches.
+    fn begin(&self, access: Access, written: Option<u64>) -> Option<Arc<Register>> {
+        let bar = self.bar(access.bar);
+        let register = bar.and_then(|bar| bar.register(access.offset, access.width, written.is_some()));
+        self.shared.journal.set_current(Some(Current { access, written, register: register.clone() }));
+        register
+    }
+
+    fn tap(&self, act: &Act<'_>) {
+        self.shared.journal.taps.act(act);
     }
 
     /// Writes to a BAR. What is not there, or not allowed, changes nothing.
     pub(crate) fn write_bar(&self, index: usize, offset: u64, data: &[u8]) {
         let access = Access { bar: index, offset, width: data.len() };
+        let value = value_of(data);
         let mut card = self.card.lock();
-        match self.target(access, "write") {
+        let register = self.begin(access, Some(value));
+        let target = self.target(access, "write");
+        let taken = !matches!(target, Target::Nothing);
+        // Before what follows from it.
+        self.tap(&Act::Register { access, write: true, value, register: register.as_deref(), taken });
+        match target {
             Target::Card => {
                 self.shared.writes.fetch_add(1, Ordering::Relaxed);
-                let mut value = [0; 8];
-                value[..access.width].copy_from_slice(data);
-                card.write(access, u64::from_le_bytes(value));
+                card.write(access, value);
             }
             Target::Pages(pages) => drop(pages.write(offset, data)),
             Target::Table(offset) => {
@@ -131,6 +163,7 @@ impl Function {
             // Pending bits are read only.
             Target::Pending(_) | Target::Nothing => {}
         }
+        self.shared.journal.set_current(None);
     }
 
     fn target(&self, access: Access, verb: &str) -> Target {
@@ -190,6 +223,7 @@ impl Function {
             self.shared.pci.lock().config.set_vendor(index, &bytes);
         }
         self.shared.pci.lock().read_config(offset, data);
+        self.tap(&Act::ConfigRead { offset, data });
         card.config_read(offset, data);
     }
 
@@ -197,6 +231,7 @@ impl Function {
     pub(crate) fn write_config(&self, offset: u64, data: &[u8]) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut card = self.card.lock();
+        self.tap(&Act::ConfigWrite { offset, data });
         card.config_written(offset, data);
         let (effects, was_master, is_master) = {
             let mut pci = self.shared.pci.lock();
@@ -225,7 +260,9 @@ impl Function {
     }
 
     fn reset_locked(&self, card: &mut dyn Card, reset: Reset) {
-        self.shared.resets.fetch_add(1, Ordering::Relaxed);
+        let resets = self.shared.resets.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        self.shared.journal.reset();
+        self.tap(&Act::Reset { reset, resets });
         self.shared.memory.set_bus_master(false);
         self.shared.pci.lock().reset();
         card.reset(reset);

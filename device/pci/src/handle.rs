@@ -6,6 +6,7 @@ use crate::description::Description;
 use crate::dma::DmaError;
 use crate::function::Shared;
 use crate::mapped::Mapped;
+use crate::tap::Act;
 
 /// A card's access to its PCI function. Clones share the function.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ impl Handle {
     ///
     /// A function without an [interrupt pin](Description::interrupt_pin) has no line; the call does nothing then.
     pub fn set_line(&self, asserted: bool) {
-        if self.shared.description.pin {
-            self.shared.pci.lock().set_line(asserted);
+        if self.shared.description.pin && self.shared.pci.lock().set_line(asserted) {
+            self.shared.journal.taps.act(&Act::Line { asserted });
         }
     }
 
@@ -40,6 +41,7 @@ impl Handle {
     ///
     /// A vector that the [description](Description::msix) does not have is noted in the log.
     pub fn trigger(&self, vector: u16) {
+        self.shared.journal.taps.act(&Act::Message { vector });
         if !self.shared.pci.lock().trigger(vector) {
             self.log(&format!("the card triggers vector {vector}, which it does not have"));
         }
@@ -68,7 +70,9 @@ impl Handle {
     /// # Errors
     /// [`DmaError`]; then a part of `data` may be filled.
     pub fn read_memory(&self, address: u64, data: &mut [u8]) -> Result<(), DmaError> {
-        self.shared.memory.read(address, data).inspect_err(|error| self.note(error))
+        let read = self.shared.memory.read(address, data);
+        self.shared.journal.taps.act(&Act::MemoryRead { address, data, error: read.as_ref().err() });
+        read.inspect_err(|error| self.note(error))
     }
 
     /// Copies to guest memory. What the driver did wrong, such as an address without memory, is noted as its error.
@@ -76,7 +80,9 @@ impl Handle {
     /// # Errors
     /// [`DmaError`]; then a part of `data` may be written.
     pub fn write_memory(&self, address: u64, data: &[u8]) -> Result<(), DmaError> {
-        self.shared.memory.write(address, data).inspect_err(|error| self.note(error))
+        let written = self.shared.memory.write(address, data);
+        self.shared.journal.taps.act(&Act::MemoryWrite { address, data, error: written.as_ref().err() });
+        written.inspect_err(|error| self.note(error))
     }
 
     fn note(&self, error: &DmaError) {

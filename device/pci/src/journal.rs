@@ -2,10 +2,13 @@
 //!
 //! A guest decides how much of each there is, so each is bounded; what does not fit is counted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::diagnosis::{Current, Diagnosis, First};
+use crate::tap::{Act, Taps};
 
 /// Lines of the log that wait for a harness: as many as a person reads.
 const LINES_MAX: usize = 1024;
@@ -44,6 +47,7 @@ struct Kept {
     printed: u64,
     errors: Vec<DriverError>,
     error_count: u64,
+    diagnosis: Diagnosis,
     entries: VecDeque<Entry>,
     waiting_bytes: usize,
     bytes_lost: u64,
@@ -52,31 +56,66 @@ struct Kept {
 
 /// The journal of a card.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Kept>);
+pub(crate) struct Journal {
+    kept: Mutex<Kept>,
+    /// What records the card.
+    pub(crate) taps: Taps,
+}
 
 impl Journal {
+    /// Makes an empty journal of a card that is recorded.
+    pub(crate) fn new(taps: Taps) -> Self {
+        Self { kept: Mutex::default(), taps }
+    }
+
     /// Writes a line into the log.
     pub(crate) fn log(&self, line: &str) {
-        self.0.lock().log(log::Level::Info, line);
+        self.taps.act(&Act::Log(line));
+        self.kept.lock().log(log::Level::Info, line);
+    }
+
+    /// An access of the driver begins, or ends.
+    pub(crate) fn set_current(&self, current: Option<Current>) {
+        self.kept.lock().diagnosis.set_current(current);
+    }
+
+    /// The card was reset.
+    pub(crate) fn reset(&self) {
+        self.kept.lock().diagnosis.reset();
+    }
+
+    /// Returns the first error of the driver, and how many there were of each code; with `clear` they are forgotten.
+    pub(crate) fn diagnosis(&self, clear: bool) -> (Option<First>, BTreeMap<String, u64>) {
+        let mut kept = self.kept.lock();
+        let (first, counts) = kept.diagnosis.found();
+        let found = (first.cloned(), counts.clone());
+        if clear {
+            kept.diagnosis.clear();
+        }
+        found
     }
 
     /// Notes an error of the driver. One that was noted before is only counted.
     pub(crate) fn driver_error(&self, code: &str, detail: &str) {
         let detail = &detail[..detail.floor_char_boundary(LINE_BYTES_MAX)];
-        let mut kept = self.0.lock();
+        let now = monotonic_nanoseconds();
+        let mut kept = self.kept.lock();
         kept.error_count += 1;
+        kept.diagnosis.note(code, detail, now);
         let known = kept.errors.iter().any(|error| error.code == code && error.detail == detail);
         if known || kept.errors.len() >= ERRORS_MAX {
             return;
         }
+        self.taps.act(&Act::DriverError { code, detail });
         kept.errors.push(DriverError { code: code.to_owned(), detail: detail.to_owned() });
         kept.log(log::Level::Warn, &format!("driver error {code}: {detail}"));
     }
 
     /// Records MIDI bytes that the driver has sent.
     pub(crate) fn record(&self, bytes: &[u8]) {
+        self.taps.act(&Act::Sent(bytes));
         let now = monotonic_nanoseconds();
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         kept.byte_count += bytes.len() as u64;
         let room = MIDI_BYTES_MAX.saturating_sub(kept.waiting_bytes);
         let (bytes, lost) = bytes.split_at(bytes.len().min(room));
@@ -97,18 +136,18 @@ impl Journal {
 
     /// Returns the errors that are kept, and how many there were.
     pub(crate) fn driver_errors(&self) -> (Vec<DriverError>, u64) {
-        let kept = self.0.lock();
+        let kept = self.kept.lock();
         (kept.errors.clone(), kept.error_count)
     }
 
     /// Returns how many MIDI bytes the driver has sent.
     pub(crate) fn byte_count(&self) -> u64 {
-        self.0.lock().byte_count
+        self.kept.lock().byte_count
     }
 
     /// Takes the oldest lines for which `fits` is true, and how many were lost before.
     pub(crate) fn take_lines(&self, mut fits: impl FnMut(&str) -> bool) -> (Vec<String>, u64) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         let mut lines = Vec::new();
         while kept.lines.front().is_some_and(|line| fits(line)) {
             lines.extend(kept.lines.pop_front());
@@ -118,7 +157,7 @@ impl Journal {
 
     /// Takes the oldest entries for which `fits` is true, and how many bytes were lost.
     pub(crate) fn take_entries(&self, mut fits: impl FnMut(&Entry) -> bool) -> (Vec<Entry>, u64) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         let mut entries = Vec::new();
         while kept.entries.front().is_some_and(&mut fits) {
             entries.extend(kept.entries.pop_front());

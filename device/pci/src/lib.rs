@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod control;
 mod description;
+mod diagnosis;
 mod dma;
 mod function;
 mod handle;
@@ -17,10 +18,11 @@ pub mod registers;
 mod server;
 pub mod sigbus;
 mod stop;
+mod tap;
 mod waker;
 
 pub use card::{Access, Card, Fault, Offers, Refusal, Reset};
-pub use cli::{RunError, run};
+pub use cli::{Recorder, RunError, run, run_recorded};
 pub use description::{
     Bar, Description, DescriptionError, IO_BYTES_MAX, MSI_VECTORS_MAX, Msi, Msix, PAGE_BYTES, ROM_BYTES_MAX,
     VECTORS_MAX, Widths,
@@ -33,3 +35,4 @@ pub use register_file::{RegisterFile, Written};
 pub use registers::{BitAccess, Field, REGISTERS_MAX, Register, RegisterTable, RegisterValue, TableError};
 pub use server::{ServeError, Server};
 pub use stop::Stop;
+pub use tap::{Act, Tap};

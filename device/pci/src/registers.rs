@@ -9,8 +9,6 @@ use serde::Deserialize;
 
 pub use parse::TableError;
 
-use crate::description::{Bar, Widths};
-
 /// Most registers of a table: the answer to `registers` on the control socket holds so many.
 pub const REGISTERS_MAX: usize = 256;
 
@@ -259,22 +257,6 @@ impl RegisterTable {
             }
         }
         text
-    }
-}
-
-impl Bar {
-    /// Allows the accesses of a table: those that begin at a register and have its width.
-    #[must_use]
-    pub fn registers(self, table: &RegisterTable) -> Self {
-        table.registers().fold(self, |bar, register| {
-            let widths = match register.bytes {
-                1 => Widths::BYTE,
-                2 => Widths::WORD,
-                4 => Widths::DWORD,
-                _ => Widths::QWORD,
-            };
-            bar.allow(register.offset..register.offset + register.bytes as u64, widths)
-        })
     }
 }
 

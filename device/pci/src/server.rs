@@ -27,6 +27,7 @@ use crate::function::{Function, Shared};
 use crate::handle::Handle;
 use crate::listener::{Listener, SocketError, Sockets};
 use crate::stop::{Stop, wait};
+use crate::tap::{Tap, Taps};
 use crate::waker::Waker;
 use connection::{Connection, ConnectionError};
 use messages::{Header, flags};
@@ -55,7 +56,7 @@ pub enum ServeError {
 /// A card's sockets, which are listened on, and its function.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    shared: Shared,
     listener: Listener,
     control: Option<Listener>,
     stop: Stop,
@@ -84,8 +85,15 @@ impl Server {
     }
 
     fn new(description: Description, listener: Listener, control: Option<Listener>) -> Result<Self, ServeError> {
-        let shared = Arc::new(Shared::new(description, Waker::new()?)?);
+        let shared = Shared::new(description, Waker::new()?, Taps::default())?;
         Ok(Self { shared, listener, control, stop: Stop::new()? })
+    }
+
+    /// Lets a recorder listen to every act of the card.
+    #[must_use]
+    pub fn recorded(mut self, tap: Arc<dyn Tap>) -> Self {
+        self.shared.journal.taps = Taps::new(Some(tap));
+        self
     }
 
     /// Returns what ends [`run`](Self::run).
@@ -104,6 +112,7 @@ impl Server {
     /// When the card panics, in whichever thread.
     pub fn run<C: Card + 'static>(self, make: impl FnOnce(Handle) -> C) -> Result<(), ServeError> {
         let Self { shared, listener, control, stop } = self;
+        let shared = Arc::new(shared);
         let card = Box::new(make(Handle::new(Arc::clone(&shared))));
         let function = Function { shared, card: Mutex::new(card) };
         let (function, stop, start) = (&function, &stop, Instant::now());

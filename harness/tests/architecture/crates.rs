@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dls-synth", &[]),
     ("portcls", &[]),
     ("vfio-user-card", &[]),
+    ("vfio-user-card-trace", &["card-trace", "vfio-user-card"]),
     ("vhost-user-guard", &[]),
     ("guest-protocol", &[]),
     ("driver-audit", &[]),
@@ -29,7 +30,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of the workspace that a crate's tests may depend on besides.
-const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("nt-host", &["portcls"])];
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] =
+    &[("nt-host", &["portcls"]), ("vfio-user-card", &["card-trace", "vfio-user-card-trace"])];
 
 fn allowed(table: &'static [(&str, &[&'static str])], name: &str) -> Option<&'static [&'static str]> {
     table.iter().find(|(from, _)| *from == name).map(|(_, to)| *to)

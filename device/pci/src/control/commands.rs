@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::LINE_BYTES_MAX;
 use crate::card::{Fault, Refusal};
+use crate::diagnosis::First;
 use crate::function::Function;
 use crate::journal::{DriverError, Entry};
 use crate::registers::RegisterValue;
+use crate::tap::Act;
 
 /// The version of the contract.
 const PROTOCOL: u32 = 1;
@@ -42,6 +44,8 @@ pub(super) fn carry_out(function: &Function, line: &[u8]) -> (String, Outcome) {
     let answer = match name {
         "hello" => Ok(hello(function)),
         "status" => Ok(status(function)),
+        "diagnosis" => diagnosis(function, &command),
+        "mark" => mark(function, &command),
         "registers" => registers(function),
         "bytes" => bytes(function),
         "midi-in" => midi_in(function, &command),
@@ -81,12 +85,13 @@ fn hello(function: &Function) -> Value {
     drop(card);
     let optional = [
         ("registers", has_registers),
+        ("mark", function.shared.journal.taps.listens()),
         ("bytes", offers.bytes),
         ("midi-in", offers.midi_in),
         ("inject-fault", !offers.faults.is_empty()),
     ];
     let optional = optional.iter().filter(|(_, offered)| *offered).map(|(name, _)| *name);
-    let names: Vec<&str> = std::iter::once("status").chain(optional).chain(["log", "shutdown"]).collect();
+    let names: Vec<&str> = ["status", "diagnosis"].into_iter().chain(optional).chain(["log", "shutdown"]).collect();
     let name = &function.shared.description.name;
     json!({"ok": true, "protocol": PROTOCOL, "name": name, "offers": names, "faults": offers.faults})
 }
@@ -119,6 +124,30 @@ fn status(function: &Function) -> Value {
     .collect();
     counters.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
     json!({"ok": true, "interrupts": interrupts.raised, "driver_errors": errors, "counters": counters})
+}
+
+fn diagnosis(function: &Function, command: &Map<String, Value>) -> Result<Value, Refusal> {
+    let clear = match command.get("clear") {
+        None => false,
+        Some(Value::Bool(clear)) => *clear,
+        Some(_) => return Err(Refusal::Malformed("`clear` is true or false".into())),
+    };
+    let (first, counts) = function.shared.journal.diagnosis(clear);
+    let first = first.map(|First { code, detail, during, time, resets }| {
+        json!({"code": code, "detail": detail, "during": during, "time_ns": time, "resets": resets})
+    });
+    Ok(json!({"ok": true, "count": counts.values().sum::<u64>(), "first": first, "codes": counts}))
+}
+
+fn mark(function: &Function, command: &Map<String, Value>) -> Result<Value, Refusal> {
+    let taps = &function.shared.journal.taps;
+    if !taps.listens() {
+        return Err(Refusal::Unsupported("a trace, which marks are put into; start it with --trace".into()));
+    }
+    let text = command.get("text").and_then(Value::as_str);
+    let text = text.ok_or_else(|| Refusal::Malformed("`mark` needs a string `text`".into()))?;
+    taps.act(&Act::Mark(text));
+    Ok(json!({"ok": true}))
 }
 
 /// Returns a test of what still fits into an answer besides its frame, by its bytes.
@@ -170,7 +199,10 @@ fn midi_in(function: &Function, command: &Map<String, Value>) -> Result<Value, R
     let data = data.ok_or_else(|| Refusal::Malformed("`midi-in` needs a string `data`".into()))?;
     let bytes = hex::decode(data)
         .map_err(|error| Refusal::Malformed(format!("`data` is not a row of hexadecimal bytes: {error}")))?;
-    card.midi_in(&bytes)?;
+    let journal = &function.shared.journal;
+    // Before what follows from it.
+    journal.taps.act(&Act::Received(&bytes));
+    card.midi_in(&bytes).inspect_err(|refusal| journal.log(&format!("MIDI input is not taken: {refusal}")))?;
     Ok(json!({"ok": true}))
 }
 

@@ -1,6 +1,9 @@
 //! Base address registers and their access rules.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use crate::registers::{Register, RegisterTable};
 
 /// The largest I/O BAR: a function may not take more (PCI Local Bus 3.0, 6.2.5.1).
 pub const IO_BYTES_MAX: u64 = 256;
@@ -61,27 +64,33 @@ pub struct Bar {
     pub(crate) space: Space,
     pub(crate) bytes: u64,
     pub(crate) rules: Vec<Rule>,
+    /// The registers, where a table has them.
+    pub(crate) table: Option<RegisterTable>,
     /// What the guest maps, in order once it is [checked](super::Description::check).
     pub(crate) mapped: Vec<Range<u64>>,
 }
 
 impl Bar {
+    const fn new(space: Space, bytes: u64) -> Self {
+        Self { space, bytes, rules: Vec::new(), table: None, mapped: Vec::new() }
+    }
+
     /// Describes I/O ports: a power of two, 4 to [`IO_BYTES_MAX`] bytes.
     #[must_use]
     pub const fn io(bytes: u64) -> Self {
-        Self { space: Space::Io, bytes, rules: Vec::new(), mapped: Vec::new() }
+        Self::new(Space::Io, bytes)
     }
 
     /// Describes memory that the firmware places below 4 GiB: a power of two, 16 bytes to 2 GiB.
     #[must_use]
     pub const fn memory(bytes: u64) -> Self {
-        Self { space: Space::Memory { wide: false, prefetchable: false }, bytes, rules: Vec::new(), mapped: Vec::new() }
+        Self::new(Space::Memory { wide: false, prefetchable: false }, bytes)
     }
 
     /// Describes memory that can be placed anywhere: a power of two, 16 bytes to 1 TiB. It takes the next BAR's place too.
     #[must_use]
     pub const fn memory_64(bytes: u64) -> Self {
-        Self { space: Space::Memory { wide: true, prefetchable: false }, bytes, rules: Vec::new(), mapped: Vec::new() }
+        Self::new(Space::Memory { wide: true, prefetchable: false }, bytes)
     }
 
     /// Says that reads of the memory have no side effects. It has no meaning for I/O ports.
@@ -117,6 +126,28 @@ impl Bar {
         self.mapped.push(range);
         self.mapped.sort_by_key(|range| range.start);
         self
+    }
+
+    /// Allows the accesses of a table: those that begin at a register and have its width. Diagnosis and [recorders](crate::Tap) call
+    /// the registers by its names.
+    #[must_use]
+    pub fn registers(mut self, table: &RegisterTable) -> Self {
+        self.table = Some(table.clone());
+        table.registers().fold(self, |bar, register| {
+            let widths = match register.bytes {
+                1 => Widths::BYTE,
+                2 => Widths::WORD,
+                4 => Widths::DWORD,
+                _ => Widths::QWORD,
+            };
+            bar.allow(register.offset..register.offset + register.bytes as u64, widths)
+        })
+    }
+
+    /// Returns the register of the table that an access reaches.
+    pub(crate) fn register(&self, offset: u64, width: usize, write: bool) -> Option<Arc<Register>> {
+        let table = self.table.as_ref()?;
+        table.index(offset, width, write).map(|index| table.shared(index))
     }
 
     /// Returns whether an access is allowed.

@@ -38,6 +38,8 @@ struct Line {
     masked: bool,
     /// It is masked because it was signalled, and the client has not unmasked it since.
     signalled: bool,
+    /// How often it was signalled since it was asserted.
+    repeats: u32,
     trigger: Option<OwnedFd>,
     /// The client may unmask by this eventfd.
     unmask: Option<Arc<OwnedFd>>,
@@ -127,6 +129,11 @@ impl Interrupts {
         self.line.level
     }
 
+    /// Returns how often the line was signalled since it was last asserted.
+    pub(super) const fn repeats(&self) -> u32 {
+        self.line.repeats
+    }
+
     /// Returns how often interrupts were raised and sent.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
@@ -142,6 +149,9 @@ impl Interrupts {
         self.counts.raised += u64::from(level && !self.line.level);
         let line = &mut self.line;
         line.level = level;
+        if !level {
+            line.repeats = 0;
+        }
         if !level && line.signalled && line.trigger.as_ref().is_some_and(take_back) {
             (line.masked, line.signalled) = (false, false);
             self.counts.sent -= 1;
@@ -160,6 +170,7 @@ impl Interrupts {
         let line = &mut self.line;
         if permit.line && line.level && !line.masked && line.trigger.is_some() {
             (line.masked, line.signalled) = (true, self.counts.signal(line.trigger.as_ref()));
+            line.repeats = line.repeats.saturating_add(1);
         }
         let msi =
             self.msi.iter_mut().enumerate().filter(|(index, _)| permit.msi >> index & 1 != 0).map(|(_, vector)| vector);

@@ -36,10 +36,12 @@ impl Pci {
         self.interrupts.deliver(permit);
     }
 
-    /// Asserts or deasserts the line.
-    pub(crate) fn set_line(&mut self, asserted: bool) {
+    /// Asserts or deasserts the line. Returns whether that has changed it.
+    pub(crate) fn set_line(&mut self, asserted: bool) -> bool {
+        let changed = self.interrupts.level() != asserted;
         self.interrupts.set_level(asserted);
         self.deliver();
+        changed
     }
 
     /// Triggers a vector, of MSI if the driver uses that, and else of MSI-X if the function has it. False when there is no
@@ -67,14 +69,16 @@ impl Pci {
         self.interrupts.line_unmask()
     }
 
-    /// Unmasks the line after the client's eventfd was signalled. One that does not `work` is given up.
-    pub(crate) fn unmasked_by_client(&mut self, works: bool) {
+    /// Unmasks the line after the client's eventfd was signalled. One that does not `work` is given up. Returns how often the line has
+    /// interrupted since it was last asserted.
+    pub(crate) fn unmasked_by_client(&mut self, works: bool) -> u32 {
         if works {
             self.interrupts.mask_line(false);
         } else {
             self.interrupts.set_line_unmask(None);
         }
         self.deliver();
+        self.interrupts.repeats()
     }
 
     /// Reads configuration space.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::event::EventfdFlags;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
@@ -39,4 +39,10 @@ pub(crate) fn signals(fd: &OwnedFd) -> u64 {
             0
         }
     }
+}
+
+/// Waits until an eventfd is signalled, and returns how often it was.
+pub(crate) fn wait(fd: &OwnedFd) -> u64 {
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], None).unwrap();
+    signals(fd)
 }

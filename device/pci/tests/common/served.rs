@@ -1,9 +1,10 @@
 //! An example's card, served in this process, with a client for QEMU and one of the control socket.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use vfio_user_card::{Card, Description, Handle, ServeError, Server, Sockets, Stop};
+use vfio_user_card::{Card, Description, Handle, ServeError, Server, Sockets, Stop, Tap};
 
 use super::client::Raw;
 use super::control::Control;
@@ -24,10 +25,23 @@ impl Served {
         make: impl FnOnce(Handle) -> C + Send + 'static,
         command: u16,
     ) -> Self {
+        Self::recorded(description, make, command, None)
+    }
+
+    /// As [`new`](Self::new), with a recorder.
+    pub(crate) fn recorded<C: Card + 'static>(
+        description: Description,
+        make: impl FnOnce(Handle) -> C + Send + 'static,
+        command: u16,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (socket, control) = (folder.path().join("vfio"), folder.path().join("control"));
         let sockets = Sockets { socket: socket.clone(), control: Some(control.clone()) };
-        let server = Server::bind(description, &sockets).unwrap();
+        let mut server = Server::bind(description, &sockets).unwrap();
+        if let Some(tap) = tap {
+            server = server.recorded(tap);
+        }
         let stop = server.stop();
         let thread = Some(std::thread::spawn(move || server.run(make)));
         let mut client = Raw::greeted(&socket);

@@ -14,7 +14,7 @@ fn hello_says_what_the_card_offers() {
     let hello = bench.control().ask(&json!({"cmd": "hello"}));
     let expected = json!({
         "ok": true, "protocol": 1, "name": "recorder",
-        "offers": ["status", "bytes", "midi-in", "inject-fault", "log", "shutdown"],
+        "offers": ["status", "diagnosis", "bytes", "midi-in", "inject-fault", "log", "shutdown"],
         "faults": ["none", "late"],
     });
     assert_eq!(hello, expected);
@@ -42,11 +42,12 @@ fn what_is_not_offered_is_unsupported() {
     let stop = server.stop();
     let thread = std::thread::spawn(move || server.run(|_: Handle| Plain));
     let mut client = Control::connect(&control);
-    assert_eq!(client.ask(&json!({"cmd": "hello"}))["offers"], json!(["status", "log", "shutdown"]));
+    assert_eq!(client.ask(&json!({"cmd": "hello"}))["offers"], json!(["status", "diagnosis", "log", "shutdown"]));
     for command in [
         json!({"cmd": "bytes"}),
         json!({"cmd": "midi-in", "data": "90"}),
         json!({"cmd": "inject-fault", "fault": {"kind": "none"}}),
+        json!({"cmd": "mark", "text": "take 2"}),
         json!({"cmd": "dance"}),
     ] {
         let answer = client.ask(&command);

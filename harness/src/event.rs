@@ -108,6 +108,15 @@ pub enum Event {
         /// Events delivered.
         events: u64,
     },
+    /// Live MIDI comes in.
+    Live {
+        /// Messages that have come in.
+        messages: u64,
+        /// How long the last one took that came out, in microseconds.
+        last_us: u64,
+        /// How long they took so far.
+        latency: Option<crate::sound::live::LatencySummary>,
+    },
     /// A note for the user.
     Note {
         /// The text.

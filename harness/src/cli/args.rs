@@ -10,7 +10,10 @@ use dmus::event::{Event, Observer};
 use dmus::jobs::jobs;
 use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
+use dmus::playback::PlaybackError;
 use dmus::playback::judge::{Judge, Tolerance};
+use dmus::playback::live::{LIVE_SECONDS_DEFAULT, LiveMidi};
+use dmus::sound::live::LiveInput;
 use dmus::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use dmus::testbed::violations::{RuleList, ViolationPolicy, Waiver};
 use guest_protocol::options::MESSAGES_MAX;
@@ -202,6 +205,30 @@ impl JudgeArguments {
     }
 }
 
+/// Options of live MIDI.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct LiveArguments {
+    /// Live MIDI at the device's MIDI input instead of a song: a .mid file in its time, a file of MIDI bytes, a FIFO, or a MIDI device
+    /// such as /dev/snd/midiC1D0. What comes out of the driver's capture pin is compared, and its latency shown. Under --clock realtime
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) midi_in: Option<PathBuf>,
+    /// How long live MIDI is taken in at most, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = LIVE_SECONDS_DEFAULT, requires = "midi_in", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) midi_in_for: u32,
+}
+
+impl LiveArguments {
+    /// Returns the live MIDI that is named. Its source is opened once, so that what cannot be is refused before anything runs.
+    ///
+    /// # Errors
+    /// [`PlaybackError::Live`] for a source that cannot be opened.
+    pub(crate) fn live(&self) -> Result<Option<LiveMidi>, PlaybackError> {
+        let Some(source) = &self.midi_in else { return Ok(None) };
+        LiveInput::open(source)?;
+        Ok(Some(LiveMidi { source: source.clone(), seconds: self.midi_in_for }))
+    }
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
@@ -264,6 +291,8 @@ pub(crate) struct DemoArguments {
     /// Bring the song in at the device's MIDI input, and compare what comes out of the driver's capture pin
     #[arg(long)]
     pub(crate) capture: bool,
+    #[command(flatten)]
+    pub(crate) live: LiveArguments,
     /// Stop and start the device this many times before the song, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,
@@ -277,7 +306,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, visible_alias = "trace")]
     pub(crate) keep: bool,
     /// Play what the guest received on this machine's loudspeakers, at the end
-    #[arg(long, conflicts_with = "capture")]
+    #[arg(long, conflicts_with_all = ["capture", "midi_in"])]
     pub(crate) listen: bool,
     /// End with one JSON object on standard output
     #[arg(long)]

@@ -12,7 +12,7 @@ use dmus::sound::player::Player;
 use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
-use super::args::{DemoArguments, SandboxChoice, TransportChoice};
+use super::args::{ClockChoice, DemoArguments, SandboxChoice, TransportChoice};
 use super::error::{Outcome, UsageError};
 use super::run::warn_of_no_sandbox;
 use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
@@ -25,6 +25,10 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     if arguments.guard && matches!(arguments.transport, TransportChoice::VfioUser) {
         let text = "--guard stands before vhost-user's socket; over vfio-user there is none";
         return Err(UsageError(text.into()).into());
+    }
+    let live = arguments.live.live()?;
+    if live.is_some() && !matches!(arguments.clock, ClockChoice::Realtime) {
+        return Err(UsageError("--midi-in plays in the time of the host: add --clock realtime".into()).into());
     }
     // Before anything runs.
     let player = arguments.listen.then(Player::find).transpose()?;
@@ -50,7 +54,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             trace: true,
         },
         sample_rate: arguments.rate,
-        capture: arguments.capture,
+        capture: arguments.capture || live.is_some(),
+        live,
         judge: arguments.judge.judge(),
         policy: arguments.violations.policy(),
         quantum_frames: arguments.quantum,

@@ -32,7 +32,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, help_heading = HEADING, value_name = "ARGUMENTS", value_parser = read_source, allow_hyphen_values = true, conflicts_with_all = ["device_command", "no_device"])]
     device: Option<DeviceSource>,
     /// A vfio-user server instead of the project's card: started, watched and ended with the run. {socket} is the path that
-    /// it listens on, {control} that of its control socket (device/pci/CONTROL.md)
+    /// it listens on, {control} that of its control socket (device/pci/CONTROL.md), {trace} that of a trace that it may record
     #[arg(long, help_heading = HEADING, value_name = "COMMAND {socket} {control}", value_parser = read_command, conflicts_with = "no_device")]
     device_command: Option<DeviceCommand>,
     /// The control socket of a device that runs already

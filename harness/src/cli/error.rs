@@ -8,6 +8,7 @@ use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
 use dmus::package::PackError;
+use dmus::playback::PlaybackError;
 use dmus::provision::ProvisionError;
 use dmus::provision::inf::InfError;
 use dmus::report::ReportFileError;
@@ -37,6 +38,9 @@ pub(crate) enum Error {
     /// Scenarios were not run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Live MIDI cannot be read.
+    #[error(transparent)]
+    Playback(#[from] PlaybackError),
     /// A benchmark has no figures.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -111,7 +115,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Usage);
+diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

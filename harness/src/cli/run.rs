@@ -10,12 +10,15 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::{interrupt, invocation};
 use dmus::jobs::Slots;
 use dmus::machine::Device;
+use dmus::playback::live::LiveMidi;
 use dmus::report::{Progress, Report, error_line, failed_tests, out, out_json, report_text, summary};
 use dmus::scenario::{Context, LastRun, Overrides, RunError, Scenario, TestKind, run_each};
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
-use super::args::{JobsArguments, JudgeArguments, LowResourcesArguments, ReportArguments, SandboxChoice};
+use super::args::{
+    JobsArguments, JudgeArguments, LiveArguments, LowResourcesArguments, ReportArguments, SandboxChoice,
+};
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::reports::Reports;
@@ -61,6 +64,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         return Ok(nothing_chosen(arguments));
     }
     let device = device(arguments, &chosen, &progress)?;
+    let live = live(arguments, &chosen)?;
     let slots = Slots::new(arguments.jobs.jobs(&progress));
     let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &progress)?;
     let context = Context {
@@ -68,7 +72,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         provisioned: &provisioned,
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.selection.filter.as_deref(),
-        overrides: overrides(arguments, device),
+        overrides: overrides(arguments, device, live),
         slots: &slots,
         retries: arguments.retries,
         fail_fast: arguments.fail_fast,
@@ -224,7 +228,7 @@ pub(super) fn warn_of_no_sandbox(why: &str, observer: &dyn Observer) {
 }
 
 /// Returns the options that replace what scenarios say.
-fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
+fn overrides(arguments: &RunArguments, device: Device, live: Option<LiveMidi>) -> Overrides {
     let first = arguments.seed.unwrap_or(FIRST_SEED);
     let count = if arguments.seed.is_some() { arguments.seeds.unwrap_or(1) } else { arguments.seeds.unwrap_or(0) };
     Overrides {
@@ -241,7 +245,23 @@ fn overrides(arguments: &RunArguments, device: Device) -> Overrides {
         sandbox: arguments.sandbox.map(Into::into),
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
+        live,
         update_golden: arguments.update_golden,
+    }
+}
+
+/// Returns the live MIDI of the command line, which every scenario that is chosen must take.
+///
+/// # Errors
+/// [`Error::Playback`] for a source that cannot be opened, [`Error::Usage`] for a scenario that captures no song.
+fn live(arguments: &RunArguments, chosen: &[Scenario]) -> Result<Option<LiveMidi>, Error> {
+    let live = arguments.live.live()?;
+    match chosen.iter().find(|scenario| live.is_some() && !scenario.capture) {
+        Some(other) => {
+            let text = format!("--midi-in is for scenarios with `capture = true`, and {} has none", other.name);
+            Err(UsageError(text).into())
+        }
+        None => Ok(live),
     }
 }
 
@@ -356,6 +376,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         soak: None,
         repeat: 1,
         keep: false,
+        live: LiveArguments::default(),
         update_golden: false,
         reports: ReportArguments::default(),
         machine: arguments.machine.clone(),

@@ -7,8 +7,8 @@ use dmus::machine::conditions::read_seed;
 use dmus::scenario::{Set, Shard};
 
 use super::args::{
-    JobsArguments, JudgeArguments, MachineArguments, RATES, ReportArguments, SandboxChoice, TransportChoice,
-    ViolationArguments,
+    JobsArguments, JudgeArguments, LiveArguments, MachineArguments, RATES, ReportArguments, SandboxChoice,
+    TransportChoice, ViolationArguments,
 };
 use super::device::DeviceArguments;
 
@@ -130,6 +130,8 @@ pub(crate) struct RunArguments {
     /// Keep the sound files and the traces of runs that pass (dmus trace); text and hashes are kept in any case
     #[arg(long, visible_alias = "trace")]
     pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) live: LiveArguments,
     /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them
     #[arg(long)]
     pub(crate) update_golden: bool,

@@ -45,6 +45,9 @@ pub struct CardOptions {
     pub trace: bool,
 }
 
+/// The name of the trace of a device of the user's in a run folder.
+pub const DEVICE_TRACE: &str = "device.trace";
+
 /// The name of the card's trace in a run folder.
 pub const CARD_TRACE: &str = "card.trace";
 

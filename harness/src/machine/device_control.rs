@@ -38,6 +38,8 @@ const SHOWN_BYTES: usize = 160;
 pub enum Offer {
     /// Interrupts, errors of the driver, counters.
     Status,
+    /// The first error of the driver, with the access that led to it.
+    Diagnosis,
     /// The MIDI bytes that the driver has sent.
     Bytes,
     /// Bytes that arrive at the device's MIDI input.
@@ -56,6 +58,7 @@ impl Offer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Status => "status",
+            Self::Diagnosis => "diagnosis",
             Self::Bytes => "bytes",
             Self::MidiIn => "midi-in",
             Self::InjectFault => "inject-fault",
@@ -175,6 +178,48 @@ pub struct DeviceFinding {
     pub detail: String,
 }
 
+/// What a device has found wrong with its driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceDiagnosis {
+    /// How many errors.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<DeviceError>,
+    /// How many of each code.
+    #[serde(default)]
+    pub codes: BTreeMap<String, u64>,
+}
+
+/// An error of the driver, with its circumstances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceError {
+    /// A word for the kind of error.
+    pub code: String,
+    /// A sentence.
+    pub detail: String,
+    /// The access of the driver in which it was found, in words.
+    #[serde(default)]
+    pub during: Option<String>,
+    /// Resets of the device before.
+    #[serde(default)]
+    pub resets: u64,
+}
+
+impl DeviceError {
+    /// Returns what was found, and in which access.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let during = self.during.as_ref().map_or_else(String::new, |access| format!(", in the driver's {access}"));
+        format!("{}{during}", self.detail)
+    }
+
+    /// Returns its code and its sentence.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}: {}", self.code, self.sentence())
+    }
+}
+
 /// MIDI bytes that a device received from the driver in one access or burst.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedBytes {
@@ -291,6 +336,23 @@ impl DeviceControl {
     /// [`DeviceControlError`], with [`DeviceControlError::NotOffered`] for a device without it.
     pub fn status(&mut self) -> Result<DeviceStatus, DeviceControlError> {
         self.offered(Offer::Status, json!({}))
+    }
+
+    /// Reads what the device has found wrong with the driver; from the status of a device that offers no diagnosis.
+    ///
+    /// # Errors
+    /// [`DeviceControlError`], with [`DeviceControlError::NotOffered`] for a device without either.
+    pub fn diagnosis(&mut self) -> Result<DeviceDiagnosis, DeviceControlError> {
+        if self.offers(Offer::Diagnosis) {
+            return self.offered(Offer::Diagnosis, json!({}));
+        }
+        let found = self.status()?.driver_errors;
+        let mut diagnosis = DeviceDiagnosis { count: found.len() as u64, ..DeviceDiagnosis::default() };
+        for DeviceFinding { code, detail } in found {
+            *diagnosis.codes.entry(code.clone()).or_default() += 1;
+            diagnosis.first.get_or_insert(DeviceError { code, detail, during: None, resets: 0 });
+        }
+        Ok(diagnosis)
     }
 
     /// Takes the MIDI bytes that the device has received from the driver since the last call.

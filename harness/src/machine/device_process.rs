@@ -42,13 +42,13 @@ pub struct DeviceProcess {
 }
 
 impl DeviceProcess {
-    /// Starts a device and waits until it listens on its sockets.
+    /// Starts a device and waits until it listens on its sockets. A device that records a trace is given a place beside its log.
     ///
     /// # Errors
     /// [`MachineError::DeviceProgram`] for a program that does not start, [`MachineError::DeviceEnded`] for one that ends,
     /// [`MachineError::DeviceDoesNotListen`] for one that does not listen.
     pub fn start(device: &DeviceCommand, sockets: &CardSockets, log: &Path) -> Result<Self, MachineError> {
-        let command = device.command(&sockets.machine, &sockets.control);
+        let command = device.command(&sockets.machine, &sockets.control, &log.with_extension("trace"));
         let command_line = words_of(&command);
         let name = device.name();
         let process = Process::spawn(command, Vec::new(), log).map_err(|error| match error {

@@ -21,13 +21,13 @@ mod qemu;
 mod qmp;
 mod running_device;
 
-pub use card::{CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, Replacement};
+pub use card::{CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, DEVICE_TRACE, Replacement};
 pub use control::CardControl;
 pub use death::{Death, Part};
 pub use device::Device;
 pub use device_control::{
-    DEVICE_PROTOCOL, DeviceControl, DeviceControlError, DeviceFinding, DeviceLog, DeviceStatus, Offer, Received,
-    ReceivedBytes,
+    DEVICE_PROTOCOL, DeviceControl, DeviceControlError, DeviceDiagnosis, DeviceError, DeviceFinding, DeviceLog,
+    DeviceStatus, Offer, Received, ReceivedBytes,
 };
 pub use device_process::DeviceProcess;
 pub use error::MachineError;

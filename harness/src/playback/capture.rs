@@ -11,7 +11,7 @@ use crate::testbed::session::{OpenedFilter, StartedDevice};
 use crate::testbed::{TestBed, TestBedError};
 
 /// Bytes that are under way at most: more than a message of most kinds, fewer than the queue of a device or a driver holds.
-const UNDER_WAY_MAX: usize = 128;
+pub(super) const UNDER_WAY_MAX: usize = 128;
 
 /// The longest time in which nothing comes out although something has come in.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -9,6 +9,7 @@ use crate::host::file_error::FileError;
 use crate::host::limits::LimitError;
 use crate::host::standstill::Standstills;
 use crate::machine::{DeviceControlError, MachineError};
+use crate::sound::live::LiveError;
 use crate::sound::pcm::PcmFormat;
 use crate::sound::render::RenderError;
 use crate::sound::song_file::SongFileError;
@@ -72,6 +73,9 @@ pub enum PlaybackError {
         /// The card's sentence.
         reason: String,
     },
+    /// Live MIDI cannot be read.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// The device did not answer on its control socket.
     #[error(transparent)]
     Device(#[from] DeviceControlError),
@@ -165,6 +169,7 @@ impl PlaybackError {
             | Self::NoCapturePin
             | Self::NotTaken { .. }
             | Self::Song(_)
+            | Self::Live(_)
             | Self::Act(_)
             | Self::Device(_) => None,
         }
@@ -209,6 +214,7 @@ impl Consequence for PlaybackError {
             | Self::NoMidiIn { .. }
             | Self::NoCapturePin
             | Self::Song(_)
+            | Self::Live(_)
             | Self::HostStalled(_) => false,
         }
     }
@@ -220,6 +226,7 @@ impl Diagnosed for PlaybackError {
             Self::TestBed(error) => error.class(),
             Self::Render(error) => error.class(),
             Self::Song(error) => error.class(),
+            Self::Live(error) => error.class(),
             Self::AtStep { failed, .. } => failed.class(),
             Self::Act(_)
             | Self::Short { .. }
@@ -239,6 +246,7 @@ impl Diagnosed for PlaybackError {
             Self::TestBed(error) => error.remedy(),
             Self::Render(error) => error.remedy(),
             Self::Song(error) => error.remedy(),
+            Self::Live(error) => error.remedy(),
             Self::AtStep { failed, .. } => failed.remedy(),
             Self::Act(_) | Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
             Self::Reference(error) => error.remedy(),

@@ -5,6 +5,7 @@ mod capture;
 mod device;
 mod error;
 pub mod judge;
+pub mod live;
 mod options;
 mod record;
 mod run;
@@ -18,4 +19,4 @@ pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DE
 pub(crate) use run::failure;
 pub use run::run_playback;
 pub use stream::{Recording, stream_song, while_streaming};
-pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};
+pub use verdict::{CardReport, Counters, DeviceReport, DiagnosisReport, DriverReport, StepTime, Verdict};

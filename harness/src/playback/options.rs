@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::judge::Judge;
+use super::live::LiveMidi;
 use crate::event::Step;
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardOptions, Part};
@@ -49,6 +50,8 @@ pub struct PlaybackTest {
     /// Brings the song in at the device's MIDI input instead of playing it: what comes out of the capture pin must be its
     /// messages, whatever the judge.
     pub capture: bool,
+    /// Brings live MIDI in at the device's MIDI input in place of the song, which is captured. Under the realtime clock only.
+    pub live: Option<LiveMidi>,
     /// What decides whether the song was played right; without, what fits the device.
     pub judge: Option<Judge>,
     /// Frames of a request to the wave stream.
@@ -105,6 +108,7 @@ impl PlaybackTest {
             card: CardOptions::default(),
             sample_rate: None,
             capture: false,
+            live: None,
             judge: None,
             quantum_frames: QUANTUM_DEFAULT,
             tail_ms: TAIL_MS_DEFAULT,

@@ -11,9 +11,10 @@ use super::capture::capture;
 use super::device;
 use super::error::{PlaybackError, PlaybackFailure};
 use super::judge::{Judge, Judgement, MIDI_TOLERANCE_MS_DEFAULT, Reference, compare_midi};
+use super::live::{LiveReport, PlayedLive, play_live};
 use super::options::{LEADS_BEFORE_SONG, PlaybackTest};
 use super::record::{FailedVerdict, Images, PassedVerdict, Record};
-use super::verdict::{CardReport, DriverReport, StepTime, Verdict};
+use super::verdict::{CardReport, DeviceReport, DriverReport, StepTime, Verdict};
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
@@ -184,6 +185,8 @@ struct Played {
     events: u64,
     statistics: Statistics,
     card: Option<CardReport>,
+    device_report: Option<DeviceReport>,
+    live: Option<LiveReport>,
 }
 
 /// An offline render that was started for a format and a rate.
@@ -284,7 +287,7 @@ impl Run<'_> {
     fn judge_test_bed(&mut self, bed: &mut TestBed<'_>, prepared: &Prepared) -> Result<Verdict, PlaybackError> {
         let qemu = bed.session.health.machine.version().to_owned();
         let played = self.play(bed, prepared);
-        let Played { song, driver, pcm, received, events, statistics, card } = match played {
+        let Played { song, driver, pcm, received, events, statistics, card, device_report, live } = match played {
             Ok(played) => played,
             Err(error) => {
                 let error = bed.cause("play", error);
@@ -325,6 +328,8 @@ impl Run<'_> {
             pcm_sha256,
             counters: statistics.into(),
             card,
+            device_report,
+            live,
             qemu,
             accelerator: self.provisioned.accelerator.clone(),
             driver: DriverReport {
@@ -404,12 +409,21 @@ impl Run<'_> {
         self.end(Step::DriverStart, ready, streaming);
         self.enter(Step::Streaming, bed);
         let before = bed.session.statistics()?;
-        let (received, events) = capture(bed, device, &prepared.song)?;
+        let (song, received, events, live) = match &self.test.live {
+            Some(live) => {
+                let PlayedLive { events, received, captured, report } = play_live(bed, device, live, self.observer)?;
+                (Song { events, ..prepared.song.clone() }, received, captured, Some(report))
+            }
+            None => {
+                let (received, events) = capture(bed, device, &prepared.song)?;
+                (prepared.song.clone(), received, events, None)
+            }
+        };
         let statistics = bed.session.statistics()?.since(&before);
         self.end(Step::Streaming, streaming, Instant::now());
-        let card = self.card_report(bed);
-        let (song, received) = (prepared.song.clone(), Some(received));
-        Ok(Played { song, driver, pcm: None, received, events, statistics, card })
+        let (card, device_report) = (self.card_report(bed), device_report(bed)?);
+        let received = Some(received);
+        Ok(Played { song, driver, pcm: None, received, events, statistics, card, device_report, live })
     }
 
     /// Plays the song through the driver's pins.
@@ -486,7 +500,19 @@ impl Run<'_> {
         let card = self.card_report(bed);
         pins.close(bed)?;
         memory.free(bed)?;
-        Ok(Played { song, driver, pcm, received, events, statistics: played.statistics, card })
+        // What the driver does wrong when its pins close counts too.
+        let device_report = device_report(bed)?;
+        Ok(Played {
+            song,
+            driver,
+            pcm,
+            received,
+            events,
+            statistics: played.statistics,
+            card,
+            device_report,
+            live: None,
+        })
     }
 
     /// Returns what the card counted and found, if the device is the card.
@@ -592,6 +618,11 @@ impl Run<'_> {
         self.steps.push(StepTime { step, milliseconds });
         self.observer.event(&Event::StepEnded { step, milliseconds });
     }
+}
+
+/// Returns what a device of the user's counted and found, if it tells.
+fn device_report(bed: &mut TestBed<'_>) -> Result<Option<DeviceReport>, PlaybackError> {
+    Ok(bed.device_control().map(DeviceReport::of).transpose()?.flatten())
 }
 
 fn milliseconds(time: Duration) -> f64 {

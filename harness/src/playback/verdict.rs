@@ -8,10 +8,12 @@ use guest_protocol::{RuleState, Statistics};
 use serde::Serialize;
 
 use super::judge::Judgement;
+use super::live::LiveReport;
 use crate::event::Step;
 use crate::host::failure::Class;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
+use crate::machine::{DeviceControl, DeviceControlError, DeviceDiagnosis, Offer};
 use crate::sound::pcm::PcmFormat;
 use crate::testbed::Choice;
 use crate::testbed::violations::FindingsReport;
@@ -105,6 +107,39 @@ impl From<Status> for CardReport {
     }
 }
 
+/// What a device of the user's counted, and what it found wrong with the driver, as reports show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceReport {
+    /// Its counters.
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// The errors of the driver.
+    pub diagnosis: DeviceDiagnosis,
+}
+
+impl DeviceReport {
+    /// Asks a device; `None` where it does not tell.
+    ///
+    /// # Errors
+    /// [`DeviceControlError`] for one that does not answer.
+    pub fn of(control: &mut DeviceControl) -> Result<Option<Self>, DeviceControlError> {
+        if !control.offers(Offer::Status) {
+            return Ok(None);
+        }
+        Ok(Some(Self { counters: control.status()?.counters, diagnosis: control.diagnosis()? }))
+    }
+
+    /// Returns how many errors of the driver the device found, and the first; `None` where it found none.
+    #[must_use]
+    pub fn diagnosis_text(&self) -> Option<String> {
+        let first = self.diagnosis.first.as_ref()?;
+        Some(format!(
+            "{}: the device found something wrong with the driver, first: {}",
+            self.diagnosis.count,
+            first.text()
+        ))
+    }
+}
+
 /// The verdict of a playback test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
@@ -129,6 +164,12 @@ pub struct Verdict {
     /// The card's counters, and the errors of the driver that it found; `None` where the driver is for another device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub card: Option<CardReport>,
+    /// What a device of the user's counted and found, where it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_report: Option<DeviceReport>,
+    /// What came in live, and how long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveReport>,
     /// QEMU's version with its package.
     pub qemu: String,
     /// The accelerator, and why it was chosen.

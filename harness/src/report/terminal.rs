@@ -117,6 +117,11 @@ impl Observer for Terminal {
                 let percent = frames * 100 / (*of_frames).max(1);
                 self.now(format!("{}streaming: {percent} % of the frames, {events} events", self.prefix()));
             }
+            Event::Live { messages, last_us, latency } => {
+                let latency = latency.map_or_else(String::new, |latency| format!("; {latency}"));
+                let last = *last_us as f64 / 1e3;
+                self.now(format!("{}live: {messages} messages, the last took {last:.1} ms{latency}", self.prefix()));
+            }
             Event::Finding { kind, rule, function, irql, message } => {
                 let is_new = self.shown.lock().is_ok_and(|mut shown| shown.insert((*rule, function.clone())));
                 if !is_new {

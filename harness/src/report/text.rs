@@ -10,7 +10,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;
 use crate::machine::conditions::Conditions;
 use crate::playback::judge::Judgement;
-use crate::playback::{PlaybackFailure, Verdict};
+use crate::playback::{DeviceReport, PlaybackFailure, Verdict};
 use crate::sound::pcm::PcmFormat;
 use crate::testbed::HOST_STALLED_REMEDY;
 
@@ -149,6 +149,9 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     lines.add("driver", format!("{} ({})", verdict.driver.sha256, verdict.driver.path.display()));
     lines.add("", format!("the guest loaded {}: the same", verdict.driver.sha256_in_guest));
     lines.add("song", format!("{}: {} events streamed", verdict.song, verdict.events));
+    if let Some(live) = &verdict.live {
+        live.lines().iter().for_each(|line| lines.add("live", line));
+    }
     lines.add("interrupts", verdict.counters.interrupts);
     match (verdict.format, &verdict.pcm_sha256) {
         (Some(format), Some(hash)) => {
@@ -174,6 +177,9 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
             let count = card.diagnosis.count;
             lines.add("diagnoses", format!("{count}: the card found something wrong with the driver, first: {first}"));
         }
+    }
+    if let Some(found) = verdict.device_report.as_ref().and_then(DeviceReport::diagnosis_text) {
+        lines.add("diagnoses", found);
     }
     lines.add("time", format!("{:.0} ms from QEMU's start to the verdict", verdict.milliseconds));
     if let Some(path) = out {

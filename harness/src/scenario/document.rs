@@ -219,7 +219,7 @@ pub(super) struct DeviceTable {
     /// The socket of a vfio-user server that runs already.
     #[schemars(with = "Option<PathBuf>")]
     pub(super) vfio_user: Option<Spanned<PathBuf>>,
-    /// A command that starts a vfio-user server; `{socket}` and `{control}` are replaced by paths.
+    /// A command that starts a vfio-user server; `{socket}`, `{control}` and `{trace}` are replaced by paths.
     #[schemars(with = "Option<String>")]
     pub(super) command: Option<Spanned<String>>,
     /// An example of the crate for cards.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::host::failure::Diagnosed;
-use crate::playback::{CardReport, PlaybackFailure, Verdict};
+use crate::playback::{CardReport, DeviceReport, PlaybackFailure, Verdict};
 use crate::steps::StepsVerdict;
 use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
@@ -117,8 +117,10 @@ pub struct Expectations {
     pub events_late: Range,
     /// Notes for which the card had no voice.
     pub notes_lost: Range,
-    /// Errors of the driver that the card found.
+    /// Errors of the driver that the card, or a device of the user's, found.
     pub diagnoses: Range,
+    /// The code of the first error of the driver that a device of the user's found; then there may be any number of them.
+    pub diagnosis: Option<String>,
     /// The bug check of `outcome = "guest-crashed"`.
     pub bug_check: Option<ExpectedBugCheck>,
     /// The rules whose violations do not stop the guest and are noted, because they are waived or the guest keeps going:
@@ -146,6 +148,7 @@ impl Default for Expectations {
             notes_lost: Range::default(),
             // A driver in which the card finds errors is wrong, even if the PCM is right.
             diagnoses: Range { min: None, max: Some(0) },
+            diagnosis: None,
             bug_check: None,
             noted: None,
             notes: Vec::new(),
@@ -176,6 +179,7 @@ impl Expectations {
         if let Some(card) = &verdict.card {
             found.extend(self.violations_of_card(card));
         }
+        found.extend(self.violations_of_device(verdict.device_report.as_ref()));
         let counters = &verdict.counters;
         found.extend(
             [
@@ -203,6 +207,7 @@ impl Expectations {
         if let Some(card) = &verdict.card {
             found.extend(self.violations_of_card(card));
         }
+        found.extend(self.violations_of_device(verdict.device.as_ref()));
         found
     }
 
@@ -231,6 +236,34 @@ impl Expectations {
             .flatten(),
         );
         found
+    }
+
+    /// Lists what does not hold of what a device of the user's found.
+    fn violations_of_device(&self, device: Option<&DeviceReport>) -> Vec<String> {
+        let Some(device) = device else {
+            let wanted = self.diagnosis.iter().map(|code| format!("diagnosis: no device that tells, expected {code}"));
+            return wanted.collect();
+        };
+        let diagnosis = &device.diagnosis;
+        let mut found: Vec<String> =
+            self.diagnoses_expected().violation("diagnoses", diagnosis.count).into_iter().collect();
+        match (&self.diagnosis, &diagnosis.first) {
+            (Some(code), Some(first)) if first.code != *code => {
+                found.push(format!("the device's first diagnosis is {}, expected {code}", first.text()));
+            }
+            (Some(code), None) => {
+                found.push(format!("the device found nothing wrong with the driver, expected {code}"))
+            }
+            (_, Some(_)) if !found.is_empty() => found.extend(device.diagnosis_text()),
+            _ => {}
+        }
+        found
+    }
+
+    /// Returns how many errors of the driver are expected: any number where one is named.
+    fn diagnoses_expected(&self) -> Range {
+        let unnamed = self.diagnosis.is_none() || self.diagnoses != Self::default().diagnoses;
+        if unnamed { self.diagnoses } else { Range { min: Some(1), max: None } }
     }
 
     /// Lists what was noted and is not expected, or the reverse: without an expectation of violations, every one after which the

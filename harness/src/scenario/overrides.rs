@@ -11,6 +11,7 @@ use crate::host::invocation;
 use crate::machine::Device;
 use crate::machine::conditions::{Bars, Conditions};
 use crate::playback::judge::Judge;
+use crate::playback::live::LiveMidi;
 use crate::testbed::violations::ViolationPolicy;
 
 /// Options of the command line that replace those of a scenario.
@@ -40,6 +41,8 @@ pub struct Overrides {
     pub sample_rate: Option<u32>,
     /// What decides whether a song was played right, instead of the scenario's.
     pub judge: Option<Judge>,
+    /// Live MIDI, instead of the song of scenarios that capture one; they run under the realtime clock then.
+    pub live: Option<LiveMidi>,
     /// Whether golden files are written instead of compared with.
     pub update_golden: bool,
 }

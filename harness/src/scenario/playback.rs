@@ -272,11 +272,15 @@ fn play(
     folder: &RunFolder,
     reproduce: &str,
 ) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
-    let (song, card) = song_and_card(case, provisioned, context)?;
+    let (song, mut card) = song_and_card(case, provisioned, context)?;
+    if context.overrides.live.is_some() {
+        card.clock = Clock::Realtime;
+    }
     let playback = PlaybackTest {
         card,
         sample_rate: context.overrides.sample_rate.or(case.sample_rate),
         capture: scenario.capture,
+        live: context.overrides.live.clone(),
         judge: case
             .driver
             .as_ref()

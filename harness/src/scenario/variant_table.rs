@@ -42,6 +42,8 @@ struct Variant {
     driver: Option<String>,
     check: Option<u16>,
     bug_check: Option<u32>,
+    /// Of a variant that only the device sees: the code of the first error that it finds.
+    diagnosis: Option<String>,
     guards: Option<u16>,
     probe: Option<String>,
     judge: Option<Spanned<String>>,
@@ -75,6 +77,9 @@ enum VariantStatus {
     /// It is good as long as the card is, and fails under one injected fault. A scenario that injects it names the variant.
     #[serde(rename = "under-fault")]
     UnderFault,
+    /// Only the device sees what is wrong with it. A scenario names the variant, and the error that the device finds.
+    #[serde(rename = "seen-by-device")]
+    SeenByDevice,
 }
 
 /// Reads the variants of a table that the guest must stop, or those that it must not stop.
@@ -95,6 +100,7 @@ fn read_variants(
             driver,
             check,
             bug_check,
+            diagnosis,
             guards,
             probe,
             judge,
@@ -135,6 +141,12 @@ fn read_variants(
                     format!("{name} is not stopped without its fault, so it names neither check nor bug_check");
                 return Err(file.error(span, &message));
             }
+        }
+        if (variant.status == VariantStatus::SeenByDevice) != diagnosis.is_some() {
+            let message = format!(
+                "{name}: a variant that only the device sees names what it finds, and no other does: diagnosis"
+            );
+            return Err(file.error(span, &message));
         }
         if variant.status == VariantStatus::Passes && guards.is_none() {
             let message = format!("{name} passes, so it names the rule that must not stop it: guards");

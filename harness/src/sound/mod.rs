@@ -1,6 +1,7 @@
 //! Songs, instrument banks, offline renders, PCM and loudness: what needs no guest.
 
 pub mod bank;
+pub mod live;
 pub mod loudness;
 pub mod measure;
 pub mod midi;

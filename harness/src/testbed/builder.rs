@@ -268,7 +268,7 @@ impl<'o> TestBedBuilder<'o> {
                 RunningDevice::Process(DeviceProcess::start(command, &sockets, &self.log(&scratch, "device"))?)
             }
             DeviceSource::Example(name) => {
-                let command = DeviceCommand::of_program(&self.example(name)?);
+                let command = DeviceCommand::of_program(&self.example(name)?, self.card.trace);
                 RunningDevice::Process(DeviceProcess::start(&command, &sockets, &self.log(&scratch, "device"))?)
             }
             DeviceSource::Qemu(_) | DeviceSource::VfioUser(_) | DeviceSource::None => RunningDevice::NotOurs,

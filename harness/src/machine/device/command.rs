@@ -12,6 +12,9 @@ const SOCKET: &str = "{socket}";
 /// Stands for the path of the control socket that the device may listen on.
 const CONTROL: &str = "{control}";
 
+/// Stands for the path of the trace that the device may record.
+const TRACE: &str = "{trace}";
+
 /// Characters of a command that messages show.
 const NAME_CHARS: usize = 80;
 
@@ -31,7 +34,7 @@ pub enum CommandError {
     )]
     NoSocket(String),
     /// A placeholder is none that the harness knows.
-    #[error("the device command has the placeholder {{{0}}}: there are {SOCKET} and {CONTROL}")]
+    #[error("the device command has the placeholder {{{0}}}: there are {SOCKET}, {CONTROL} and {TRACE}")]
     Placeholder(String),
 }
 
@@ -66,10 +69,14 @@ impl DeviceCommand {
         Ok(Self { text: text.into(), words, folder })
     }
 
-    /// Returns the command of a program that takes the paths of both sockets, in this order.
+    /// Returns the command of a program of crate `vfio-user-card`: the paths of both sockets, in this order, and that of a trace if it
+    /// is to record one.
     #[must_use]
-    pub fn of_program(program: &Path) -> Self {
-        let words: Vec<String> = [&program.to_string_lossy(), SOCKET, CONTROL].map(str::to_owned).to_vec();
+    pub fn of_program(program: &Path, trace: bool) -> Self {
+        let mut words: Vec<String> = [&program.to_string_lossy(), SOCKET, CONTROL].map(str::to_owned).to_vec();
+        if trace {
+            words.extend(["--trace", TRACE].map(str::to_owned));
+        }
         Self { text: words.join(" "), words, folder: None }
     }
 
@@ -87,12 +94,13 @@ impl DeviceCommand {
         self.words.iter().any(|word| word.contains(CONTROL))
     }
 
-    /// Returns the command with the paths of its sockets.
+    /// Returns the command with the paths of its sockets and of its trace.
     #[must_use]
-    pub fn command(&self, socket: &Path, control: &Path) -> Command {
+    pub fn command(&self, socket: &Path, control: &Path, trace: &Path) -> Command {
         let path = |path: &Path| path.to_string_lossy().into_owned();
-        let (socket, control) = (path(socket), path(control));
-        let mut words = self.words.iter().map(|word| word.replace(SOCKET, &socket).replace(CONTROL, &control));
+        let (socket, control, trace) = (path(socket), path(control), path(trace));
+        let filled = |word: &String| word.replace(SOCKET, &socket).replace(CONTROL, &control).replace(TRACE, &trace);
+        let mut words = self.words.iter().map(filled);
         let program = words.next().unwrap_or_default();
         let mut command = match &self.folder {
             // A path is relative to the folder; a name is looked up in PATH.
@@ -113,7 +121,7 @@ fn unknown_placeholder(word: &str) -> Option<String> {
     while let Some((_, after)) = rest.split_once('{') {
         let (name, tail) = after.split_once('}')?;
         let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
-        if is_word && name != "socket" && name != "control" {
+        if is_word && !["socket", "control", "trace"].contains(&name) {
             return Some(name.into());
         }
         rest = tail;
@@ -133,22 +141,22 @@ mod tests {
 
     #[test]
     fn puts_paths_in_the_places_of_its_placeholders() {
-        let device = DeviceCommand::parse("python3 'my card.py' --listen={socket} {control}", None).unwrap();
+        let device = DeviceCommand::parse("python3 'my card.py' --listen={socket} {control} {trace}", None).unwrap();
         assert!(device.has_control());
-        let command = device.command(Path::new("/t/a b"), Path::new("/t/c"));
+        let command = device.command(Path::new("/t/a b"), Path::new("/t/c"), Path::new("/r/d"));
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
-        assert_eq!(words, ["my card.py", "--listen=/t/a b", "/t/c"]);
-        assert_eq!(device.name(), "the device `python3 'my card.py' --listen={socket} {control}`");
+        assert_eq!(words, ["my card.py", "--listen=/t/a b", "/t/c", "/r/d"]);
+        assert_eq!(device.name(), "the device `python3 'my card.py' --listen={socket} {control} {trace}`");
     }
 
     #[test]
     fn runs_in_the_folder_of_its_scenario() {
         let device = DeviceCommand::parse("./card {socket}", Some(Path::new("/scenarios"))).unwrap();
-        let command = device.command(Path::new("s"), Path::new("c"));
+        let command = device.command(Path::new("s"), Path::new("c"), Path::new("t"));
         assert_eq!(command.get_program(), "/scenarios/./card");
         assert_eq!(command.get_current_dir(), Some(Path::new("/scenarios")));
         let named = DeviceCommand::parse("python3 card.py {socket}", Some(Path::new("/scenarios"))).unwrap();
-        assert_eq!(named.command(Path::new("s"), Path::new("c")).get_program(), "python3");
+        assert_eq!(named.command(Path::new("s"), Path::new("c"), Path::new("t")).get_program(), "python3");
     }
 
     #[test]

@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::midi_stream::{MidiMessage, MidiReader};
 use crate::machine::Received;
-use crate::sound::midi::MidiEvent;
+use crate::sound::midi::{MidiEvent, MidiMessage, MidiReader};
 
 /// Nanoseconds in the 100 ns units of a song's times, and in a millisecond.
 const NS_A_TICK: u64 = 100;

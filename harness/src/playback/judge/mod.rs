@@ -1,6 +1,5 @@
 //! What decides whether a song was played right.
 
-mod midi_stream;
 mod midi_verdict;
 mod reference;
 mod tolerance;
@@ -9,7 +8,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use midi_stream::{MidiMessage, MidiReader};
 pub use midi_verdict::{MidiDifference, MidiVerdict, compare_midi};
 pub use reference::{Comparison, Reference, ReferenceError};
 pub use tolerance::{OFFSET_MAX, Tolerance, ToleranceError};

@@ -10,6 +10,7 @@ mod notices;
 mod ports;
 mod record;
 mod song;
+mod stream;
 mod tempo;
 mod track;
 
@@ -18,3 +19,4 @@ pub use event::{CHANNEL_GROUP, MidiEvent, SONG_SECONDS_MAX, TICKS_A_SECOND};
 pub use excerpt::event_at;
 pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_music_records, write_records};
 pub use song::Song;
+pub use stream::{MidiMessage, MidiReader};

@@ -35,6 +35,18 @@ const fn data_bytes(status: u8) -> Option<usize> {
     }
 }
 
+impl MidiMessage {
+    /// Returns whether it has all its bytes: one that another message cut short has not.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match self.bytes.first().map(|status| data_bytes(*status)) {
+            Some(Some(data)) => self.bytes.len() == data + 1,
+            Some(None) => self.bytes.last() == Some(&END_OF_EXCLUSIVE),
+            None => false,
+        }
+    }
+}
+
 impl MidiReader {
     /// Takes bytes that came at a time.
     pub fn push(&mut self, time_ns: u64, bytes: &[u8]) {
@@ -92,6 +104,29 @@ impl MidiReader {
         if !self.pending.is_empty() {
             self.complete();
         }
+    }
+
+    /// Takes the messages that are complete.
+    pub fn take_messages(&mut self) -> Vec<MidiMessage> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Returns how many data bytes belonged to no message so far.
+    #[must_use]
+    pub const fn stray(&self) -> usize {
+        self.stray
+    }
+
+    /// Returns how many bytes the message has that is not complete.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Drops the message that is not complete, and the running status.
+    pub fn drop_pending(&mut self) {
+        self.pending.clear();
+        self.running = 0;
     }
 
     /// Returns the messages, and the number of data bytes that belong to none. What is not complete is the last one.

@@ -49,9 +49,9 @@ pub struct ExpectStep {
     /// Counts the value from the one that was saved under this name.
     #[schemars(with = "Option<String>")]
     pub since: Option<Spanned<String>>,
-    /// The card has found nothing wrong with the driver in this session.
+    /// The card has found nothing wrong with the driver in this session, or a device of the user's since its start.
     pub no_diagnosis: Option<True>,
-    /// The first error of the driver that the card has found in this session has this code.
+    /// The first error of the driver that the card has found in this session, or a device of the user's since its start, has this code.
     pub diagnosis: Option<String>,
     /// The guest has found nothing without stopping.
     pub no_findings: Option<True>,
@@ -208,14 +208,19 @@ impl ExpectStep {
             || self.card_ms.is_some()
     }
 
+    /// Returns whether it is about errors of the driver that card or device has found.
+    #[must_use]
+    pub const fn is_of_diagnosis(&self) -> bool {
+        self.no_diagnosis.is_some() || self.diagnosis.is_some()
+    }
+
     /// Returns whether it expects nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         !self.is_of_playback()
             && self.received.is_none()
             && self.value.is_none()
-            && self.no_diagnosis.is_none()
-            && self.diagnosis.is_none()
+            && !self.is_of_diagnosis()
             && self.no_findings.is_none()
             && self.finding.is_none()
             && self.log.is_none()

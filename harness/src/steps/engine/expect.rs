@@ -4,7 +4,7 @@ use std::path::Path;
 
 use guest_protocol::Statistics;
 
-use super::side::StepError;
+use super::side::{StepError, compare_diagnosis};
 use super::state::{Engine, Recording};
 use super::values::of_guest;
 use crate::machine::Received;
@@ -14,11 +14,25 @@ use crate::sound::loudness;
 use crate::sound::measure::{Part, level_dbfs, onsets_ms, peak, strongest_hz};
 use crate::sound::pcm::{Pcm, difference};
 use crate::steps::document::{ExpectStep, Level, Loudness, Onsets, Silence, Tone, ValueName};
+use crate::testbed::TestBedError;
 
 /// The file of the offline render, where the PCM differs from it.
 const OFFLINE_WAV: &str = "offline.wav";
 
 impl Engine<'_, '_> {
+    /// Compares what card or device has found wrong with the driver with what is expected.
+    fn expect_diagnosis(&mut self, expect: &ExpectStep) -> Result<Option<String>, StepError> {
+        match self.bed.device_control().filter(|_| expect.is_of_diagnosis()) {
+            Some(control) => {
+                let first = control.diagnosis().map_err(TestBedError::from)?.first;
+                let first = first.map(|first| (first.code.clone(), first.sentence()));
+                let first = first.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
+                Ok(compare_diagnosis(expect, "device", first))
+            }
+            None => self.side.expect_diagnosis(expect),
+        }
+    }
+
     /// Compares card, guest and the last playback with what is expected.
     pub(super) fn expect(&mut self, expect: &ExpectStep, folder: &Path) -> Result<String, StepError> {
         if expect.log.is_some() || expect.no_log.is_some() {
@@ -26,6 +40,7 @@ impl Engine<'_, '_> {
             self.bed.session.statistics()?;
         }
         let mut wrong = self.side.expect_of_card(expect)?;
+        wrong.extend(self.expect_diagnosis(expect)?);
         let mut found = Vec::new();
         if let Some(name) = expect.value.filter(|name| !name.is_of_card()) {
             let value = self.value(name)?;

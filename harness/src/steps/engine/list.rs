@@ -250,7 +250,8 @@ fn side_act(side: &Side<'_>, step: &PlannedStep) -> Result<String, StepError> {
             }
         }
         Act::Expect(expect, _) => {
-            let wrong = side.expect_of_card(expect)?;
+            let mut wrong = side.expect_of_card(expect)?;
+            wrong.extend(side.expect_diagnosis(expect)?);
             if wrong.is_empty() { Ok(String::new()) } else { Err(StepError::Unexpected(wrong.join("; "))) }
         }
         // The plan has let no other step into such a list.

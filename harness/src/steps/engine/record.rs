@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::host::standstill::Standstills;
-use crate::playback::{CardReport, PlaybackError};
+use crate::playback::{CardReport, DeviceReport, PlaybackError};
 use crate::testbed::violations::FindingsReport;
 
 /// What came of a step.
@@ -62,6 +62,8 @@ pub struct StepsVerdict {
     pub warnings: Vec<String>,
     /// What the card counted and found, before the end; nothing where the driver is for another device.
     pub card: Option<CardReport>,
+    /// What a device of the user's counted and found, before the end, where it tells.
+    pub device: Option<DeviceReport>,
     /// SHA-256 of the last playback's PCM, in hexadecimal.
     pub pcm_sha256: Option<String>,
     /// From QEMU's start to the verdict, in milliseconds.

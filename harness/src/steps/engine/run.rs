@@ -17,7 +17,7 @@ use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
 use crate::machine::Received;
 use crate::machine::conditions::Conditions;
-use crate::playback::{CardReport, PlaybackError, PlaybackFailure, failure};
+use crate::playback::{CardReport, DeviceReport, PlaybackError, PlaybackFailure, failure};
 use crate::steps::plan::{Act, Music, PlannedStep};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
@@ -283,6 +283,7 @@ fn on_test_bed(
     };
     let done = begin(&mut engine).map_err(Halt::Failed).and_then(|()| engine.list(&test.plan.steps));
     let card = engine.side.status().map(CardReport::from);
+    let device = engine.bed.device_control().map(DeviceReport::of).transpose();
     engine.cleans_up = true;
     // Every one of them, whatever comes of the others.
     for step in &test.plan.cleanup {
@@ -302,11 +303,13 @@ fn on_test_bed(
         return Err(error);
     }
     ended?;
+    let device = device.map_err(PlaybackError::from)?.flatten();
     Ok(StepsVerdict {
         steps: Vec::new(),
         failures,
         warnings,
         card,
+        device,
         pcm_sha256,
         milliseconds: 0.0,
         standstills: Standstills::default(),

@@ -350,33 +350,22 @@ impl<'a> Side<'a> {
         found
     }
 
+    /// Compares what the card has found wrong with the driver with an expectation.
+    pub(super) fn expect_diagnosis(&self, expect: &ExpectStep) -> Result<Option<String>, StepError> {
+        if !expect.is_of_diagnosis() {
+            return Ok(None);
+        }
+        let first = self.the_card()?.status().map_err(TestBedError::Control)?.diagnosis.first;
+        let first = first.map(|first| (first.code, first.text));
+        Ok(compare_diagnosis(expect, "card", first.as_ref().map(|(code, text)| (code.as_str(), text.as_str()))))
+    }
+
     /// Compares what the card alone tells with an expectation.
     pub(super) fn expect_of_card(&self, expect: &ExpectStep) -> Result<Vec<String>, StepError> {
         let mut wrong = Vec::new();
         if let Some(name) = expect.value.filter(|name| name.is_of_card()) {
             let value = self.value_of_card(name)?;
             wrong.extend(self.compare(expect, name, value));
-        }
-        if expect.no_diagnosis.is_some() || expect.diagnosis.is_some() {
-            let status = self.the_card()?.status().map_err(TestBedError::Control)?;
-            let first = status.diagnosis.first;
-            match (&expect.diagnosis, first) {
-                (None, None) => {}
-                (None, Some(first)) => {
-                    wrong.push(format!(
-                        "the card found something wrong with the driver: {}: {}",
-                        first.code, first.text
-                    ));
-                }
-                (Some(code), Some(first)) if first.code == *code => {}
-                (Some(code), Some(first)) => {
-                    wrong
-                        .push(format!("the card's first diagnosis is {}, expected {code}: {}", first.code, first.text));
-                }
-                (Some(code), None) => {
-                    wrong.push(format!("the card found nothing wrong with the driver, expected {code}"));
-                }
-            }
         }
         if let Some(text) = &expect.log
             && self.line_with(text, &mut 0).is_none()
@@ -427,4 +416,17 @@ fn what(wait: &WaitStep) -> String {
         parts.push(format!("{} within its bounds", value.name()));
     }
     parts.join(" or ")
+}
+
+/// Compares the first error of the driver, its code and its sentence, with the expected one.
+pub(super) fn compare_diagnosis(expect: &ExpectStep, who: &str, first: Option<(&str, &str)>) -> Option<String> {
+    match (&expect.diagnosis, first) {
+        (None, None) => None,
+        (None, Some((code, text))) => Some(format!("the {who} found something wrong with the driver: {code}: {text}")),
+        (Some(expected), Some((code, _))) if code == expected => None,
+        (Some(expected), Some((code, text))) => {
+            Some(format!("the {who}'s first diagnosis is {code}, expected {expected}: {text}"))
+        }
+        (Some(expected), None) => Some(format!("the {who} found nothing wrong with the driver, expected {expected}")),
+    }
 }

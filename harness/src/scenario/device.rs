@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(elsewhere.device.control, Some(folder.join("control.sock")));
         let served = parse("[device]\ncommand = './card {socket}'").unwrap();
         let DeviceSource::Command(command) = &served.device.source else { panic!("{:?}", served.device) };
-        let command = command.command(Path::new("s"), Path::new("c"));
+        let command = command.command(Path::new("s"), Path::new("c"), Path::new("t"));
         assert_eq!(Path::new(command.get_program()), folder.join("./card"));
         let example = parse("[device]\nexample = 'mpu401'").unwrap();
         assert_eq!(example.device.source, DeviceSource::Example("mpu401".into()));

@@ -5,7 +5,12 @@ fn main() {
     if std::env::var_os("CARGO_CFG_WINDOWS").is_none() {
         return;
     }
-    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86") {
+    let is_x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86");
+    // The oldest Windows that the image is for: XP of 32 bits, Windows 7 of 64 bits. A loader refuses an image for a later one.
+    let oldest = if is_x86 { "5.01" } else { "6.01" };
+    println!("cargo:rustc-link-arg-bins=/SUBSYSTEM:NATIVE,{oldest}");
+    println!("cargo:rustc-link-arg-bins=/OSVERSION:{oldest}");
+    if is_x86 {
         // There is not one exception handler in it.
         println!("cargo:rustc-link-arg-bins=/noseh");
         // Where no constant of the code can be taken for an address of the image: a program's base is 4 MiB.
@@ -13,7 +18,6 @@ fn main() {
     }
     for argument in [
         "/DRIVER",
-        "/SUBSYSTEM:NATIVE,10.0",
         "/ENTRY:DriverEntry",
         "/NODEFAULTLIB",
         // Writes the checksum that the kernel's loader wants.

@@ -6,8 +6,8 @@ use std::sync::Barrier;
 
 use card_spec::queue::Queue;
 use card_trace::{
-    Act, CardStart, DMA_BYTES_MAX, Detail, DeviceAct, FLAG_PCM, HEADER_BYTES, Head, Item, Kind, ReadError, Reader, Record,
-    SIZE_MIN, SLOT_BYTES, Settings, Setup, Source, Writer, copy, describe, memory_payload, pcm_hash, regions,
+    Act, CardStart, DMA_BYTES_MAX, Detail, DeviceAct, FLAG_PCM, HEADER_BYTES, Head, Item, Kind, ReadError, Reader,
+    Record, SIZE_MIN, SLOT_BYTES, Settings, Setup, Source, Writer, copy, describe, memory_payload, pcm_hash, regions,
 };
 use tempfile::TempDir;
 

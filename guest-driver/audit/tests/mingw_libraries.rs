@@ -45,7 +45,7 @@ fn every_export_is_in_the_import_libraries_with_the_same_arguments() {
             let names = symbols(&path);
             assert!(names.len() > 50, "{} names no imports: {names:?}", path.display());
             let wanted = EXPORTS.iter().filter(|export| export.0 == module && (export.3 == On::Both || export.3 == on));
-            for (_, name, call, _) in wanted {
+            for (_, name, call, ..) in wanted {
                 let decorated = if on == On::X86 { Call::in_library(*call, name) } else { (*name).to_owned() };
                 assert!(names.contains(&decorated), "{} has no {decorated}", path.display());
             }

@@ -1,26 +1,32 @@
 //! The driver's entry points: `DriverEntry`, `AddDevice`, `StartDevice`.
 #![allow(unsafe_code, reason = "entry points that the system calls")]
 
+use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use dmus_miniport::filter::SUBDEVICE_NAME;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::log::Part;
 use portcls::guid::CLSID_PortDMus;
 use portcls::resource::IResourceList;
-use portcls::services::IPort;
+use portcls::services::{DEVICE_EXTENSION_BYTES, IPort};
+use portcls::wdm::DeviceObject;
 use portcls::{Guid, NtStatus, Opaque};
 
 use crate::com::{Foreign, Object, call};
 use crate::function::Function;
 use crate::kernel::log;
 use crate::miniport::Miniport;
-use crate::pc;
 use crate::power::AdapterPower;
 use crate::status::check;
+use crate::{nt, pc, pool};
 
 /// Subdevices of a card.
 const SUBDEVICES: u32 = 1;
+
+/// Bytes of a device's extension: those of PortCls, and a pointer of the driver's own.
+const EXTENSION_BYTES: usize = DEVICE_EXTENSION_BYTES + size_of::<*mut Opaque>();
 
 /// The subdevice's name in UTF-16. PortCls keeps the pointer as long as the device lives.
 static NAME: [u16; SUBDEVICE_NAME.len() + 1] = {
@@ -39,14 +45,39 @@ static PORT_CLASS: Guid = CLSID_PortDMus;
 /// Initialises the driver, when it is loaded.
 #[unsafe(no_mangle)]
 unsafe extern "system" fn DriverEntry(driver: *mut Opaque, registry_path: *mut Opaque) -> NtStatus {
+    // SAFETY: the system calls this at PASSIVE_LEVEL.
+    pool::choose(unsafe { Passive::assume() });
     // SAFETY: the system's own parameters, passed on.
     unsafe { pc::PcInitializeAdapterDriver(driver, registry_path, add_device) }
 }
 
 /// Adds the device object of a card.
 unsafe extern "system" fn add_device(driver: *mut Opaque, physical_device: *mut Opaque) -> NtStatus {
-    // SAFETY: the system's own parameters, passed on. No device extension of our own.
-    unsafe { pc::PcAddAdapterDevice(driver, physical_device, start_device, SUBDEVICES, 0) }
+    // SAFETY: the system's own parameters, passed on.
+    let added = check(unsafe {
+        pc::PcAddAdapterDevice(driver, physical_device, start_device, SUBDEVICES, EXTENSION_BYTES as u32)
+    });
+    if let Err(status) = added {
+        return status;
+    }
+    // The system attaches no other device before this function has returned.
+    // SAFETY: a device object that the system lends.
+    let device = unsafe { nt::IoGetAttachedDeviceReference(physical_device) };
+    // SAFETY: the device object that PortCls has just made, with an extension of that size.
+    unsafe { own_extension(device) }.store(physical_device.cast(), Ordering::Release);
+    // SAFETY: the reference of above.
+    unsafe { nt::ObfDereferenceObject(device) };
+    NtStatus::SUCCESS
+}
+
+/// Returns the driver's own part of a device's extension, behind that of PortCls: the physical device object. `PcGetPhysicalDeviceObject`
+/// is younger than the oldest Windows that the image is for.
+///
+/// # Safety
+/// The device is one that [`add_device`] has made, and lives as long as the reference is used.
+unsafe fn own_extension<'a>(device: *mut Opaque) -> &'a AtomicPtr<c_void> {
+    // SAFETY: the caller's promise; the extension has room for a pointer there.
+    unsafe { &*(*device.cast::<DeviceObject>()).device_extension.byte_add(DEVICE_EXTENSION_BYTES) }
 }
 
 /// Starts a card with the resources that it has been given: its port and miniport.
@@ -80,9 +111,8 @@ unsafe fn start(
     if resources.is_null() {
         return Err(NtStatus::DEVICE_CONFIGURATION_ERROR);
     }
-    let mut physical_device = ptr::null_mut();
-    // SAFETY: the device is PortCls' own.
-    check(unsafe { pc::PcGetPhysicalDeviceObject(device, &raw mut physical_device) })?;
+    // SAFETY: the device that `add_device` has made.
+    let physical_device = unsafe { own_extension(device) }.load(Ordering::Acquire).cast();
     let function = Function::find(level, device, physical_device)?;
 
     let power = AdapterPower::new(level).and_then(|power| Object::make(level, power));

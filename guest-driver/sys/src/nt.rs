@@ -12,8 +12,25 @@ use portcls::{Guid, NtStatus, Opaque};
 /// `PASSIVE_LEVEL`.
 pub(crate) const PASSIVE_LEVEL: u8 = 0;
 
-/// `NonPagedPoolNx`.
+/// `NonPagedPool`: executable.
+pub(crate) const NON_PAGED_POOL: u32 = 0;
+
+/// `NonPagedPoolNx`, which Windows has since version 6.2 (Windows 8).
 pub(crate) const NON_PAGED_POOL_NX: u32 = 512;
+
+/// The first version that has [`NON_PAGED_POOL_NX`]: major and minor.
+pub(crate) const NX_POOL_SINCE: (u32, u32) = (6, 2);
+
+/// `RTL_OSVERSIONINFOW`.
+#[repr(C)]
+pub(crate) struct OsVersionInfo {
+    size: u32,
+    major: u32,
+    minor: u32,
+    build: u32,
+    platform: u32,
+    service_pack: [u16; 128],
+}
 
 /// `MmNonCached`.
 pub(crate) const MM_NON_CACHED: u32 = 0;
@@ -100,6 +117,7 @@ unsafe extern "system" {
     fn MmGetSystemRoutineAddress(name: *const UnicodeString) -> *mut c_void;
     pub(crate) fn MmMapIoSpace(address: i64, bytes: usize, cache_type: u32) -> *mut c_void;
     pub(crate) fn MmUnmapIoSpace(address: *mut c_void, bytes: usize);
+    fn RtlGetVersion(info: *mut OsVersionInfo) -> NtStatus;
 }
 
 #[cfg(not(target_arch = "x86"))]
@@ -244,6 +262,15 @@ pub(crate) fn mm_copy_memory() -> Option<MmCopyMemory> {
     }
     // SAFETY: the function of that name has that type.
     Some(unsafe { core::mem::transmute::<*mut c_void, MmCopyMemory>(address) })
+}
+
+/// Returns the system's version: major and minor. At `PASSIVE_LEVEL`.
+pub(crate) fn version() -> (u32, u32) {
+    let size = size_of::<OsVersionInfo>() as u32;
+    let mut info = OsVersionInfo { size, major: 0, minor: 0, build: 0, platform: 0, service_pack: [0; 128] };
+    // SAFETY: a structure of the size that it says. It returns success always.
+    unsafe { RtlGetVersion(&raw mut info) };
+    (info.major, info.minor)
 }
 
 /// Returns the current IRQL. On x86-64 it is the task-priority register, which `KeGetCurrentIrql` reads too.

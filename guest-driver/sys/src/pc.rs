@@ -32,7 +32,6 @@ unsafe extern "system" {
         max_objects: u32,
         device_extension_size: u32,
     ) -> NtStatus;
-    pub(crate) fn PcGetPhysicalDeviceObject(device: *mut Opaque, physical_device: *mut *mut Opaque) -> NtStatus;
     pub(crate) fn PcRegisterAdapterPowerManagement(unknown: *mut IUnknown, device: *mut Opaque) -> NtStatus;
     pub(crate) fn PcCompletePendingPropertyRequest(request: *mut PcPropertyRequest, status: NtStatus) -> NtStatus;
     pub(crate) fn PcGetTimeInterval(since: u64) -> u64;

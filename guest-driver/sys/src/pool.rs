@@ -1,9 +1,10 @@
-//! Memory: non-paged, not executable, and allocated at `PASSIVE_LEVEL` only, where a failure can be reported.
+//! Memory: non-paged, not executable where the system has such memory, and allocated at `PASSIVE_LEVEL` only, where a failure can be reported.
 #![allow(unsafe_code, reason = "the global allocator is an unsafe interface")]
 
 use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use dmus_miniport::irql::Passive;
 
@@ -14,6 +15,16 @@ const TAG: u32 = u32::from_le_bytes(*b"DMus");
 
 /// Alignment of pool memory: twice a pointer.
 const POOL_ALIGNMENT: usize = 2 * size_of::<usize>();
+
+/// The type of pool, which the system's version decides.
+static TYPE: AtomicU32 = AtomicU32::new(nt::NON_PAGED_POOL);
+
+/// Chooses the type of pool, before anything is allocated: asking an older system for memory that is not executable is undefined.
+pub(crate) fn choose(_: Passive) {
+    if nt::version() >= nt::NX_POOL_SINCE {
+        TYPE.store(nt::NON_PAGED_POOL_NX, Ordering::Relaxed);
+    }
+}
 
 struct Pool;
 
@@ -27,7 +38,7 @@ unsafe impl GlobalAlloc for Pool {
             return core::ptr::null_mut();
         }
         // SAFETY: allowed at this level; the size is not 0, as the caller promises.
-        unsafe { nt::ExAllocatePoolWithTag(nt::NON_PAGED_POOL_NX, layout.size(), TAG) }.cast()
+        unsafe { nt::ExAllocatePoolWithTag(TYPE.load(Ordering::Relaxed), layout.size(), TAG) }.cast()
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, _: Layout) {

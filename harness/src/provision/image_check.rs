@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use driver_audit::exports::{self, On};
 use object::elf::{self, FileHeader64};
 use object::pe;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -101,6 +102,10 @@ pub const DRIVER_RAISED_STACK_BYTES_MAX: u32 = 2 << 10;
 /// The driver's functions that are called at a raised IRQL: the service routine, the deferred procedure call, and the port
 /// driver's call with events.
 const RAISED: [&str; 3] = ["service_routine", "request_service", "put_message"];
+
+/// The oldest Windows that the driver is for: 7 with 64 bits, XP (its second service pack) with 32 bits.
+const OLDEST_X64: exports::Windows = (6, 1);
+const OLDEST_X86: exports::Windows = (5, 1);
 
 /// Addresses at which the driver is loaded as a check: where 64-bit Windows loads drivers, other than the preferred base.
 const BASES_X64: [u64; 2] = [0xffff_f803_5a2c_0000, 0xffff_f807_0000_1000];
@@ -226,12 +231,30 @@ pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
         ),
         check(
             names(
+                "dmuscard.sys is for Windows 7 and later, and imports nothing younger",
+                "dmuscard.sys for 32-bit Windows is for Windows XP and later, and imports nothing younger",
+            ),
+            too_young(image, wide),
+        ),
+        check(
+            names(
                 "dmuscard.sys loads wherever it is put, and binds every import",
                 "dmuscard.sys for 32-bit Windows loads wherever it is put, and binds every import by its arguments",
             ),
             obstacle(path, image)?,
         ),
     ])
+}
+
+/// Returns what keeps the driver from the oldest Windows that it is for: that of the image's headers, and the documented age of
+/// its imports.
+fn too_young(image: &driver_audit::image::Image, wide: bool) -> Option<String> {
+    let (oldest, on) = if wide { (OLDEST_X64, On::X64) } else { (OLDEST_X86, On::X86) };
+    if image.subsystem_version != oldest {
+        return Some(format!("its headers say {:?}, not {oldest:?}", image.subsystem_version));
+    }
+    let found = exports::younger_than(oldest, on, &image.imports);
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// Checks the NT host.

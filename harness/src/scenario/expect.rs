@@ -252,7 +252,7 @@ impl Expectations {
                 found.push(format!("the device's first diagnosis is {}, expected {code}", first.text()));
             }
             (Some(code), None) => {
-                found.push(format!("the device found nothing wrong with the driver, expected {code}"))
+                found.push(format!("the device found nothing wrong with the driver, expected {code}"));
             }
             (_, Some(_)) if !found.is_empty() => found.extend(device.diagnosis_text()),
             _ => {}

@@ -24,6 +24,7 @@ mod handle;
 mod installation;
 mod memory;
 pub mod options;
+pub mod pause;
 mod probe;
 mod property;
 mod reply;

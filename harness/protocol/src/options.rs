@@ -41,3 +41,8 @@ pub const WAIVE: &str = "waive";
 /// With `on`, each violation after which the guest can go on is sent as [`Event::Finding`](crate::Event::Finding), and the
 /// guest goes on. `off` is the default.
 pub const KEEP_GOING: &str = "keep-going";
+/// Pauses the machine (see [`pause`](crate::pause)) at each violation of a rule or check, by its number; or, with
+/// [`BREAK_ON_ANY`], at each violation and each bug check.
+pub const BREAK_ON: &str = "break-on";
+/// The value of [`BREAK_ON`] for each violation and each bug check.
+pub const BREAK_ON_ANY: &str = "any";

@@ -6,7 +6,7 @@ use guest_protocol::{Event, OPTIONS_FILE, exit};
 use crate::arch::frames::{self, MemoryMap};
 use crate::arch::fw_cfg::{self, FwCfgError};
 use crate::arch::{apic, clock, cpu, heap, paging, serial, smp, trap};
-use crate::bugcheck::response;
+use crate::bugcheck::{debugger, response};
 use crate::contract::{delay, watch};
 use crate::harness::link;
 use crate::harness::options::{self, Options, Time};
@@ -61,6 +61,7 @@ fn read_options() {
     delay::init(options.seed);
     watch::set(options.verifier);
     response::set(&options.waived, options.keep_going, options.verifier);
+    debugger::pause_at(options.break_on);
     alloc_faults::init(options.allocations, options.fail_allocation);
     options::set_current(options);
 }

@@ -1,6 +1,8 @@
 //! Bug checks, the system's last message; and violations after which it goes on, because the harness said so.
 
 pub mod blame;
+#[cfg(target_os = "none")]
+pub mod debugger;
 pub mod findings;
 #[cfg(target_os = "none")]
 pub mod modules;

@@ -7,7 +7,7 @@ use guest_protocol::{BugCheck, Event, exit};
 
 use super::response::Response;
 use super::stack::{self, Context};
-use super::{blame, findings, names, response};
+use super::{blame, debugger, findings, names, response};
 use crate::arch::stop::{self, Stop};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{cpu, smp};
@@ -38,11 +38,12 @@ pub const MANUALLY_INITIATED_CRASH: u32 = 0xe2;
 /// noted, and where the driver is not verified; otherwise stops the system.
 #[inline(never)]
 pub fn violated(report: Report<'_>) {
+    debugger::violation(report.rule, report.function);
     match response::to(report.rule) {
         Response::Note(kind) if findings::note(kind, &report) => {}
         Response::Note(_) => {
             let message = report.message;
-            stop(Report {
+            halt(Report {
                 message: format_args!(
                     "{message} (noted before: {} different findings, and more are not kept)",
                     findings::FINDINGS_MAX
@@ -51,7 +52,7 @@ pub fn violated(report: Report<'_>) {
             })
         }
         Response::Ignore => response::ignored(),
-        Response::Stop => stop(report),
+        Response::Stop => halt(report),
     }
 }
 
@@ -66,6 +67,13 @@ pub fn run_last(routine: fn()) {
 /// Stops the system.
 #[inline(never)]
 pub fn stop(report: Report<'_>) -> ! {
+    debugger::violation(report.rule.or_else(blame::rule), report.function);
+    halt(report)
+}
+
+/// Stops the system, of which a debugger knows.
+#[inline(never)]
+fn halt(report: Report<'_>) -> ! {
     let irql = cpu::irql();
     x86_64::instructions::interrupts::disable();
     match stop::begin() {

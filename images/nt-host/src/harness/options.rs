@@ -40,6 +40,8 @@ pub struct Options {
     pub waived: Vec<u16>,
     /// Whether no violation stops the system after which it can go on.
     pub keep_going: bool,
+    /// At which violation the machine pauses.
+    pub break_on: Option<BreakOn>,
 }
 
 /// The driver's device, where the harness names it.
@@ -120,6 +122,15 @@ pub enum Time {
     Run,
 }
 
+/// At which violation the machine pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakOn {
+    /// At each violation of the rule or check with this number.
+    Rule(u16),
+    /// At each violation, and at each bug check.
+    Any,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -137,6 +148,7 @@ impl Default for Options {
             verifier: true,
             waived: Vec::new(),
             keep_going: false,
+            break_on: None,
         }
     }
 }
@@ -213,6 +225,12 @@ impl Options {
             }
             option::WAIVE => {
                 self.waived = value.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+            }
+            option::BREAK_ON => {
+                self.break_on = Some(match value {
+                    option::BREAK_ON_ANY => BreakOn::Any,
+                    number => BreakOn::Rule(number.parse().ok().filter(|number| *number > 0)?),
+                });
             }
             option::KEEP_GOING => {
                 self.keep_going = match value {
@@ -324,6 +342,8 @@ mod tests {
         assert!(!Options::parse("verifier=off").unwrap().verifier);
         let lenient = Options::parse("waive=33,105\nkeep-going=on").unwrap();
         assert_eq!((lenient.waived, lenient.keep_going), ([33, 105].into(), true));
+        assert_eq!(Options::parse("break-on=39").unwrap().break_on, Some(BreakOn::Rule(39)));
+        assert_eq!(Options::parse("break-on=any").unwrap().break_on, Some(BreakOn::Any));
     }
 
     #[test]
@@ -353,6 +373,8 @@ mod tests {
             "waive=33;105",
             "waive=70000",
             "keep-going=maybe",
+            "break-on=0",
+            "break-on=some",
             "calibrate",
         ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");

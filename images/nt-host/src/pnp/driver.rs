@@ -13,6 +13,7 @@ use super::resources::{self, Resources};
 use super::{bus, driver_image, installation, load_checks};
 use crate::arch::fw_cfg;
 use crate::arch::uninterrupted::Uninterrupted;
+use crate::bugcheck::debugger;
 use crate::bugcheck::modules::{self, Module};
 use crate::contract::export::Absent;
 use crate::contract::final_status::Outcome;
@@ -120,6 +121,7 @@ pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
         image_bytes: module.size as u32,
         imports: imports.iter().map(name).collect(),
     };
+    debugger::image_loaded(module.base, module.size, module.name);
     run_entry(&module, &imports, libraries)?;
     driver_image::discard_initialisation();
     Ok(info)

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
 //! | [`package`] | driver packages for Windows: image, INF, catalogue, signatures |
-//! | [`scenario`], [`page_test`] | TOML scenarios, and the suite of the project |
+//! | [`scenario`], [`page_test`], [`debugger_test`] | TOML scenarios, and the suite of the project |
 //! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
+//! | [`debugger`] | a guest under a debugger: where it stops, and the files for lldb, gdb and VS Code |
 //! | [`trace`] | traces of the card: filters, differences, counts, files for other programs |
 //! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
@@ -24,6 +25,8 @@
 pub mod alloc_faults;
 pub mod bench;
 pub mod conformance;
+pub mod debugger;
+pub mod debugger_test;
 pub mod dist;
 pub mod document;
 pub mod event;
@@ -36,6 +39,7 @@ pub mod package;
 pub mod page_test;
 pub mod playback;
 pub mod provision;
+mod provisioned_test;
 pub mod qemu_limits;
 pub mod report;
 pub mod scenario;

@@ -80,7 +80,7 @@ fn one(scenario: &Scenario, name: &str) -> Option<Scenario> {
 /// Runs the cases of a scenario.
 fn run(workspace: &Workspace, scenario: &Scenario) -> Result<Completion, Failed> {
     let driver = named("DMUS_DRIVER");
-    let overrides = provision::Overrides { qemu: None, driver: driver.clone() };
+    let overrides = provision::Overrides { driver: driver.clone(), ..provision::Overrides::default() };
     let provisioned = provision(workspace, overrides, None, &Silent)?;
     // The runner decides how many tests run side by side.
     let slots = Slots::new(NonZeroUsize::MIN);

@@ -18,6 +18,7 @@ use dmus::sound::pcm::{BLOCK_FRAMES_MAX, SAMPLE_RATES};
 use dmus::testbed::violations::{RuleList, ViolationPolicy, Waiver};
 use guest_protocol::options::MESSAGES_MAX;
 
+use super::debugger::DebuggerArguments;
 use super::device::DeviceArguments;
 
 /// Rates that pins can have, in Hz.
@@ -273,6 +274,8 @@ pub(crate) struct DemoArguments {
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    #[command(flatten)]
+    pub(crate) debugger: DebuggerArguments,
     /// Processors of the guest: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) processors: u8,
@@ -478,6 +481,8 @@ pub(crate) struct BootArguments {
     pub(crate) violations: ViolationArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    #[command(flatten)]
+    pub(crate) debugger: DebuggerArguments,
     /// The level of the guest's log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "debug", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,

@@ -16,7 +16,7 @@ use guest_protocol::options::LOG;
 
 use super::args::BootArguments;
 use super::error::Outcome;
-use super::setup::{provisioned, workspace_of};
+use super::setup::{provisioned_with, workspace_of};
 
 /// The commands of the prompt.
 const HELP: &str = "help          list the commands
@@ -55,7 +55,8 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
-    let mut provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let mut provisioned =
+        provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
     provisioned.device = device;
     drop(terminal);
     let accelerator = provisioned.accelerator.accelerator;

@@ -15,7 +15,7 @@ use dmus::testbed::run_folder::RunFolder;
 use super::args::{ClockChoice, DemoArguments, SandboxChoice, TransportChoice};
 use super::error::{Outcome, UsageError};
 use super::run::warn_of_no_sandbox;
-use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
+use super::setup::{card_of, provisioned_with, read_song, reproduce, workspace_of};
 
 /// Plays a song through the driver and prints the verdict.
 ///
@@ -40,7 +40,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
-    let mut provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let mut provisioned =
+        provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
     provisioned.device = device;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {

@@ -7,6 +7,7 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
+use dmus::machine::stub::StubSocketError;
 use dmus::package::PackError;
 use dmus::playback::PlaybackError;
 use dmus::provision::ProvisionError;
@@ -95,6 +96,9 @@ pub(crate) enum Error {
     /// A filter of a trace is not understood.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A debugger cannot attach there.
+    #[error(transparent)]
+    Stub(#[from] StubSocketError),
     /// Options that do not belong together.
     #[error(transparent)]
     Usage(#[from] UsageError),
@@ -115,7 +119,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Usage);
+diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Stub, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let reports = Reports::begin(&arguments.reports)?;
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
-    let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
+    let overrides = Overrides { qemu: arguments.machine.qemu.clone(), ..Overrides::default() };
     let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
     let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);
     drop(provisioner);

@@ -5,6 +5,7 @@ mod bench;
 mod boot;
 mod check_inf;
 mod clean;
+mod debugger;
 mod demo;
 mod device;
 mod dist;

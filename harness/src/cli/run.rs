@@ -19,12 +19,13 @@ use serde_json::json;
 use super::args::{
     JobsArguments, JudgeArguments, LiveArguments, LowResourcesArguments, ReportArguments, SandboxChoice,
 };
+use super::debugger::DebuggerArguments;
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
 use super::reports::Reports;
 use super::run_arguments::{RunArguments, SelectionArguments};
 use super::scenarios;
-use super::setup::{provisioned, reproduce, workspace_of};
+use super::setup::{provisioned_with, reproduce, workspace_of};
 
 /// Runs scenarios, or the hostile driver's table, and prints their report.
 ///
@@ -66,13 +67,17 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let device = device(arguments, &chosen, &progress)?;
     let live = live(arguments, &chosen)?;
     let slots = Slots::new(arguments.jobs.jobs(&progress));
-    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &progress)?;
+    let overrides = overrides(arguments, device, live);
+    let planned = arguments.repeat as usize * chosen.iter().map(|it| overrides.tests_of(it)).sum::<usize>();
+    arguments.debugger.expect_one(planned)?;
+    let driver = arguments.driver.as_deref();
+    let provisioned = provisioned_with(&workspace, &arguments.machine, &arguments.debugger, driver, &progress)?;
     let context = Context {
         workspace: &workspace,
         provisioned: &provisioned,
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.selection.filter.as_deref(),
-        overrides: overrides(arguments, device, live),
+        overrides,
         slots: &slots,
         retries: arguments.retries,
         fail_fast: arguments.fail_fast,
@@ -80,7 +85,6 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         keep: arguments.keep,
         observer: &progress,
     };
-    let planned = arguments.repeat as usize * chosen.iter().map(|it| context.overrides.tests_of(it)).sum::<usize>();
     progress.plan(planned);
     let mut report = Report::default();
     let ended = repeat(arguments.repeat, &chosen, &context, &mut report);
@@ -165,6 +169,8 @@ fn of_hostile(arguments: &RunArguments) -> Result<Option<Outcome>, Error> {
         Some("`run hostile` is no scenario: it runs alone")
     } else if arguments.device.is_given() {
         Some("`run hostile` tries faults on the project's card: it has no --device")
+    } else if arguments.debugger.is_given() {
+        Some("`run hostile` has no driver to debug: `run hostile-driver --filter FAULT` has one")
     } else if arguments.sandbox.is_some() {
         Some("`run hostile` tries faults on the card in its sandbox: it has no --sandbox")
     } else if chooses || arguments.shuffle.is_some() || arguments.fail_fast || arguments.retries > 0 {
@@ -380,6 +386,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         update_golden: false,
         reports: ReportArguments::default(),
         machine: arguments.machine.clone(),
+        debugger: DebuggerArguments::default(),
         json: arguments.json,
     })
 }

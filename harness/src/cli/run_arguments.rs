@@ -10,6 +10,7 @@ use super::args::{
     JobsArguments, JudgeArguments, LiveArguments, MachineArguments, RATES, ReportArguments, SandboxChoice,
     TransportChoice, ViolationArguments,
 };
+use super::debugger::DebuggerArguments;
 use super::device::DeviceArguments;
 
 /// The text about `run --json` at the end of `--help`.
@@ -141,6 +142,8 @@ pub(crate) struct RunArguments {
     pub(crate) jobs: JobsArguments,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    #[command(flatten)]
+    pub(crate) debugger: DebuggerArguments,
     #[command(flatten)]
     pub(crate) reports: ReportArguments,
     /// End with one JSON object on standard output

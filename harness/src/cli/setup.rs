@@ -12,6 +12,7 @@ use dmus::sound::songs::{self, BuiltIn};
 use dmus::testbed::{Provisioned, TestBedError, provision};
 
 use super::args::MachineArguments;
+use super::debugger::DebuggerArguments;
 use super::error::Error;
 
 /// Finds the project, removes what earlier runs have left that were ended by force, and the oldest run folders beyond the
@@ -62,8 +63,37 @@ pub(super) fn provisioned(
         driver.map_or(Ok(()), driver_file::check)?;
         return Ok(Prepared::read(path)?.provisioned);
     }
-    let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
+    let overrides =
+        Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf), ..Overrides::default() };
     provision(workspace, overrides, machine.accel.accelerator(), observer)
+}
+
+/// Provisions as [`provisioned`] does, for a guest that may be debugged.
+///
+/// # Errors
+/// As for [`provisioned`], and [`Error::Usage`] and [`Error::TestBed`] for what a debugger cannot have.
+pub(super) fn provisioned_with(
+    workspace: &Workspace,
+    machine: &MachineArguments,
+    debugger: &DebuggerArguments,
+    driver: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Provisioned, Error> {
+    if !debugger.is_given() && !debugger.full_debug_info {
+        return Ok(provisioned(workspace, machine, driver, observer)?);
+    }
+    let accelerator = debugger.accelerator(machine.accel.accelerator())?;
+    let debugging = debugger.debugging(workspace)?;
+    let overrides = Overrides {
+        qemu: machine.qemu.clone(),
+        driver: driver.map(Path::to_path_buf),
+        full_debug_info: debugger.full_debug_info,
+    };
+    let provisioned = match &machine.prepared {
+        Some(_) => self::provisioned(workspace, machine, driver, observer)?,
+        None => provision(workspace, overrides, accelerator, observer)?,
+    };
+    Ok(Provisioned { debugging, ..provisioned })
 }
 
 /// Returns bytes as text in MiB.

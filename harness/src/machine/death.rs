@@ -56,6 +56,8 @@ pub struct Death {
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
     pub stopped_by: Option<String>,
+    /// A debugger ended it.
+    pub by_debugger: bool,
     /// The end of the other process after it, and the time between; `None` while it lives.
     pub followed: Option<(Ended, Duration)>,
     /// The last lines of the card's log, and of QEMU's.
@@ -66,7 +68,15 @@ impl Death {
     /// Creates a death of which nothing else is known.
     #[must_use]
     pub const fn of(part: Part, ended: Ended) -> Self {
-        Self { part, device: None, ended, stopped_by: None, followed: None, last_words: (String::new(), String::new()) }
+        Self {
+            part,
+            device: None,
+            ended,
+            stopped_by: None,
+            by_debugger: false,
+            followed: None,
+            last_words: (String::new(), String::new()),
+        }
     }
 
     /// Tells whether something outside the machine ended the process.

@@ -16,10 +16,12 @@ mod guard;
 mod health;
 mod killer;
 mod memory;
+mod option;
 mod processes;
 mod qemu;
 mod qmp;
 mod running_device;
+pub mod stub;
 
 pub use card::{CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, DEVICE_TRACE, Replacement};
 pub use control::CardControl;

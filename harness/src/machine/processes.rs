@@ -232,14 +232,14 @@ impl Processes {
     /// # Errors
     /// [`LeaveError`] for a process that ended in another way, or not at all.
     pub fn leave(&mut self, limit: Duration, end_device: impl FnOnce()) -> Result<(), LeaveError> {
-        let begun = Instant::now();
+        let (begun, stood_still) = (Instant::now(), self.stood_still());
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
         let lost = self.card_expendable;
         while self.machine.ended().is_none() && (lost || self.device.ended().is_none_or(|ended| ended == CARD_LEFT)) {
             if interrupt::requested() {
                 return Err(LeaveError::Interrupted);
             }
-            if begun.elapsed() >= limit {
+            if begun.elapsed() >= limit + self.stood_still().saturating_sub(stood_still) {
                 return Err(LeaveError::StillThere);
             }
             std::thread::sleep(POLL);
@@ -385,6 +385,7 @@ impl Processes {
             Part::Qemu => qemu,
         };
         let mut death = Death::of(part, ended.unwrap_or(Ended::Exit(0)));
+        death.by_debugger = part == Part::Qemu && self.machine.ended_by_debugger();
         death.device = self.device.name().map(ToOwned::to_owned);
         if let (Some(card), Some(qemu)) = (card, qemu) {
             let seen = self.watch.both();
@@ -437,6 +438,6 @@ impl Health for Processes {
     }
 
     fn stood_still(&self) -> Duration {
-        self.standstills.total()
+        self.standstills.total() + self.machine.paused()
     }
 }

@@ -1,10 +1,8 @@
 //! QEMU: its command line, its start, and what its exit status means.
 
-use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +21,9 @@ use super::error::MachineError;
 use super::health::Health;
 use super::killer::ProcessKiller;
 use super::memory::GuestMemory;
+use super::option::with_path;
 use super::qmp::{Answers, Qmp};
+use super::stub::{ENDED_BY_DEBUGGER, Stub, StubWatch};
 use crate::host::ended::Ended;
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
@@ -110,6 +110,8 @@ pub struct MachineOptions {
     pub installation: Option<Vec<u8>>,
     /// The device that the driver is for.
     pub device: MachineDevice,
+    /// QEMU's stub for a debugger, if there is to be one.
+    pub stub: Option<Stub>,
 }
 
 /// The device of a machine, as arguments of QEMU.
@@ -201,6 +203,8 @@ pub struct Machine {
     /// A test has stopped the process.
     stopped: OnPurpose,
     qmp: Qmp,
+    /// Watches the stub. It ends with its monitor, which ends with the process.
+    stub: Option<StubWatch>,
     /// The harness's end of the guest's serial line.
     pub line: UnixStream,
     /// The guest's memory.
@@ -278,11 +282,20 @@ impl Machine {
             command.arg("-fw_cfg").arg(with_path(&format!("name={INSTALLATION_FILE},file="), &path));
         }
         options.device.add_to(&mut command);
+        let mut inherited = vec![guest_line, guest_qmp, memory_file];
+        let mut monitor = None;
+        if let Some(stub) = &options.stub {
+            let (ours, of_qemu) = stub.add_to(&mut command).map_err(resource("the stub's monitor"))?;
+            inherited.push(of_qemu);
+            monitor = Some((stub.clone(), ours));
+        }
         let command_line = words_of(&command);
-        let process = Process::spawn(command, vec![guest_line, guest_qmp, memory_file], boot.log)?;
+        let process = Process::spawn(command, inherited, boot.log)?;
+        let watch = |(stub, monitor)| StubWatch::begin(stub, monitor).map_err(resource("the stub's watch"));
+        let stub = monitor.map(watch).transpose()?;
         // From here on only QEMU holds its ends: when it ends, the lines end here.
         let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
-        Ok(Self { process, stopped: OnPurpose::default(), qmp, line, memory, command_line })
+        Ok(Self { process, stopped: OnPurpose::default(), qmp, stub, line, memory, command_line })
     }
 
     /// Waits until the monitor answers, as long as QEMU lives and `worth_it` returns true.
@@ -326,6 +339,16 @@ impl Machine {
         let said = self.process.said();
         let line = said.lines().find(|line| LOSES_DEVICE.iter().any(|words| line.contains(words)))?;
         Some(line.split_once(": ").map_or(line, |(_, words)| words).to_owned())
+    }
+
+    /// Returns how long a debugger, or the guest itself, has kept the machine from running so far.
+    pub(super) fn paused(&self) -> Duration {
+        self.stub.as_ref().map_or(Duration::ZERO, StubWatch::total)
+    }
+
+    /// Tells whether QEMU logged that a debugger had ended it.
+    pub(super) fn ended_by_debugger(&self) -> bool {
+        self.stub.is_some() && self.process.said().contains(ENDED_BY_DEBUGGER)
     }
 
     /// Returns the signal that made QEMU leave with a status, and the signal's sender.
@@ -449,18 +472,6 @@ pub const fn guest_exit(ended: Ended) -> Option<u8> {
     }
 }
 
-/// Builds an option that ends in a path. In QEMU's options a comma within a value is doubled.
-fn with_path(option: &str, path: &Path) -> OsString {
-    let mut text = OsString::from(option);
-    for byte in path.as_os_str().as_bytes() {
-        text.push(OsStr::from_bytes(std::slice::from_ref(byte)));
-        if *byte == b',' {
-            text.push(",");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -474,13 +485,5 @@ mod tests {
         assert_eq!(guest_exit(Ended::Exit(0)), None);
         assert_eq!(guest_exit(Ended::Exit(1)), None);
         assert_eq!(guest_exit(Ended::Signal(6)), None);
-    }
-
-    #[test]
-    fn doubles_commas_in_paths() {
-        assert_eq!(with_path("file=", Path::new("/a,b")), "file=/a,,b");
-        // A path need not be UTF-8.
-        let path = Path::new(OsStr::from_bytes(b"/\xff,"));
-        assert_eq!(with_path("", path).as_bytes(), b"/\xff,,");
     }
 }

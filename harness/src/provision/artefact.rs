@@ -27,6 +27,8 @@ pub enum Artefact {
     SoundFont,
     /// A browser without windows, in which the page of a report is tested.
     Chromium,
+    /// A debugger that reads the driver's PDB.
+    Lldb,
     /// The rules of accessibility by which the page is tested.
     Axe,
 }
@@ -47,6 +49,7 @@ impl Artefact {
             Self::FluidSynth => "FluidSynth",
             Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
             Self::Chromium => "Chromium",
+            Self::Lldb => "lldb",
             Self::Axe => "the rules of accessibility (axe-core)",
         }
     }

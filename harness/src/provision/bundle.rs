@@ -162,6 +162,7 @@ pub(crate) const fn file_of(artefact: Artefact) -> Option<&'static str> {
         | Artefact::FluidSynth
         | Artefact::SoundFont
         | Artefact::Chromium
+        | Artefact::Lldb
         | Artefact::Axe => None,
     }
 }

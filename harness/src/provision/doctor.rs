@@ -12,6 +12,7 @@ use super::bundle::Bundle;
 use super::chromium::{CHROMIUM_VARIABLE, private_chromium, system_chromium};
 use super::command::{capture, run};
 use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
+use super::lldb::{INSTALL_LLDB, LLDB_VERSION_MIN, lldb_here};
 use super::qemu::{Fitness, fitness, has_vfio_user, system_qemu};
 use super::rust_source::toolchain_source;
 use super::workspace::{Workspace, find_bundle};
@@ -79,6 +80,8 @@ pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> 
     findings.extend([
         fluidsynth(workspace),
         chromium(workspace),
+        lldb(workspace),
+        tool("gdb", "gdb", "--version", "debugs drivers with DWARF"),
         tool("npm", "npm", "--version", "fetches the rules by which the page of a report is tested"),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
@@ -324,6 +327,22 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
         remedy: Some(invocation::command("bench synth")),
         of_host: false,
     }
+}
+
+/// Inspects lldb, which debugs drivers with a PDB.
+fn lldb(workspace: &Workspace) -> Finding {
+    let version = |path: PathBuf| {
+        let captured = capture(Command::new(&path).arg("--version"))?;
+        let version = captured.stdout.lines().next()?.trim().to_owned();
+        captured.status.success().then(|| found("lldb", format!("{version} ({})", path.display())))
+    };
+    lldb_here(workspace).and_then(version).unwrap_or_else(|| Finding {
+        what: "lldb",
+        state: State::Optional,
+        detail: format!("none from version {LLDB_VERSION_MIN} on; it debugs drivers with a PDB"),
+        remedy: Some(format!("{INSTALL_LLDB}; `{}` unpacks one", invocation::command("test"))),
+        of_host: false,
+    })
 }
 
 /// Inspects the browser, in which the page of a report is tested.

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::apt::{PrivateApt, Suites};
-use super::command::{capture, find_program};
+use super::command::find_program;
 use super::error::ProvisionError;
 use super::launcher::Launcher;
 use super::place::{fresh, need_disk};
 use super::provisioner::{Provisioner, named_file};
+use super::unpacked::{Unpacked, runs};
 use crate::event::Event;
 use crate::host::file_error::FileError;
 
@@ -33,8 +33,18 @@ const LAUNCHER: Launcher = Launcher {
     remedy: "install FluidSynth by hand and name it with DMUS_FLUIDSYNTH",
 };
 
-/// The package's closure, packed and unpacked, in MiB, with room to spare.
-const DISK_MIB: u64 = 700;
+/// The package.
+const UNPACKED: Unpacked = Unpacked {
+    what: "FluidSynth",
+    why: "for comparison; unpacking the newest package privately, once",
+    folder: "fluidsynth",
+    program: PROGRAM,
+    variable: FLUIDSYNTH_VARIABLE,
+    packages: &[PROGRAM],
+    suites: Suites::UNSTABLE,
+    disk_mib: 700,
+    write_launchers: |folder| LAUNCHER.write(folder),
+};
 
 /// The package of the SoundFont: 6 MB, General MIDI, and every synthesizer reads it. It is GPL, so it is fetched only by the
 /// machine that measures.
@@ -55,24 +65,15 @@ pub fn system_fluidsynth() -> Option<PathBuf> {
 /// Returns the path of the provisioned FluidSynth.
 #[must_use]
 pub fn private_fluidsynth(workspace: &super::workspace::Workspace) -> PathBuf {
-    workspace.cache().join("fluidsynth").join(PROGRAM)
+    UNPACKED.launcher(workspace)
 }
 
 /// Provisions FluidSynth's program: the one that the variable names, the newest package, or the system's.
 pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
-    if let Some(path) = std::env::var_os(FLUIDSYNTH_VARIABLE) {
-        let path = named_file(Path::new(&path))?;
-        return if runs(&path) {
-            Ok(path)
-        } else {
-            Err(ProvisionError::Unfit {
-                path,
-                reason: "`--version` fails".into(),
-                remedy: format!("name another with {FLUIDSYNTH_VARIABLE}, or unset it to have one provisioned"),
-            })
-        };
+    if let Some(path) = UNPACKED.named()? {
+        return Ok(path);
     }
-    match private(provisioner) {
+    match UNPACKED.private(provisioner) {
         Ok(path) => Ok(path),
         Err(ProvisionError::Interrupted(what)) => Err(ProvisionError::Interrupted(what)),
         Err(error) => match system_fluidsynth().filter(|path| runs(path)) {
@@ -84,35 +85,6 @@ pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
             None => Err(error),
         },
     }
-}
-
-fn runs(program: &Path) -> bool {
-    capture(Command::new(program).arg("--version")).is_some_and(|captured| captured.status.success())
-}
-
-/// Returns the FluidSynth under the cache, and unpacks it there from packages if it is missing.
-fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
-    let launcher = private_fluidsynth(provisioner.workspace);
-    if launcher.is_file() && runs(&launcher) {
-        return Ok(launcher);
-    }
-    need_disk("FluidSynth", &provisioner.workspace.cache(), DISK_MIB)?;
-    provisioner.begin("FluidSynth", "for comparison; unpacking the newest package privately, once");
-    let apt = PrivateApt::new(provisioner, "FluidSynth", Suites::UNSTABLE)?;
-    let partial = fresh(&provisioner.workspace.cache(), "fluidsynth")?;
-    apt.unpack_closure(PROGRAM, &partial.join("root"))?;
-    LAUNCHER.write(&partial)?;
-    let folder = provisioner.workspace.cache().join("fluidsynth");
-    fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
-    if runs(&launcher) {
-        provisioner.journal(&format!("FluidSynth from {}", apt.origin()));
-        return Ok(launcher);
-    }
-    Err(ProvisionError::NotPackaged {
-        what: "FluidSynth".into(),
-        reason: format!("{}: the unpacked program does not run", apt.origin()),
-        remedy: format!("install FluidSynth and name it with {FLUIDSYNTH_VARIABLE}"),
-    })
 }
 
 /// Provisions the SoundFont: the one that the variable names, the system's, or the package's.

@@ -120,14 +120,35 @@ pub(super) const DRIVER_X86: Flavour = Flavour {
 /// Builds the driver for Windows. The linker writes an `.exe`; a reproducible copy beside it (and beside its `.pdb`) has a
 /// driver's name.
 pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result<PathBuf, ProvisionError> {
+    build_driver(provisioner, flavour, None)
+}
+
+/// Builds the driver for 64-bit Windows with full debug information: types and locals, too. It has a target folder of its own, so
+/// that the image that ships and its PDB stay; the images have the same bytes.
+pub(super) fn driver_with_debug_info(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let flavour = Flavour { what: "the driver with full debug information", log: "dmuscard-debug-info", ..DRIVER_X64 };
+    build_driver(provisioner, &flavour, Some(&provisioner.workspace.cache().join("debug-info")))
+}
+
+/// Builds the driver; with full debug information in another target folder, if one is named.
+fn build_driver(
+    provisioner: &Provisioner<'_>,
+    flavour: &Flavour,
+    full_debug_info: Option<&Path>,
+) -> Result<PathBuf, ProvisionError> {
     let (mut command, library) = guest_cargo(provisioner, flavour.target)?;
     command.args(["--package", "dmuscard", "-Zjson-target-spec"]);
     // Flags of the environment would replace these and make another image.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
         command.env_remove(variable);
     }
-    let remapped = remapped(provisioner, &library);
-    command.arg("--config").arg(format!("target.{}.rustflags={remapped:?}", flavour.name));
+    let mut flags = remapped(provisioner, &library);
+    if let Some(target) = full_debug_info {
+        // As a flag of the compiler, not of the profile: the profile is part of the names of functions, by which they are ordered.
+        flags.push("-Cdebuginfo=2".into());
+        command.arg("--target-dir").arg(target);
+    }
+    command.arg("--config").arg(format!("target.{}.rustflags={flags:?}", flavour.name));
     let is_image = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
     let linked = build_as(provisioner, flavour.what, "dmuscard", flavour.log, command, is_image)?;
     let (sys, pdb) = (linked.with_extension("sys"), linked.with_extension("pdb"));

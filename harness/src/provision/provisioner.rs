@@ -30,6 +30,8 @@ pub struct Overrides {
     pub qemu: Option<PathBuf>,
     /// A driver image to use instead of `dmuscard.sys`.
     pub driver: Option<PathBuf>,
+    /// Build `dmuscard.sys` with full debug information; the image has the same bytes.
+    pub full_debug_info: bool,
 }
 
 impl<'a> Provisioner<'a> {

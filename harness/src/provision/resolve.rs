@@ -6,7 +6,7 @@ use super::artefact::{Artefact, Artefacts};
 use super::bundle::Bundle;
 use super::error::ProvisionError;
 use super::provisioner::{Overrides, Provisioner, named_file};
-use super::{axe, chromium, fluidsynth, guests, qemu};
+use super::{axe, chromium, fluidsynth, guests, lldb, qemu};
 
 impl Provisioner<'_> {
     /// Provisions every artefact of a run.
@@ -32,6 +32,7 @@ impl Provisioner<'_> {
             Artefact::NtHost => guests::nt_host(self)?,
             Artefact::Driver => match &self.overrides.driver {
                 Some(path) => named_file(path)?,
+                None if self.overrides.full_debug_info => guests::driver_with_debug_info(self)?,
                 None => guests::driver(self, &guests::DRIVER_X64)?,
             },
             Artefact::DriverX86 => guests::driver(self, &guests::DRIVER_X86)?,
@@ -42,6 +43,7 @@ impl Provisioner<'_> {
             Artefact::FluidSynth => fluidsynth::program(self)?,
             Artefact::SoundFont => fluidsynth::sound_font(self)?,
             Artefact::Chromium => chromium::program(self)?,
+            Artefact::Lldb => lldb::program(self)?,
             Artefact::Axe => axe::script(self)?,
         };
         self.record(artefact.text(), &path.display().to_string());
@@ -53,6 +55,9 @@ impl Provisioner<'_> {
         match (artefact, &self.overrides) {
             (Artefact::Qemu, Overrides { qemu: Some(_), .. }) => qemu::resolve(self),
             (Artefact::Driver, Overrides { driver: Some(path), .. }) => named_file(path),
+            (Artefact::Driver, Overrides { full_debug_info: true, .. }) => {
+                Err(ProvisionError::NotBundled { what: "a driver with full debug information".into() })
+            }
             _ => bundle.artefact(artefact).ok_or_else(|| ProvisionError::NotBundled { what: artefact.text().into() }),
         }
     }

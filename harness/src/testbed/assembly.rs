@@ -19,6 +19,7 @@ pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> 
         guest_options,
         installation: None,
         device: MachineDevice::Absent,
+        stub: None,
     }
 }
 

@@ -471,6 +471,9 @@ impl<'o> TestBed<'o> {
             Err(LeaveError::Died(death)) if death.part == Part::Card => {
                 Err(SessionError::CardDied { death, step: STEP.into() }.into())
             }
+            Err(LeaveError::Died(death)) if death.by_debugger => {
+                Err(SessionError::EndedByDebugger { step: STEP.into() }.into())
+            }
             // A guest that leaves in another way than it should.
             Err(LeaveError::Died(death)) if guest_exit(death.ended).is_some() => {
                 Err(TestBedError::BadEnd(death.ended.to_string()))

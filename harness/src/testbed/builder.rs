@@ -14,6 +14,7 @@ use super::provisioning::provision;
 use super::run_folder::RunFolder;
 use super::session::{Session, SessionError};
 use super::violations::ViolationPolicy;
+use crate::debugger::{self, Debugging};
 use crate::event::{Observer, Silent};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
@@ -23,7 +24,7 @@ use crate::machine::{
     Accelerator, Boot, Card, CardOptions, CardSockets, Device, DeviceControl, DeviceProcess, GuestMemory,
     MachineDevice, MachineError, MachineOptions, Processes, RunningDevice,
 };
-use crate::provision::{Overrides, Workspace, example};
+use crate::provision::{Artefacts, Overrides, Workspace, example};
 
 /// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
 pub const MEMORY_DEFAULT: u64 = 128 << 20;
@@ -52,6 +53,7 @@ pub struct TestBedBuilder<'o> {
     logs: Logs,
     card: CardOptions,
     device: Option<Device>,
+    debugging: Option<Debugging>,
     memory: u64,
     guest_log: String,
     guest_options: Option<String>,
@@ -79,6 +81,7 @@ impl TestBedBuilder<'static> {
             logs: Logs::NewRun("testbed".into()),
             card: CardOptions::default(),
             device: None,
+            debugging: None,
             memory: MEMORY_DEFAULT,
             guest_log: "info".into(),
             guest_options: None,
@@ -132,6 +135,13 @@ impl<'o> TestBedBuilder<'o> {
     #[must_use]
     pub fn provisioned(mut self, provisioned: Provisioned) -> Self {
         self.provisioned = Some(provisioned);
+        self
+    }
+
+    /// Has the guest stopped for a debugger.
+    #[must_use]
+    pub fn debugging(mut self, debugging: Debugging) -> Self {
+        self.debugging = Some(debugging);
         self
     }
 
@@ -251,7 +261,12 @@ impl<'o> TestBedBuilder<'o> {
     /// # Errors
     /// As for [`start`](Self::start).
     pub fn start_card(mut self) -> Result<StartedCard<'o>, TestBedError> {
-        let provisioned = self.provision()?;
+        let mut provisioned = self.provision()?;
+        provisioned.debugging = self.debugging.take().or(provisioned.debugging);
+        if provisioned.debugging.is_some() && matches!(self.logs, Logs::Temporary) {
+            // The files for debuggers are the user's.
+            self.logs = Logs::NewRun("debug".into());
+        }
         if let Logs::NewRun(name) = self.logs.clone() {
             let folder = RunFolder::create(&self.find_workspace()?, &name, None)?;
             self.logs = Logs::Run { folder, label: None };
@@ -317,6 +332,22 @@ impl<'o> TestBedBuilder<'o> {
         }
     }
 
+    /// Prepares the debugger's session, where one is wanted.
+    fn debugger(
+        &self,
+        provisioned: &Provisioned,
+        scratch: &Scratch,
+    ) -> Result<Option<debugger::Session>, TestBedError> {
+        let Some(debugging) = &provisioned.debugging else { return Ok(None) };
+        let folder = match &self.logs {
+            Logs::Run { folder, label: Some(label) } => folder.file(&format!("debug-{label}")),
+            Logs::Run { folder, label: None } => folder.file("debug"),
+            Logs::NewRun(_) | Logs::Temporary => scratch.path().join("debug"),
+        };
+        let Artefacts { nt_host, driver, .. } = &provisioned.artefacts;
+        Ok(Some(debugging.prepare(&debugger::Images { nt_host, driver }, &folder, scratch.path())?))
+    }
+
     /// Creates the file that keeps what the guest says.
     fn console(&self) -> Result<Option<File>, FileError> {
         Ok(match &self.logs {
@@ -377,7 +408,12 @@ impl<'o> StartedCard<'o> {
     /// [`TestBedError::File`] for a log that cannot be created.
     pub fn start_machine(self) -> Result<TestBed<'o>, TestBedError> {
         let Self { builder, provisioned, scratch, sockets, device } = self;
-        let options = builder.machine_options(&provisioned, &sockets.machine)?;
+        let mut options = builder.machine_options(&provisioned, &sockets.machine)?;
+        let debugger = builder.debugger(&provisioned, &scratch)?;
+        if let Some(session) = &debugger {
+            options.stub = Some(session.stub().clone());
+            options.guest_options += &session.guest_options();
+        }
         let qemu_log = builder.log(&scratch, "qemu");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
         let processes = Processes::start(&options, GuestMemory::new(builder.memory)?, &boot, device)?;
@@ -388,6 +424,9 @@ impl<'o> StartedCard<'o> {
         let console = builder.console()?;
         let session =
             Session::new(line, processes, builder.timeout, console, builder.observer).map_err(SessionError::Line)?;
+        if let Some(session) = debugger {
+            session.announce();
+        }
         let folder = match builder.logs {
             Logs::Run { folder, label } => Some((folder, label)),
             Logs::NewRun(_) | Logs::Temporary => None,

@@ -106,7 +106,8 @@ fn calibrate(
     accelerator: Accelerator,
 ) -> Result<Calibration, TestBedError> {
     let accelerator = Choice { accelerator, reason: "calibration".into() };
-    let provisioned = Provisioned { artefacts: artefacts.clone(), accelerator, firmware, device: Device::default() };
+    let provisioned =
+        Provisioned { artefacts: artefacts.clone(), accelerator, firmware, device: Device::default(), debugging: None };
     let begun = Instant::now();
     let mut bare = match BareMachine::start(&provisioned, MEMORY, format!("{CALIBRATE}={MILLIONS}\n")) {
         Ok(bare) => bare,

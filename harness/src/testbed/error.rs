@@ -6,6 +6,7 @@ use std::{fmt, io};
 use guest_protocol::FailureKind;
 
 use super::session::{Consequence, SessionError};
+use crate::debugger::DebuggerError;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::limits::LimitError;
@@ -105,6 +106,9 @@ pub enum TestBedError {
     /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The guest cannot be put under a debugger.
+    #[error(transparent)]
+    Debugger(#[from] DebuggerError),
 }
 
 impl fmt::Debug for TestBedError {
@@ -181,7 +185,8 @@ impl Consequence for TestBedError {
             | Self::Session(_)
             | Self::HostStalled(_)
             | Self::File(_)
-            | Self::Limit(_) => false,
+            | Self::Limit(_)
+            | Self::Debugger(_) => false,
         }
     }
 }
@@ -205,6 +210,7 @@ impl Diagnosed for TestBedError {
             Self::HostStalled(error) => error.class(),
             Self::File(error) => error.class(),
             Self::Limit(error) => error.class(),
+            Self::Debugger(error) => error.class(),
         }
     }
 
@@ -233,6 +239,7 @@ impl Diagnosed for TestBedError {
             Self::HostStalled(error) => error.remedy(),
             Self::File(error) => error.remedy(),
             Self::Limit(error) => error.remedy(),
+            Self::Debugger(error) => error.remedy(),
         }
     }
 }

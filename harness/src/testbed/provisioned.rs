@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::accelerator::Choice;
+use crate::debugger::Debugging;
 use crate::machine::{Device, Firmware};
 use crate::provision::Artefacts;
 
@@ -20,4 +21,7 @@ pub struct Provisioned {
     /// The device that the driver is for: the card, unless the user brings another.
     #[serde(default)]
     pub device: Device,
+    /// What is wanted of a debugger, if one is.
+    #[serde(skip)]
+    pub debugging: Option<Debugging>,
 }

@@ -73,7 +73,7 @@ pub struct Session<'a, H> {
     next_id: u32,
     limit: Duration,
     /// When a step must have ended, whatever progress it makes.
-    end_by: Option<(Instant, Duration)>,
+    end_by: Option<(Deadline, Duration)>,
     /// When the guest's first instruction ran, if the guest has reported it.
     pub entered: Option<Instant>,
     last_seen: String,
@@ -133,7 +133,7 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// Sets a limit, from now on, for all that is asked of the guest, whatever progress it makes; or none.
     pub fn end_within(&mut self, limit: Option<Duration>) {
-        self.end_by = limit.map(|limit| (Instant::now() + limit, limit));
+        self.end_by = limit.map(|limit| (self.deadline(limit), limit));
     }
 
     /// Waits until the guest is ready for requests. Returns the moment at which it was.
@@ -289,7 +289,7 @@ impl<'a, H: Health> Session<'a, H> {
             if self.overdue(deadline) > DRAIN {
                 return Err(self.timed_out(step));
             }
-            if let Some((_, limit)) = self.end_by.filter(|(at, _)| Instant::now() > *at) {
+            if let Some((_, limit)) = self.end_by.filter(|(deadline, _)| !self.overdue(*deadline).is_zero()) {
                 let seen = format!(", the limit of the step on the host{}", self.last_seen);
                 return Err(SessionError::Timeout { step: step.into(), seconds: limit.as_secs(), seen });
             }
@@ -449,6 +449,9 @@ impl<'a, H: Health> Session<'a, H> {
         let Some(death) = death else { return SessionError::Line(io::ErrorKind::UnexpectedEof.into()) };
         if of_card {
             return SessionError::CardDied { death: Box::new(death), step };
+        }
+        if death.by_debugger {
+            return SessionError::EndedByDebugger { step };
         }
         let how = match (guest_exit(death.ended), death.ended) {
             (Some(guest_protocol::exit::BUG_CHECK), _) => format!("a bug check without a report, during \"{step}\""),

@@ -57,6 +57,12 @@ pub enum SessionError {
         /// The step.
         step: String,
     },
+    /// A debugger ended QEMU.
+    #[error("the debugger ended the guest during \"{step}\": it left without detaching")]
+    EndedByDebugger {
+        /// The step.
+        step: String,
+    },
     /// The guest refused a request.
     #[error("the guest refused \"{step}\": {}", refusal(.failure))]
     Refused {
@@ -104,6 +110,7 @@ impl Diagnosed for SessionError {
             Self::Timeout { .. } => Class::Timeout,
             Self::CardDied { .. } | Self::DeviceLost { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
+            Self::EndedByDebugger { .. } => Class::Interrupted,
             Self::Refused { failure, .. } => match failure.kind {
                 FailureKind::Image => Class::BadInput,
                 FailureKind::MissingImports(_) | FailureKind::NotHosted => Class::NotHosted,
@@ -134,6 +141,9 @@ impl Diagnosed for SessionError {
             Self::DeviceLost { .. } => {
                 "QEMU waits five seconds for a device and then goes on without it: the guest reads all ones; answer each \
                  message at once, whatever the driver does"
+            }
+            Self::EndedByDebugger { .. } => {
+                "let the guest go on by `detach` (gdb) or `process detach` (lldb) before the debugger is left"
             }
             Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use crate::document::nearest;
+
 /// The NT host's table of rules and checks.
 const CONTRACT: &str = include_str!("../../../../images/nt-host/CONTRACT.md");
 
@@ -12,12 +14,14 @@ pub struct RuleList(BTreeMap<u16, String>);
 
 /// A number that no rule and no check has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule {number}: the NT host has {ranges} (images/nt-host/CONTRACT.md)")]
+#[error("there is no rule {number}: the NT host has {ranges} (images/nt-host/CONTRACT.md); the nearest is {nearest}")]
 pub struct UnknownRule {
     /// The number.
     pub number: u16,
     /// The numbers that there are, as ranges.
     pub ranges: String,
+    /// The nearest number, with its title.
+    pub nearest: String,
 }
 
 impl RuleList {
@@ -51,7 +55,25 @@ impl RuleList {
     /// # Errors
     /// [`UnknownRule`] with the numbers that there are, if none has.
     pub fn expect(&self, number: u16) -> Result<u16, UnknownRule> {
-        if self.0.contains_key(&number) { Ok(number) } else { Err(UnknownRule { number, ranges: self.ranges() }) }
+        if self.0.contains_key(&number) {
+            return Ok(number);
+        }
+        let nearest = self.0.iter().min_by_key(|(other, _)| other.abs_diff(number));
+        let nearest = nearest.map_or_else(|| "none".into(), |(other, title)| format!("{other} ({title})"));
+        Err(UnknownRule { number, ranges: self.ranges(), nearest })
+    }
+
+    /// Returns the rule or check whose title has a text in it, or is most like it.
+    #[must_use]
+    pub fn nearest_title(&self, text: &str) -> Option<(u16, &str)> {
+        let wanted = text.to_lowercase();
+        let has = self.0.iter().find(|(_, title)| title.to_lowercase().contains(&wanted));
+        let word = || nearest(text, self.0.values().flat_map(|title| title.split_whitespace()));
+        let found = has.or_else(|| {
+            let word = word()?;
+            self.0.iter().find(|(_, title)| title.contains(word))
+        });
+        found.map(|(number, title)| (*number, title.as_str()))
     }
 
     /// Returns the numbers as ranges: `1 to 83, 101 to 112`.
@@ -91,6 +113,10 @@ mod tests {
         let error = list.expect(100).unwrap_err();
         assert_eq!(error.ranges, "1 to 2, 101");
         assert!(error.to_string().starts_with("there is no rule 100: the NT host has 1 to 2, 101"), "{error}");
+        assert!(error.to_string().ends_with("the nearest is 101 (three)"), "{error}");
+        assert_eq!(list.nearest_title("TWO"), Some((2, "two")));
+        assert_eq!(list.nearest_title("thre"), Some((101, "three")));
+        assert_eq!(list.nearest_title("zebra"), None);
         assert_eq!(list.title(101), Some("three"));
     }
 }

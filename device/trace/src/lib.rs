@@ -79,6 +79,7 @@ pub use card_spec::control::{RequestCode, Status};
 pub use card_spec::diagnosis::Diagnosis;
 pub use card_spec::notice::NoticeKind;
 pub use card_spec::queue::Queue;
+pub use card_spec::registers::{FILE as REGISTER_FILE, FILE_BYTES as REGISTER_FILE_BYTES};
 pub use contents::{Event, NoticeSpan, WaveSpan, answer_status, events, notice, queue_name, request_code, wave_span};
 pub use copy::{TooLarge, copy};
 pub use describe::{Detail, describe};

@@ -21,6 +21,7 @@ mod event;
 pub mod exit;
 mod frame;
 mod handle;
+mod inspection;
 mod installation;
 mod memory;
 pub mod options;
@@ -37,6 +38,10 @@ pub use driver::{DataRange, DriverInfo, Import, PinFactory};
 pub use event::{BugCheck, Event, Finding, FindingKind, Level, StackFrame};
 pub use frame::{Deframer, FrameError, Received, encode};
 pub use handle::Handle;
+pub use inspection::{
+    Book, ComObject, ConnectedInterrupt, Deferred, Holder, Inspection, PEEK_BYTES_MAX, PciBar, PciFunction, PendingIrp,
+    PoolTag, Space, Thread,
+};
 pub use installation::{
     Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey,
     RegistryRoot, RegistryValue,
@@ -53,7 +58,7 @@ pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, PlayMidi, StreamF
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; harness and guest must have the same.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";

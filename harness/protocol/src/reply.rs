@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::{DriverInfo, Import, PinFactory};
 use crate::handle::Handle;
+use crate::inspection::Inspection;
 use crate::installation::RegisteredInterface;
 use crate::memory::Bulk;
 use crate::probe::{Figure, RuleState};
@@ -106,6 +107,10 @@ pub enum Reply {
     },
     /// The driver keeps the property request pending; the handle is valid until the answer has been taken.
     PropertyPending(Handle),
+    /// What was read.
+    Bytes(Vec<u8>),
+    /// What the guest has in its books.
+    Inspected(Inspection),
 }
 
 /// Why a request failed.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::handle::Handle;
+use crate::inspection::{Book, Space};
 use crate::memory::Bulk;
 use crate::probe::Probe;
 use crate::property::{Caller, PropertyRequest};
@@ -133,6 +134,31 @@ pub enum Request {
     /// Streams events into a render pin whose filter gives no PCM. The pin is brought to `RUN` and left there, so that the
     /// device can send what it still holds; [`Request::SetState`] stops it. → [`Reply::Played`](crate::Reply::Played)
     PlayMidi(PlayMidi),
+    /// Reads memory, ports or registers, in accesses of a width. An address that is not mapped is refused and does no harm; a
+    /// register does what reading it does. → [`Reply::Bytes`](crate::Reply::Bytes)
+    Peek {
+        /// What the address is in.
+        space: Space,
+        /// The address, which the width divides.
+        address: u64,
+        /// Bytes, at most [`PEEK_BYTES_MAX`](crate::PEEK_BYTES_MAX); the width divides them.
+        bytes: u32,
+        /// Bytes of an access: 1, 2, 4 or 8.
+        width: u8,
+    },
+    /// Writes memory, a port or a register, in one access. → [`Reply::Done`](crate::Reply::Done)
+    Poke {
+        /// What the address is in.
+        space: Space,
+        /// The address, which the width divides.
+        address: u64,
+        /// The value.
+        value: u64,
+        /// Bytes of the access: 1, 2, 4 or 8.
+        width: u8,
+    },
+    /// Reads a part of the guest's books. → [`Reply::Inspected`](crate::Reply::Inspected)
+    Inspect(Book),
 }
 
 /// What [`Request::Starve`] takes from an allocator.

@@ -11,6 +11,8 @@ mod bulk;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
+mod inspect;
+#[cfg(target_os = "none")]
 mod libraries;
 pub(crate) mod player;
 #[cfg(target_os = "none")]

@@ -15,10 +15,10 @@ use guest_protocol::{
 };
 
 use super::bulk::Ranges;
-use super::device;
 use super::libraries::LIBRARIES;
 use super::player::{self, Leave, MidiPiece, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
+use super::{device, inspect};
 use crate::arch::frames;
 use crate::conformance::cycles::Cycles;
 use crate::conformance::{self, Figures};
@@ -147,6 +147,13 @@ impl Session {
                 self.take_property(Handle(self.last_handle))
             }
             Request::TakeProperty(handle) => self.take_property(handle),
+            Request::Peek { space, address, bytes, width } => {
+                inspect::peek(space, address, bytes, width).map(Reply::Bytes)
+            }
+            Request::Poke { space, address, value, width } => {
+                inspect::poke(space, address, value, width).map(|()| Reply::Done)
+            }
+            Request::Inspect(book) => Ok(Reply::Inspected(inspect::inspect(book))),
             Request::CancelProperty(handle) => {
                 let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
                 sent.cancel();

@@ -5,6 +5,7 @@ use core::ptr::null_mut;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::arch::cpu;
 use crate::arch::uninterrupted::Uninterrupted;
@@ -56,6 +57,12 @@ const fn packet_size(stack: i8) -> usize {
 #[must_use]
 pub fn outstanding() -> usize {
     PACKETS.with(|packets| packets.values().filter(|state| state.lifetime != Lifetime::Host).count())
+}
+
+/// Returns the packets that are not complete.
+#[must_use]
+pub fn incomplete() -> Vec<u64> {
+    PACKETS.with(|packets| packets.iter().filter(|(_, state)| !state.completed).map(|(irp, _)| *irp).collect())
 }
 
 unsafe fn initialize(irp: *mut IRP, size: usize, stack: i8) {

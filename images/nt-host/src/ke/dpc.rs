@@ -16,12 +16,13 @@ const HIGH_IMPORTANCE: u8 = 2;
 /// Added to a processor's number in a DPC that was given one (`MAXIMUM_PROCESSORS`).
 const TARGETED: u16 = 0x500;
 
-struct Queue(UnsafeCell<LIST_ENTRY>);
+/// Calls that are queued on a processor.
+pub(super) struct Queue(pub(super) UnsafeCell<LIST_ENTRY>);
 // SAFETY: reached exclusively.
 unsafe impl Sync for Queue {}
 
 /// One for each processor: a DPC runs where it was queued, unless it was given a processor.
-static QUEUES: [Queue; PROCESSORS_MAX] =
+pub(super) static QUEUES: [Queue; PROCESSORS_MAX] =
     [const { Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() })) };
         PROCESSORS_MAX];
 static RUN: AtomicU64 = AtomicU64::new(0);

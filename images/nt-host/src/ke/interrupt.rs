@@ -60,6 +60,11 @@ pub fn connected() -> usize {
     LINES.with(|lines| lines.connected.len())
 }
 
+/// Returns the interrupt objects that are connected.
+pub(super) fn objects() -> Vec<*mut KINTERRUPT> {
+    LINES.with(|lines| lines.connected.iter().map(|connected| connected.interrupt).collect())
+}
+
 /// After every so many interrupts of the device, another device on its line interrupts at once.
 const SHARER_EVERY: u64 = 8;
 /// In a row, so many claims of what the device did not raise: a device cannot do as much while its driver does nothing.

@@ -9,6 +9,8 @@ pub mod event;
 pub mod handle;
 pub mod handlers;
 pub mod inline_irql;
+#[cfg(target_os = "none")]
+pub mod inspect;
 pub mod interrupt;
 pub mod level;
 pub mod list;

@@ -48,7 +48,7 @@ pub struct Thread {
     stack_pointer: u64,
     float: FloatState,
     pub(super) state: State,
-    priority: i32,
+    pub(super) priority: i32,
     quantum: u32,
     queue: LIST_ENTRY,
     pub(super) blocks: [KWAIT_BLOCK; THREAD_WAIT_OBJECTS + 1],
@@ -57,12 +57,12 @@ pub struct Thread {
     pub(super) wait_status: NTSTATUS,
     pub(super) timer: KTIMER,
     critical_regions: i32,
-    start: Option<KSTART_ROUTINE>,
+    pub(super) start: Option<KSTART_ROUTINE>,
     context: PVOID,
     stack: Option<Stack>,
     exit_status: NTSTATUS,
     references: u32,
-    by_driver: bool,
+    pub(super) by_driver: bool,
     /// The process that it works for.
     process: Process,
     /// The innermost exception whose handlers are being called.
@@ -92,11 +92,13 @@ static SCHEDULER: Own = Own(UnsafeCell::new(Scheduler {
 static RESCHEDULE: AtomicBool = AtomicBool::new(false);
 static DRIVER_THREADS: AtomicU32 = AtomicU32::new(0);
 
-struct Dead(Vec<*mut Thread>);
+struct Threads(Vec<*mut Thread>);
 // SAFETY: reached with interrupts disabled only.
-unsafe impl Send for Dead {}
+unsafe impl Send for Threads {}
 /// Threads that have ended and whose stacks are to be freed.
-static DEAD: Uninterrupted<Dead> = Uninterrupted::new(Dead(Vec::new()));
+static DEAD: Uninterrupted<Threads> = Uninterrupted::new(Threads(Vec::new()));
+/// Every thread that exists.
+static ALL: Uninterrupted<Threads> = Uninterrupted::new(Threads(Vec::new()));
 
 global_asm!(
     r#"
@@ -185,6 +187,7 @@ fn new_thread(priority: i32, by_driver: bool) -> *mut Thread {
         list::init(&raw mut (*thread).queue);
         timer::initialize(&raw mut (*thread).timer, object_type::NOTIFICATION_TIMER);
     }
+    ALL.with(|all| all.0.push(thread));
     thread
 }
 
@@ -291,6 +294,7 @@ unsafe fn dereference(thread: *mut Thread) {
             (*thread).references == 0
         });
         if last {
+            ALL.with(|all| all.0.retain(|other| *other != thread));
             drop(Box::from_raw(thread));
         }
     }
@@ -307,6 +311,11 @@ pub(super) fn adopt() {
     // SAFETY: a fresh thread.
     unsafe { (*thread).state = State::Running };
     cpu::set_current_thread(thread.cast());
+}
+
+/// Returns every thread that exists.
+pub(super) fn all() -> Vec<*mut Thread> {
+    ALL.with(|all| all.0.clone())
 }
 
 /// Returns how many system threads of the driver have not ended.

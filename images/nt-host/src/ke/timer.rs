@@ -13,12 +13,14 @@ const INSERTED: u8 = 1 << 6;
 /// 100 ns units in a millisecond, in which periods are given.
 const UNITS_PER_MILLISECOND: u64 = 10_000;
 
-struct Queue(UnsafeCell<LIST_ENTRY>);
+/// Timers that are set.
+pub(super) struct Queue(pub(super) UnsafeCell<LIST_ENTRY>);
 // SAFETY: reached with interrupts disabled only.
 unsafe impl Sync for Queue {}
 
 /// Ascending in due time.
-static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
+pub(super) static QUEUE: Queue =
+    Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
 
 /// Prepares the queue of timers.
 pub(super) fn init() {

@@ -87,6 +87,15 @@ pub fn outstanding() -> Vec<(String, u64, u64)> {
     })
 }
 
+/// Returns each of the driver's outstanding allocations: tag, address, bytes.
+#[must_use]
+pub fn of_driver() -> Vec<(String, u64, u64)> {
+    POOL.with(|pool| {
+        let of_driver = pool.live.iter().filter(|(_, allocation)| allocation.owner == Owner::Driver);
+        of_driver.map(|(&address, allocation)| (tag_text(allocation.tag), address, allocation.size)).collect()
+    })
+}
+
 /// Allocates. Returns `None` if there is no memory.
 pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     if !watch::is_on() {

@@ -14,6 +14,12 @@ pub fn set(device: Option<Address>) {
     DEVICE.with(|slot| *slot = device);
 }
 
+/// Returns the function of the device that has interrupts.
+#[must_use]
+pub fn device() -> Option<Address> {
+    DEVICE.with(|device| *device)
+}
+
 /// Returns the nanoseconds that the slowest of some reads of the device's ids takes now; 0 for a device that is no function.
 #[must_use]
 pub fn slowest_read() -> u64 {

@@ -398,15 +398,20 @@ pub(crate) fn is_own(pointer: PVOID) -> bool {
     LIVE.with(|live| live.iter().any(|entry| (pointer as usize).wrapping_sub(entry.address) < entry.bytes))
 }
 
+/// Returns the objects that have references: interface, address, references.
+pub(crate) fn live() -> Vec<(&'static str, u64, u32)> {
+    LIVE.with(|live| {
+        let of = |entry: &Live| {
+            // SAFETY: it is live, and every object begins with a header.
+            let references = unsafe { (*(entry.address as *const Header)).references.load(Ordering::Relaxed) };
+            (entry.name, entry.address as u64, references)
+        };
+        live.iter().map(of).collect()
+    })
+}
+
 /// Returns the objects that drivers still hold, with their reference counts, for the report at unload.
 pub(crate) fn leftovers() -> Vec<String> {
-    LIVE.with(|live| {
-        live.iter()
-            .map(|entry| {
-                // SAFETY: it is live, and every object begins with a header.
-                let references = unsafe { (*(entry.address as *const Header)).references.load(Ordering::Relaxed) };
-                format!("{} at {:#x} with {references} references", entry.name, entry.address)
-            })
-            .collect()
-    })
+    let text = |(name, address, references)| format!("{name} at {address:#x} with {references} references");
+    live().into_iter().map(text).collect()
 }

@@ -114,8 +114,8 @@ pub enum Event {
         messages: u64,
         /// How long the last one took that came out, in microseconds.
         last_us: u64,
-        /// How long they took so far.
-        latency: Option<crate::sound::live::LatencySummary>,
+        /// The least, the median and the greatest time so far, in microseconds; `None` before the first.
+        latency_us: Option<[u64; 3]>,
     },
     /// A note for the user.
     Note {

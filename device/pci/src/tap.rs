@@ -103,6 +103,7 @@ pub trait Tap: fmt::Debug + Send + Sync {
 pub(crate) struct Taps(Option<Arc<dyn Tap>>);
 
 impl Taps {
+    /// Returns the recorder of a function, if there is one.
     pub(crate) const fn new(tap: Option<Arc<dyn Tap>>) -> Self {
         Self(tap)
     }
@@ -112,6 +113,7 @@ impl Taps {
         self.0.is_some()
     }
 
+    /// Has the recorder, if there is one, hear an act.
     pub(crate) fn act(&self, act: &Act<'_>) {
         if let Some(tap) = &self.0 {
             tap.act(act);

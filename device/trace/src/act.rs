@@ -77,6 +77,7 @@ impl Head {
         Self { kind: kind.0, small, value }
     }
 
+    /// Returns a head with a byte and a number by kind in its last word.
     pub(crate) const fn parted(kind: Kind, small: u16, byte: u8, number: u32) -> Self {
         Self::new(kind, small, (byte as u64) << 24 | (number as u64) << 32)
     }

@@ -219,13 +219,13 @@ pub(crate) struct LiveArguments {
 }
 
 impl LiveArguments {
-    /// Returns the live MIDI that is named. Its source is opened once, so that what cannot be is refused before anything runs.
+    /// Returns the live MIDI that is named. What cannot be opened is refused before anything runs.
     ///
     /// # Errors
     /// [`PlaybackError::Live`] for a source that cannot be opened.
     pub(crate) fn live(&self) -> Result<Option<LiveMidi>, PlaybackError> {
         let Some(source) = &self.midi_in else { return Ok(None) };
-        LiveInput::open(source)?;
+        LiveInput::check(source).map_err(PlaybackError::from)?;
         Ok(Some(LiveMidi { source: source.clone(), seconds: self.midi_in_for }))
     }
 }

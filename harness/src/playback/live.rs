@@ -177,7 +177,9 @@ pub fn play_live(
         if told.elapsed() > TELL_EVERY {
             told = Instant::now();
             let (messages, last_us) = (events.len() as u64, under_way.last.as_micros() as u64);
-            observer.event(&Event::Live { messages, last_us, latency: under_way.latencies.summary() });
+            let latency = under_way.latencies.summary();
+            let latency_us = latency.map(|latency| [latency.min_us, latency.median_us, latency.max_us]);
+            observer.event(&Event::Live { messages, last_us, latency_us });
         }
     }
     bed.session.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;

@@ -117,9 +117,12 @@ impl Observer for Terminal {
                 let percent = frames * 100 / (*of_frames).max(1);
                 self.now(format!("{}streaming: {percent} % of the frames, {events} events", self.prefix()));
             }
-            Event::Live { messages, last_us, latency } => {
-                let latency = latency.map_or_else(String::new, |latency| format!("; {latency}"));
-                let last = *last_us as f64 / 1e3;
+            Event::Live { messages, last_us, latency_us } => {
+                let ms = |us: u64| us as f64 / 1e3;
+                let latency = latency_us.map_or_else(String::new, |[min, median, max]| {
+                    format!("; {:.1}, {:.1}, {:.1} ms at least, in the middle, at most", ms(min), ms(median), ms(max))
+                });
+                let last = ms(*last_us);
                 self.now(format!("{}live: {messages} messages, the last took {last:.1} ms{latency}", self.prefix()));
             }
             Event::Finding { kind, rule, function, irql, message } => {

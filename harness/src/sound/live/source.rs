@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 
 use super::parser::{Garbage, LiveParser};
@@ -78,6 +78,35 @@ enum Source {
     Ended,
 }
 
+/// What carries live MIDI.
+enum Kind {
+    File,
+    Fifo,
+    Device,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Result<Self, LiveError> {
+        let kind = std::fs::metadata(path).map_err(FileError::input(path))?.file_type();
+        if kind.is_file() {
+            Ok(Self::File)
+        } else if kind.is_fifo() {
+            Ok(Self::Fifo)
+        } else if kind.is_char_device() {
+            Ok(Self::Device)
+        } else {
+            let kind = if kind.is_dir() {
+                "a folder"
+            } else if kind.is_socket() {
+                "a socket"
+            } else {
+                "a block device"
+            };
+            Err(LiveError::Kind { path: path.into(), kind })
+        }
+    }
+}
+
 /// What has come.
 #[derive(Debug, Default)]
 pub struct Polled {
@@ -99,35 +128,30 @@ pub struct LiveInput {
 }
 
 impl LiveInput {
+    /// Checks that a source can be opened, without opening a FIFO or a device: a writer that waits for its reader goes on waiting.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) has them.
+    pub fn check(path: &Path) -> Result<(), LiveError> {
+        match Kind::of(path)? {
+            Kind::File => read_file(path).map(drop),
+            Kind::Fifo | Kind::Device => {
+                let readable = rustix::fs::access(path, Access::READ_OK).map_err(io::Error::from);
+                Ok(readable.map_err(FileError::input(path))?)
+            }
+        }
+    }
+
     /// Opens a file, a FIFO or a device; none of them is waited for.
     ///
     /// # Errors
     /// [`LiveError::Kind`] for anything else, [`LiveError::Song`] for a Standard MIDI File that is malformed, [`LiveError::File`] for
     /// what cannot be opened.
     pub fn open(path: &Path) -> Result<Self, LiveError> {
-        let found = std::fs::metadata(path).map_err(FileError::input(path))?;
-        let kind = found.file_type();
-        let source = if kind.is_file() {
-            let bytes = std::fs::read(path).map_err(FileError::input(path))?;
-            if bytes.starts_with(SONG) {
-                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                Source::Song { song: Song::parse(&name, &bytes)?, next: 0 }
-            } else {
-                Source::Bytes { bytes, next: 0 }
-            }
-        } else if kind.is_fifo() {
-            Source::Fifo { file: open_to_poll(path)?, written: false }
-        } else if kind.is_char_device() {
-            Source::Device(open_to_poll(path)?)
-        } else {
-            let kind = if kind.is_dir() {
-                "a folder"
-            } else if kind.is_socket() {
-                "a socket"
-            } else {
-                "a block device"
-            };
-            return Err(LiveError::Kind { path: path.into(), kind });
+        let source = match Kind::of(path)? {
+            Kind::File => read_file(path)?,
+            Kind::Fifo => Source::Fifo { file: open_to_poll(path)?, written: false },
+            Kind::Device => Source::Device(open_to_poll(path)?),
         };
         Ok(Self { path: path.into(), source, parser: LiveParser::default(), begun: Instant::now() })
     }
@@ -227,6 +251,16 @@ impl LiveInput {
     pub const fn garbage(&self) -> &Garbage {
         self.parser.garbage()
     }
+}
+
+/// Reads a song, or bytes.
+fn read_file(path: &Path) -> Result<Source, LiveError> {
+    let bytes = std::fs::read(path).map_err(FileError::input(path))?;
+    if !bytes.starts_with(SONG) {
+        return Ok(Source::Bytes { bytes, next: 0 });
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(Source::Song { song: Song::parse(&name, &bytes)?, next: 0 })
 }
 
 /// Opens a file whose reads do not wait.

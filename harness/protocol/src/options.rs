@@ -29,6 +29,9 @@ pub const MESSAGES: &str = "messages";
 pub const MESSAGES_MAX: u16 = 8;
 /// Selects where 64-bit base addresses are placed: below 4 GiB (`below-4g`, default) or above (`above-4g`).
 pub const BARS: &str = "bars";
+/// Selects the Windows that the guest poses as: `6.1` (7), `6.2` (8), `6.3` (8.1) or `10.0` (10, default). An older one lacks the
+/// functions that are younger by their pages, and answers queries of its version accordingly.
+pub const WINDOWS: &str = "windows";
 /// Selects what the system's time counts: what the machine's clocks show (`shown`, default), or only time in which the
 /// machine runs (`run`).
 pub const TIME: &str = "time";

@@ -291,6 +291,10 @@ pub(crate) struct DemoArguments {
     /// Where 64-bit base addresses are placed; those of 32 bits are below 4 GiB
     #[arg(long, value_enum, value_name = "WHERE", default_value = "below-4g")]
     pub(crate) bars: dmus::machine::conditions::Bars,
+    /// The Windows that the guest poses as: 6.1 is 7, 6.2 is 8, 6.3 is 8.1, 10.0 is 10. An older one lacks the functions that are
+    /// younger by their pages
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "10.0")]
+    pub(crate) windows: dmus::machine::conditions::Windows,
     /// Bring the song in at the device's MIDI input, and compare what comes out of the driver's capture pin
     #[arg(long)]
     pub(crate) capture: bool,

@@ -69,6 +69,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             interrupts: arguments.interrupts,
             messages: arguments.messages,
             bars: arguments.bars,
+            windows: arguments.windows,
             ..Conditions::default()
         },
         restarts: arguments.restarts,

@@ -109,6 +109,10 @@ pub(crate) struct RunArguments {
     /// Where 64-bit base addresses are placed, instead of where the scenario has them; those of 32 bits are below 4 GiB
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) bars: Option<dmus::machine::conditions::Bars>,
+    /// The Windows that the guest poses as, instead of the scenario's: 6.1 is 7, 6.2 is 8, 6.3 is 8.1, 10.0 is 10. An older one lacks the
+    /// functions that are younger by their pages
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) windows: Option<dmus::machine::conditions::Windows>,
     /// Whether the card's process is confined, instead of the scenario's
     #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
     pub(crate) sandbox: Option<SandboxChoice>,

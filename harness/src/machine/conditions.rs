@@ -3,7 +3,7 @@
 use std::fmt;
 
 use card_control::Clock;
-use guest_protocol::options::{BARS, INTERRUPTS, LOG, MESSAGES, SEED, TIME, VERIFIER};
+use guest_protocol::options::{BARS, INTERRUPTS, LOG, MESSAGES, SEED, TIME, VERIFIER, WINDOWS};
 use schemars::JsonSchema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -24,6 +24,43 @@ pub struct Conditions {
     pub messages: Option<u8>,
     /// Where the card's 64-bit base addresses are.
     pub bars: Bars,
+    /// The Windows that the guest poses as.
+    pub windows: Windows,
+}
+
+/// The Windows that the NT host poses as: an older one lacks the functions that are younger by their pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+pub enum Windows {
+    /// Windows 7.
+    #[serde(rename = "6.1")]
+    #[value(name = "6.1")]
+    Seven,
+    /// Windows 8.
+    #[serde(rename = "6.2")]
+    #[value(name = "6.2")]
+    Eight,
+    /// Windows 8.1.
+    #[serde(rename = "6.3")]
+    #[value(name = "6.3")]
+    EightOne,
+    /// Windows 10.
+    #[default]
+    #[serde(rename = "10.0")]
+    #[value(name = "10.0")]
+    Ten,
+}
+
+impl Windows {
+    /// Returns the name in the guest's options, scenarios and command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seven => "6.1",
+            Self::Eight => "6.2",
+            Self::EightOne => "6.3",
+            Self::Ten => "10.0",
+        }
+    }
 }
 
 /// Where the 64-bit base addresses of PCI functions are placed; those of 32 bits are below 4 GiB in any case.
@@ -82,6 +119,7 @@ impl Default for Conditions {
             interrupts: Interrupts::Line,
             messages: None,
             bars: Bars::Below4G,
+            windows: Windows::Ten,
         }
     }
 }
@@ -105,6 +143,9 @@ impl Conditions {
         lines.extend(self.messages.map(|count| (MESSAGES, count.to_string())));
         if self.bars != Bars::Below4G {
             lines.push((BARS, self.bars.name().into()));
+        }
+        if self.windows != Windows::Ten {
+            lines.push((WINDOWS, self.windows.name().into()));
         }
         lines.into_iter().map(|(option, value)| format!("{option}={value}\n")).collect()
     }
@@ -179,6 +220,7 @@ mod tests {
         interrupts: Interrupts::Line,
         messages: None,
         bars: Bars::Below4G,
+        windows: Windows::Ten,
     };
 
     #[test]

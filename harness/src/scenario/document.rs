@@ -14,7 +14,7 @@ use super::known_issue_table::KnownIssueTable;
 use super::matrix_table::Matrix;
 use super::seed::Seed;
 use super::waive_table::WaiveTable;
-use crate::machine::conditions::{Bars, Interrupts};
+use crate::machine::conditions::{Bars, Interrupts, Windows};
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
 use crate::steps::{LimitsTable, StepTable};
 use crate::testbed::stall::Stall;
@@ -168,6 +168,8 @@ pub struct MachineTable {
     pub messages: Option<u8>,
     /// Where the card's 64-bit base addresses are.
     pub bars: Bars,
+    /// The Windows that the guest poses as: an older one lacks the functions that are younger by their pages.
+    pub windows: Windows,
     /// The number of restarts of the device before the song, with other resources each time.
     pub restarts: u8,
 }
@@ -181,6 +183,7 @@ impl Default for MachineTable {
             interrupts: Interrupts::Line,
             messages: None,
             bars: Bars::Below4G,
+            windows: Windows::Ten,
             restarts: 0,
         }
     }

@@ -160,6 +160,7 @@ fn case(
     machine.interrupts = value(combination.interrupts.as_ref(), &machine.interrupts);
     machine.messages = combination.messages.as_ref().map_or(machine.messages, |count| Some(*count.get_ref()));
     machine.bars = value(combination.bars.as_ref(), &machine.bars);
+    machine.windows = value(combination.windows.as_ref(), &machine.windows);
     machine.restarts = value(combination.restarts.as_ref(), &machine.restarts);
     if !(1..=2).contains(&machine.processors) {
         return Err(at(file, combination.processors.as_ref(), "processors", "the guest has 1 or 2 processors"));
@@ -225,7 +226,7 @@ mod tests {
 
     use super::super::file::Scenario;
     use super::*;
-    use crate::machine::conditions::{Bars, Interrupts};
+    use crate::machine::conditions::{Bars, Interrupts, Windows};
 
     fn parse(rest: &str) -> Result<Scenario, String> {
         let text = format!("title = 't'\n[matrix]\n{rest}");
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_option_of_a_case_has_an_axis() {
-        let rest = "driver = ['a.sys']\nguest = ['nt-host']\nguard = [true]\nsandbox = ['off']\nbars = ['above-4g']\n\
+        let rest = "driver = ['a.sys']\nguest = ['nt-host']\nguard = [true]\nsandbox = ['off']\nbars = ['above-4g']\nwindows = ['6.1']\n\
                     interrupts = ['message']\nmessages = [2]\nprocessors = [2]\nrestarts = [3]\ndelays = [true]\n\
                     seed = ['1f']\nbank = ['b.dls']\ntail_ms = [7]\nlead_ms = [8]\n";
         let scenario = parse(rest).unwrap();
@@ -246,6 +247,7 @@ mod tests {
         let machine = case.machine;
         assert_eq!((machine.processors, machine.restarts, machine.messages), (2, 3, Some(2)));
         assert_eq!((machine.bars, machine.interrupts, machine.delays), (Bars::Above4G, Interrupts::Message, true));
+        assert_eq!(machine.windows, Windows::Seven);
         assert_eq!((machine.seed.map(|seed| seed.0), case.tail_ms, case.lead_ms), (Some(0x1f), 7, 8));
         assert_eq!((case.guard, case.sandbox), (true, Sandbox::Off));
         assert_eq!(case.image.as_deref(), Some(Path::new("folder/a.sys")));

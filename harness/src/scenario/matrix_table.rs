@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::document::Guest;
 use super::seed::Seed;
-use crate::machine::conditions::{Bars, Interrupts};
+use crate::machine::conditions::{Bars, Interrupts, Windows};
 
 /// A value of an axis, as names of cases have it.
 trait Value {
@@ -28,7 +28,7 @@ macro_rules! named {
 }
 
 displayed!(String, bool, u8, u32, Seed);
-named!(Transport, Clock, Sandbox, Bars, Interrupts, Guest);
+named!(Transport, Clock, Sandbox, Bars, Interrupts, Windows, Guest);
 
 impl Value for PathBuf {
     fn text(&self) -> String {
@@ -121,6 +121,8 @@ axes! {
     sandbox: Sandbox = "Vec<Sandbox>", "Option<Sandbox>";
     /// Where 64-bit base addresses are.
     bars: Bars = "Vec<Bars>", "Option<Bars>";
+    /// The Windows that the guest poses as.
+    windows: Windows = "Vec<Windows>", "Option<Windows>";
     /// The kind of the device's interrupts.
     interrupts: Interrupts = "Vec<Interrupts>", "Option<Interrupts>";
     /// How many messages the system has for the device.
@@ -157,6 +159,7 @@ const AXES_WITHOUT_SONG: &[&str] = &[
     "transport",
     "sandbox",
     "bars",
+    "windows",
     "interrupts",
     "messages",
     "processors",

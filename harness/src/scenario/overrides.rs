@@ -9,7 +9,7 @@ use super::document::MachineTable;
 use super::file::Scenario;
 use crate::host::invocation;
 use crate::machine::Device;
-use crate::machine::conditions::{Bars, Conditions};
+use crate::machine::conditions::{Bars, Conditions, Windows};
 use crate::playback::judge::Judge;
 use crate::playback::live::LiveMidi;
 use crate::testbed::violations::ViolationPolicy;
@@ -35,6 +35,8 @@ pub struct Overrides {
     pub transport: Option<Transport>,
     /// Where 64-bit base addresses are, instead of where the scenario has them.
     pub bars: Option<Bars>,
+    /// The Windows that the guest poses as, instead of the scenario's.
+    pub windows: Option<Windows>,
     /// Whether the card's process is confined, instead of the scenario's.
     pub sandbox: Option<Sandbox>,
     /// Frames a second, instead of the scenario's.
@@ -50,7 +52,7 @@ pub struct Overrides {
 impl Overrides {
     /// Returns the conditions of each run of a case; none if the case does not run.
     fn conditions(&self, machine: MachineTable, repetition: u32) -> Vec<Conditions> {
-        let MachineTable { processors, delays, seed, interrupts, messages, bars, .. } = machine;
+        let MachineTable { processors, delays, seed, interrupts, messages, bars, windows, .. } = machine;
         let own = Conditions {
             processors: self.processors.unwrap_or(processors),
             // A test that is no playback test has no repetitions: it begins with the first seed.
@@ -59,6 +61,7 @@ impl Overrides {
             interrupts,
             messages,
             bars: self.bars.unwrap_or(bars),
+            windows: self.windows.unwrap_or(windows),
         };
         if self.seeds.is_empty() {
             return vec![own];
@@ -118,6 +121,7 @@ impl Overrides {
         let policy = self.policy.arguments();
         let transport = self.transport.map_or_else(String::new, |found| format!(" --transport {}", found.name()));
         let bars = self.bars.map_or_else(String::new, |found| format!(" --bars {}", found.name()));
+        let windows = self.windows.map_or_else(String::new, |found| format!(" --windows {}", found.name()));
         let sandbox = self.sandbox.map_or_else(String::new, |found| format!(" --sandbox {}", found.name()));
         let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
         let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
@@ -131,7 +135,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{rate}{judge}",
+            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{windows}{rate}{judge}",
             invocation::program(),
             scenario.path.display(),
             self.device_options

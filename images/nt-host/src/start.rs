@@ -8,6 +8,7 @@ use crate::arch::fw_cfg::{self, FwCfgError};
 use crate::arch::{apic, clock, cpu, heap, paging, serial, smp, trap};
 use crate::bugcheck::{debugger, response};
 use crate::contract::{delay, watch};
+use crate::ex::variables;
 use crate::harness::link;
 use crate::harness::options::{self, Options, Time};
 use crate::{agent, alloc_faults, exports, ke, mm, pci, pnp, portcls};
@@ -33,6 +34,7 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     read_options();
     apic::init();
     ke::init();
+    variables::set_build(ke::time::version().2);
     clock::leave_out_standstills(options::current().time == Time::Run);
     x86_64::instructions::interrupts::enable();
     smp::start(fw_cfg::processors(), ke::second_processor);

@@ -38,6 +38,15 @@ pub enum Absent {
     ExportedBy(&'static str),
     /// The module exports it on Windows, and this guest does not have it.
     NotHere,
+    /// It came with a Windows that is younger than the one that this guest poses as.
+    Younger {
+        /// Its major version.
+        major: u32,
+        /// Its minor version.
+        minor: u32,
+        /// Its build; 0 where the version says it.
+        build: u32,
+    },
     /// No public list of a module's exports has the name.
     Unlisted,
     /// This guest has no such module.

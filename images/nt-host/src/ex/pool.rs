@@ -4,6 +4,7 @@
 use crate::arch::cpu;
 use crate::contract::verifier;
 use crate::ke::raise::raise_status;
+use crate::ke::time::version;
 use crate::mm::pool::{self, Owner};
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
@@ -15,6 +16,10 @@ const PAGED_POOL_BIT: POOL_TYPE = 1;
 const CACHE_ALIGNED_BIT: POOL_TYPE = 4;
 /// Bytes of a line of the processor's cache.
 const CACHE_LINE_BYTES: u64 = 64;
+/// The bit that the kinds of `POOL_TYPE` without execution have (wdm.h: `NonPagedPoolNx` 512).
+const NX_BIT: POOL_TYPE = 512;
+/// The first Windows that has them: Windows 8.
+const NX_SINCE: (u32, u32) = (6, 2);
 const BAD_POOL_CALLER: u32 = 0xc2;
 /// Largest allocation; Windows' limit is of this order, and a negative size is above it.
 const BYTES_MAX: u64 = 1 << 31;
@@ -49,6 +54,19 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
     }
     // Small allocations end on a page: whole cache lines begin on one.
     let size = if kind & CACHE_ALIGNED_BIT != 0 { size.next_multiple_of(CACHE_LINE_BYTES) } else { size };
+    let (major, minor, _) = version();
+    if kind & NX_BIT != 0 && (major, minor) < NX_SINCE {
+        verifier::broken(
+            None,
+            BAD_POOL_CALLER,
+            function,
+            [0, kind as u64, size, u64::from(tag)],
+            format_args!(
+                "{function} for NonPagedPoolNx, which came with Windows 8, on Windows {major}.{minor}: use NonPagedPool there, or \
+                 ExInitializeDriverRuntime with POOL_NX_OPTIN"
+            ),
+        );
+    }
     if tag == 0 {
         verifier::broken(
             None,

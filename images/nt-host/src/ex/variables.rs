@@ -1,8 +1,9 @@
 //! Variables that the kernel exports: drivers import their address.
 #![allow(unsafe_code, reason = "addresses of variables are shared with drivers")]
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use crate::contract::export::Export;
-use crate::ke::time::BUILD_NUMBER;
 
 /// An exported variable whose address alone is looked at here.
 #[repr(transparent)]
@@ -26,7 +27,7 @@ static IO_DRIVER_OBJECT_TYPE: Variable<*const u64> = Variable(&raw const DRIVER_
 static IO_DEVICE_OBJECT_TYPE: Variable<*const u64> = Variable(&raw const DEVICE_TYPE);
 static PS_PROCESS_TYPE: Variable<*const u64> = Variable(&raw const PROCESS_TYPE);
 
-static NT_BUILD_NUMBER: u32 = BUILD_NUMBER;
+static NT_BUILD_NUMBER: AtomicU32 = AtomicU32::new(0);
 static FALSE: u8 = 0;
 static TRUE: u8 = 1;
 static NUMBER_PROCESSORS: u8 = 1;
@@ -35,6 +36,11 @@ static SAFE_BOOT_MODE: u32 = 0;
 static USER_PROBE_ADDRESS: u64 = 0x7fff_ffff_0000;
 static HIGHEST_USER_ADDRESS: u64 = 0x7fff_fffe_ffff;
 static SYSTEM_RANGE_START: u64 = 0xffff_8000_0000_0000;
+
+/// Sets the build of the Windows that this guest poses as.
+pub fn set_build(build: u32) {
+    NT_BUILD_NUMBER.store(build, Ordering::Relaxed);
+}
 
 /// The variables.
 pub static VARIABLES: &[Export] = &[

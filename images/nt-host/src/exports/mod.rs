@@ -2,6 +2,7 @@
 
 #![cfg(any(test, target_os = "none"))]
 
+mod age;
 #[cfg(target_os = "none")]
 mod functions;
 #[cfg(target_os = "none")]

@@ -1,10 +1,11 @@
 //! Looks functions up by module and name.
 
 use super::modules::{self, DRMK, HAL, KERNEL, KS, PORTCLS, WDFLDR, WMILIB, WPP_RECORDER};
-use super::{guarded, routine};
+use super::{age, guarded, routine};
 use crate::alloc_faults::{self, entry_points};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::export::{Absent, Export};
+use crate::harness::options;
 use crate::{drmk, ex, io, ke, ks, mm, po, rtl, wdfldr, wmilib, wpp_recorder};
 
 /// What a module exports.
@@ -25,10 +26,15 @@ fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
         .chain([rtl::EXPORTS, ke::EXPORTS, ex::EXPORTS, io::EXPORTS, mm::EXPORTS, po::EXPORTS].into_iter().flatten())
 }
 
+/// Returns the first Windows that has a function, where the one that this guest poses as is older.
+fn younger(name: &str) -> Option<age::Version> {
+    age::younger_than(options::current().windows.version, name)
+}
+
 /// Returns the address of a function by module (lower case) and name: the module exports it, and this guest has it.
 #[must_use]
 pub fn find(module: &str, name: &str) -> Option<u64> {
-    if !modules::of(module)?.names(name) {
+    if !modules::of(module)?.names(name) || younger(name).is_some() {
         return None;
     }
     let find_in = |table: &'static [Export]| table.iter().find(|export| export.name == name).map(Export::address);
@@ -61,5 +67,9 @@ pub fn bind(module: &str, name: &str) -> Option<u64> {
 /// Says why an import cannot be bound, and what it belongs to where that is known. `module` is in lower case.
 #[must_use]
 pub fn absent(module: &str, name: &str) -> (Absent, Option<&'static str>) {
-    (modules::absent(module, name), if module == KS { ks::missing(name) } else { None })
+    let why = match (modules::absent(module, name), younger(name)) {
+        (Absent::NotHere, Some((major, minor, build))) => Absent::Younger { major, minor, build },
+        (why, _) => why,
+    };
+    (why, if module == KS { ks::missing(name) } else { None })
 }

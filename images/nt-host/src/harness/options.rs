@@ -31,6 +31,8 @@ pub struct Options {
     pub messages: u16,
     /// Where 64-bit base addresses are placed.
     pub bars: Bars,
+    /// The Windows that the guest poses as.
+    pub windows: Windows,
     /// What the system's time counts.
     pub time: Time,
     /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
@@ -111,6 +113,32 @@ pub enum Bars {
     Above4G,
 }
 
+/// A Windows that the guest can pose as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Its version: major, minor and build.
+    pub version: (u32, u32, u32),
+    /// The number of its interfaces (`NTDDI_*` of sdkddkver.h).
+    pub interfaces: u32,
+}
+
+impl Windows {
+    /// Windows 10 22H2, whose interfaces are those of build 19041 and its successors.
+    pub const TEN: Self = Self { version: (10, 0, 19045), interfaces: 0x0a00_0008 };
+
+    /// Returns the last build of a version, by its name.
+    fn named(name: &str) -> Option<Self> {
+        let (version, interfaces) = match name {
+            "6.1" => ((6, 1, 7601), 0x0601_0000),
+            "6.2" => ((6, 2, 9200), 0x0602_0000),
+            "6.3" => ((6, 3, 9600), 0x0603_0000),
+            "10.0" => return Some(Self::TEN),
+            _ => return None,
+        };
+        Some(Self { version, interfaces })
+    }
+}
+
 /// What the system's time counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Time {
@@ -144,6 +172,7 @@ impl Default for Options {
             interrupts: Interrupts::Line,
             messages: option::MESSAGES_MAX,
             bars: Bars::Below4G,
+            windows: Windows::TEN,
             time: Time::Shown,
             verifier: true,
             waived: Vec::new(),
@@ -209,6 +238,7 @@ impl Options {
                     _ => return None,
                 }
             }
+            option::WINDOWS => self.windows = Windows::named(value)?,
             option::TIME => {
                 self.time = match value {
                     "shown" => Time::Shown,
@@ -322,6 +352,9 @@ mod tests {
             Options { calibrate: Some(300), log: Level::Debug, device: function(None), ..Options::default() };
         assert_eq!(options, expected);
         assert_eq!(Options::parse("device=1af4:1067:2\n").unwrap().device, function(Some(2)));
+        let older = Options::parse("windows=6.1\n").unwrap().windows;
+        assert_eq!((older.version, older.interfaces), ((6, 1, 7601), 0x0601_0000));
+        assert!(Options::parse("windows=6.0\n").is_err());
         let root = Options::parse("device=root\nresource=port:330+2\nresource=irq:5:edge\nresource=dma:1\n").unwrap();
         assert_eq!(root.device, Some(DeviceChoice::Root));
         let resources = [

@@ -12,6 +12,7 @@ use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{PAGE_SIZE, apic, clock, cpu, frames, smp, trap};
 use crate::contract::verifier;
 use crate::export_functions;
+use crate::harness::options;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KI_USER_SHARED_DATA, KIRQL, KSYSTEM_TIME};
 
@@ -63,17 +64,21 @@ pub(super) fn init() {
     let shared = frames::allocate().expect("memory for the shared data page");
     paging::map(KI_USER_SHARED_DATA, shared, Access::Read, Caching::Cached).expect("memory for page tables");
     let page = (DIRECT_MAP + shared) as *mut u8;
+    let (major, minor, build) = options::current().windows.version;
+    for (place, part) in VERSION.iter().zip([major, minor, build]) {
+        place.store(part, Ordering::Relaxed);
+    }
 
     // SAFETY: the page was just allocated; offsets of KUSER_SHARED_DATA by `ntddk.h`.
     unsafe {
         page.write_bytes(0, PAGE_SIZE as usize);
         page.add(0x004).cast::<u32>().write(1 << 24);
-        page.add(0x260).cast::<u32>().write(BUILD_NUMBER);
+        page.add(0x260).cast::<u32>().write(build);
         page.add(0x264).cast::<u32>().write(1);
         page.add(0x268).cast::<u8>().write(1);
         page.add(0x26a).cast::<u16>().write(9);
-        page.add(0x26c).cast::<u32>().write(MAJOR_VERSION);
-        page.add(0x270).cast::<u32>().write(MINOR_VERSION);
+        page.add(0x26c).cast::<u32>().write(major);
+        page.add(0x270).cast::<u32>().write(minor);
         // PF_COMPARE_EXCHANGE_DOUBLE, MMX, XMMI, RDTSC, PAE, XMMI64, NX, SSE3 absent.
         for feature in [2, 3, 6, 8, 9, 10, 12] {
             page.add(0x274 + feature).write(1);
@@ -88,12 +93,17 @@ pub(super) fn init() {
     trap::set_handler(trap::CLOCK_VECTOR, |_| tick());
 }
 
-/// The version of Windows whose interfaces this guest follows.
-pub const MAJOR_VERSION: u32 = 10;
-/// Its minor number.
-pub const MINOR_VERSION: u32 = 0;
-/// Its build: Windows 10 22H2.
-pub const BUILD_NUMBER: u32 = 19045;
+/// Returns the version of the Windows that this guest poses as: major, minor, build.
+#[must_use]
+pub fn version() -> (u32, u32, u32) {
+    let [major, minor, build] = &VERSION;
+    let read = |part: &AtomicU32| part.load(Ordering::Relaxed);
+    (read(major), read(minor), read(build))
+}
+
+/// The version, once the options are read: pool is allocated often.
+static VERSION: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+
 /// `KeQueryPerformanceCounter` counts at 10 MHz, as Windows 10 does.
 const PERFORMANCE_FREQUENCY: u64 = 10_000_000;
 

@@ -63,6 +63,14 @@ pub(super) fn check_imports(imports: &[Import], libraries: &Libraries) -> Result
             }
             (Absent::NotHere, None) => missing.push((module, name, String::new())),
             (Absent::NotHere, Some(what)) => missing.push((module, name, format!(" (it belongs to {what})"))),
+            (Absent::Younger { major, minor, build }, _) => {
+                let build = if build == 0 { String::new() } else { format!(", build {build}") };
+                missing.push((
+                    module,
+                    name,
+                    format!(" (it came with Windows {major}.{minor}{build}, and this guest poses as an older one)"),
+                ));
+            }
             (Absent::Unlisted, _) => {
                 missing.push((module, name, format!(" (no public list of what {module} exports has it)")));
             }

@@ -5,7 +5,8 @@ use core::arch::global_asm;
 
 use crate::contract::export::Export;
 use crate::export_functions;
-use crate::ke::time::{BUILD_NUMBER, MAJOR_VERSION, MINOR_VERSION};
+use crate::harness::options;
+use crate::ke::time::version;
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
 
@@ -122,9 +123,7 @@ export_functions! {
                 return STATUS_INVALID_PARAMETER;
             }
             info.cast::<u8>().add(4).write_bytes(0, size as usize - 4);
-            (*info).major = MAJOR_VERSION;
-            (*info).minor = MINOR_VERSION;
-            (*info).build = BUILD_NUMBER;
+            ((*info).major, (*info).minor, (*info).build) = version();
             (*info).platform = PLATFORM_NT;
             if size == VERSION_INFO_EX_BYTES {
                 (*info).product = 1;
@@ -136,7 +135,8 @@ export_functions! {
     /// Returns the version, and whether the build is a checked one.
     [PASSIVE] fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *mut u32, _service_pack: *mut u8) -> u8 {
         {
-            for (out, value) in [(major, MAJOR_VERSION), (minor, MINOR_VERSION), (build, BUILD_NUMBER)] {
+            let (own_major, own_minor, own_build) = version();
+            for (out, value) in [(major, own_major), (minor, own_minor), (build, own_build)] {
                 if !out.is_null() { out.write(value) }
             }
         }
@@ -145,9 +145,7 @@ export_functions! {
 
     /// Returns whether the system is at least of a version (`NTDDI_*`).
     [APC] fn RtlIsNtDdiVersionAvailable(version: u32) -> u8 {
-        /// `NTDDI_WIN10_VB`, the interfaces of build 19041 and its successors.
-        const NTDDI_WIN10_VB: u32 = 0x0A00_0008;
-        u8::from(version <= NTDDI_WIN10_VB)
+        u8::from(version <= options::current().windows.interfaces)
     }
 
     /// Returns whether a feature of the processor is there (`PF_*`).

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
 //! | [`package`] | driver packages for Windows: image, INF, catalogue, signatures |
+//! | [`prompt`] | a prompt between steps: lines, views, the session as a scenario |
 //! | [`scenario`], [`page_test`], [`debugger_test`] | TOML scenarios, and the suite of the project |
 //! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
@@ -38,6 +39,7 @@ pub mod machine;
 pub mod package;
 pub mod page_test;
 pub mod playback;
+pub mod prompt;
 pub mod provision;
 mod provisioned_test;
 pub mod qemu_limits;

@@ -56,6 +56,11 @@ fn the_reference_is_current_and_has_an_example_of_every_verb() {
 }
 
 #[test]
+fn the_page_of_the_prompt_is_current() {
+    is_current(&folder().join("PROMPT.md"), &dmus::prompt::reference());
+}
+
+#[test]
 fn every_shipped_scenario_is_read() {
     for (path, _) in scenarios() {
         if let Err(error) = Scenario::load(&path) {

@@ -45,6 +45,8 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
         fail_fast: false,
         strict: false,
         keep: false,
+        guest_log: None,
+        interaction: None,
         observer: context.observer,
     };
     let mut all = Report::default();

@@ -476,6 +476,31 @@ pub(crate) struct LowResourcesArguments {
 /// Options of `boot`.
 #[derive(Debug, Args)]
 pub(crate) struct BootArguments {
+    /// Carry out the steps of this scenario first, a file or the name of a shipped one; the prompt opens behind the last, or where one
+    /// fails
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Which of the scenario's cases: the first whose name contains this
+    #[arg(long, value_name = "TEXT", requires = "scenario")]
+    pub(crate) case: Option<String>,
+    /// Open the prompt before the scenario's step of this number or name
+    #[arg(long, value_name = "STEP", requires = "scenario")]
+    pub(crate) stop_at: Option<String>,
+    /// The clock that the card follows
+    #[arg(long, value_enum, default_value = "lockstep", conflicts_with = "scenario")]
+    pub(crate) clock: ClockChoice,
+    /// How the card is attached to QEMU; without, vhost-user, or as the scenario says
+    #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
+    pub(crate) transport: Option<TransportChoice>,
+    /// Instruments instead of the built-in ones (.dls or .sf2)
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    pub(crate) bank: Option<PathBuf>,
+    /// Folder for everything that the session leaves, instead of one under target/dmus/runs
+    #[arg(long, value_name = "DIR", conflicts_with = "scenario")]
+    pub(crate) run_folder: Option<PathBuf>,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
@@ -488,7 +513,7 @@ pub(crate) struct BootArguments {
     #[command(flatten)]
     pub(crate) debugger: DebuggerArguments,
     /// The level of the guest's log: error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", default_value = "debug", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,
 }
 

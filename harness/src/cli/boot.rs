@@ -1,39 +1,34 @@
-//! `dmus boot`: a prompt for a booted guest.
+//! `dmus boot`: a prompt for a booted guest, or between the steps of a scenario.
 
-use std::io::{IsTerminal, stdin};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dmus::document::nearest;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
-use dmus::host::interrupt;
-use dmus::machine::Health;
-use dmus::report::{Terminal, error_line, out, out_part};
-use dmus::testbed::session::SessionError;
-use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
-use guest_protocol::Request;
-use guest_protocol::options::LOG;
+use dmus::jobs::Slots;
+use dmus::machine::CardOptions;
+use dmus::prompt::{Prompt, PromptOptions};
+use dmus::provision::Workspace;
+use dmus::report::{Report, Terminal, error_line, out, report_text};
+use dmus::scenario::{Context, Overrides, Scenario, run_each};
+use dmus::steps::plan::{Act, Plan, PlannedStep};
+use dmus::steps::{StepsTest, run_steps};
+use dmus::testbed::Provisioned;
+use dmus::testbed::run_folder::RunFolder;
 
 use super::args::BootArguments;
-use super::error::Outcome;
-use super::setup::{provisioned_with, workspace_of};
+use super::error::{Error, Outcome, UsageError};
+use super::scenarios;
+use super::setup::{provisioned_with, reproduce, workspace_of};
 
-/// The commands of the prompt.
-const HELP: &str = "help          list the commands
-load          load the driver: DriverEntry
-start         start the device: AddDevice, IRP_MN_START_DEVICE
-open NAME     open the filter of a subdevice that `start` has listed, and show its pins
-counters      show what was counted since boot
-stop          stop and remove the device
-unload        unload the driver, check that it has left nothing behind
-quit          shut the guest down";
-
-/// The interval at which the prompt checks, while it waits for a line, whether the user has interrupted it or the guest
-/// has left.
-const LOOK_AROUND: Duration = Duration::from_millis(50);
+/// The file under the project's cache that keeps the lines that were typed.
+pub(super) const HISTORY: &str = "prompt-history.txt";
 
 /// Prints everything that the guest says, a line each: a prompt and a terminal's moving line do not go together.
-struct Verbose;
+#[derive(Debug)]
+pub(super) struct Verbose;
 
 impl Observer for Verbose {
     fn event(&self, event: &Event) {
@@ -54,135 +49,173 @@ impl Observer for Verbose {
 pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
+    let scenario = match &arguments.scenario {
+        Some(named) => Some(one_case(&workspace, named, arguments)?),
+        None => None,
+    };
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
     let mut provisioned =
         provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
     provisioned.device = device;
     drop(terminal);
-    let accelerator = provisioned.accelerator.accelerator;
-    let observer = Verbose;
-    let mut bed = TestBedBuilder::new()
-        .provisioned(provisioned)
-        .temporary_logs()
-        .guest_options(format!("{LOG}={}\n", arguments.guest_log))
-        .violation_policy(&arguments.violations.policy())
-        .timeout(Duration::from_secs(arguments.machine.timeout))
-        .observer(&observer)
-        .start()?;
-    error_line(&format!("QEMU {}, {}", bed.session.health.machine.version(), accelerator.name()));
-    let hello = bed.session.ready().and_then(|_| bed.session.hello());
-    let hello = hello.map_err(|error| bed.cause("boot the guest", TestBedError::from(error)))?;
-    out(&format!("{} with {} MiB; `help` lists the commands", hello.guest, hello.memory >> 20));
-    let lines = input();
-    loop {
-        if stdin().is_terminal() {
-            out_part("dmus> ");
-        }
-        let done = next_line(&lines, &mut bed)
-            .and_then(|line| execute(&mut bed, &line.split_whitespace().collect::<Vec<_>>()));
-        match done {
-            Ok(true) => {}
-            Ok(false) => break,
-            // The guest is still there: its refusal is an answer.
-            Err(error @ SessionError::Refused { .. }) => error_line(&error.to_string()),
-            Err(error) => {
-                let error = bed.cause("the prompt", TestBedError::from(error));
-                if let TestBedError::Session(SessionError::BugCheck(found)) = &error {
-                    error_line(bed.bug_check_report(found).trim_end());
-                }
-                bed.findings().lines().iter().for_each(|line| error_line(line));
-                return Err(error.into());
-            }
-        }
-    }
-    bed.leave().map_err(|error| bed.cause("shut down", error))?;
-    let findings = bed.findings();
-    findings.lines().iter().for_each(|line| out(line));
-    out("the guest has shut down");
-    Ok((!findings.violations.is_empty()).then_some(Class::GuestCrashed))
-}
-
-/// Reads the lines of standard input on a thread of its own: a read cannot be waited for with a time limit.
-fn input() -> Receiver<String> {
-    let (sender, lines) = channel();
-    // Ends with its input or with the process.
-    std::thread::spawn(move || {
-        for line in stdin().lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
+    let prompt = Prompt::new(PromptOptions {
+        stop_at: arguments.stop_at.clone(),
+        on_failure_only: false,
+        json: arguments.json,
+        history: Some(workspace.cache().join(HISTORY)),
+        driver: arguments.driver.clone(),
     });
-    lines
-}
-
-/// Waits for the next line; the end of input means `quit`.
-fn next_line(lines: &Receiver<String>, bed: &mut TestBed<'_>) -> Result<String, SessionError> {
     loop {
-        match lines.recv_timeout(LOOK_AROUND) {
-            Ok(line) => return Ok(line),
-            Err(RecvTimeoutError::Disconnected) => return Ok("quit".into()),
-            Err(RecvTimeoutError::Timeout) if interrupt::requested() => {
-                return Err(SessionError::Interrupted("wait for a command".into()));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                if bed.session.health.death().is_some()
-                    && let Some(found) = bed.session.post_mortem("wait for a command")
-                {
-                    return Err(found);
-                }
-            }
+        let ended = match &scenario {
+            Some(scenario) => steps_of(scenario, &workspace, &provisioned, arguments, &prompt),
+            None => session(&workspace, &provisioned, arguments, &prompt),
+        };
+        let Some(again) = prompt.begin_again() else { return ended };
+        if let Some(path) = again.driver {
+            provisioned.artefacts.driver = path;
         }
     }
 }
 
-/// Executes one command. Returns false when the guest has left.
-fn execute(bed: &mut TestBed<'_>, words: &[&str]) -> Result<bool, SessionError> {
-    let session = &mut bed.session;
-    match words {
-        [] => {}
-        ["load"] => {
-            let driver = session.load_driver()?;
-            out(&format!(
-                "the driver is loaded: {} bytes at {:#x}, {} imports",
-                driver.file_bytes,
-                driver.base,
-                driver.imports.len()
-            ));
-        }
-        ["start"] => {
-            let device = session.start_device()?;
-            out(&format!("the device is started: {}", device.device));
-            for resource in &device.resources {
-                out(&format!("  {resource}"));
-            }
-            out(&format!("subdevices: {}", device.subdevices.join(", ")));
-            bed.compare_interfaces(&device);
-        }
-        ["open", name @ ..] => {
-            let filter = session.open_filter(&name.join(" "))?;
-            for (number, pin) in filter.pins.iter().enumerate() {
-                let flow = if pin.flow_in { "in" } else { "out" };
-                out(&format!("  pin {number}: {flow}, {} at most, carries {:?}", pin.instances, pin.data_ranges));
-            }
-            session.done("close the filter", Request::Close(filter.handle))?;
-        }
-        ["counters"] => out(&format!("{:#?}", session.statistics()?)),
-        ["stop"] => {
-            session.done("stop the device", Request::StopDevice)?;
-            out("the device is stopped and removed");
-        }
-        ["unload"] => {
-            // The guest stops with a bug check where the driver has left something.
-            session.unload_driver()?;
-            out("the driver is unloaded, and has left nothing behind");
-        }
-        ["quit"] => {
-            session.done("shut down", Request::Shutdown)?;
-            return Ok(false);
-        }
-        ["help"] => out(HELP),
-        unknown => error_line(&format!("unknown command `{}`; `help` lists the commands", unknown.join(" "))),
+/// A session without a scenario: nothing is loaded when the prompt opens.
+fn session(workspace: &Workspace, provisioned: &Provisioned, arguments: &BootArguments, prompt: &Prompt) -> Outcome {
+    let plan = Plan::of_prompt();
+    let folder = RunFolder::create(workspace, "boot", arguments.run_folder.as_deref())?;
+    let card = CardOptions {
+        transport: arguments.transport.map(Into::into).unwrap_or_default(),
+        clock: arguments.clock.into(),
+        bank: arguments.bank.clone(),
+        trace: true,
+        ..CardOptions::default()
+    };
+    let test = StepsTest {
+        card,
+        policy: arguments.violations.policy(),
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        guest_log: arguments.guest_log.clone(),
+        interaction: Some(prompt),
+        ..StepsTest::of(&plan)?
+    };
+    let result = run_steps(&test, provisioned, &folder, &reproduce(), &Verbose);
+    if let Some(class) = prompt.failed() {
+        // The line has said why.
+        say_folder(&folder, arguments);
+        return Ok(Some(class));
     }
-    Ok(true)
+    match result {
+        Ok(verdict) => {
+            verdict.findings.lines().iter().for_each(|line| error_line(line));
+            if !arguments.json {
+                out("the guest has shut down");
+            }
+            say_folder(&folder, arguments);
+            Ok((!verdict.findings.violations.is_empty()).then_some(Class::GuestCrashed))
+        }
+        Err(failure) => {
+            if prompt.is_again() {
+                return Ok(None);
+            }
+            say_folder(&folder, arguments);
+            if !prompt.has_told_the_end() {
+                error_line(failure.evidence.trim_end());
+            }
+            failure.findings.lines().iter().for_each(|line| error_line(line));
+            Err(failure.error.into())
+        }
+    }
+}
+
+fn say_folder(folder: &RunFolder, arguments: &BootArguments) {
+    if !arguments.json {
+        out(&format!("run folder: {}", folder.path().display()));
+    }
+}
+
+/// A session between the steps of a scenario.
+fn steps_of(
+    scenario: &Scenario,
+    workspace: &Workspace,
+    provisioned: &Provisioned,
+    arguments: &BootArguments,
+    prompt: &Prompt,
+) -> Outcome {
+    let slots = Slots::new(NonZeroUsize::MIN);
+    let context = Context {
+        workspace,
+        provisioned,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        filter: None,
+        overrides: Overrides {
+            driver: Some(provisioned.artefacts.driver.clone()).filter(|_| arguments.driver.is_some()),
+            policy: arguments.violations.policy(),
+            transport: arguments.transport.map(Into::into),
+            ..Overrides::default()
+        },
+        slots: &slots,
+        retries: 0,
+        fail_fast: false,
+        strict: false,
+        keep: true,
+        guest_log: Some(&arguments.guest_log),
+        interaction: Some(prompt),
+        observer: &Verbose,
+    };
+    let mut report = Report::default();
+    run_each(std::slice::from_ref(scenario), &context, |_, one| {
+        report.append(one);
+        Ok(())
+    })?;
+    if prompt.is_again() {
+        return Ok(None);
+    }
+    if !arguments.json {
+        out(&report_text(&report));
+    }
+    // What the scenario itself brought is told; a prompt that opened has been told of it, and has its own end.
+    Ok(if prompt.has_opened() { prompt.failed() } else { report.class() })
+}
+
+/// Reads the scenario of a name, with one of its cases, and checks that it has the step at which the prompt opens.
+fn one_case(workspace: &Workspace, named: &Path, arguments: &BootArguments) -> Result<Scenario, Error> {
+    let mut loaded = scenarios::load(workspace, &[PathBuf::from(named)])?;
+    let usage = |text: String| Error::from(UsageError(text));
+    if loaded.len() != 1 {
+        return Err(usage(format!("{} has {} scenarios: name one of them", named.display(), loaded.len())));
+    }
+    let scenario = loaded.remove(0);
+    if scenario.plan.is_empty() {
+        return Err(usage(format!("{} has no steps, between which a prompt could open", scenario.path.display())));
+    }
+    if let Some(wanted) = &arguments.stop_at {
+        let mut known = Vec::new();
+        steps(&scenario.plan.steps, &mut known);
+        if !known.contains(wanted) {
+            let hint = nearest(wanted, known.iter().map(String::as_str))
+                .map_or_else(|| format!("there is {}", known.join(", ")), |word| format!("did you mean `{word}`?"));
+            return Err(usage(format!("{} has no step `{wanted}`: {hint}", scenario.path.display())));
+        }
+    }
+    let wanted = arguments.case.as_deref().unwrap_or_default();
+    let Some(case) = scenario.cases.iter().find(|case| case.name.contains(wanted)) else {
+        return Err(usage(format!("no case's name contains \"{wanted}\": {}", scenario.names().join(", "))));
+    };
+    let name = case.name.clone();
+    if scenario.cases.len() > 1 {
+        error_line(&format!("of {} cases this is {name}: --case chooses another", scenario.cases.len()));
+    }
+    let mut is_first = true;
+    let one = scenario.narrowed(|case| case.name == name && std::mem::take(&mut is_first));
+    one.ok_or_else(|| usage(format!("{} has no case {name}", scenario.path.display())))
+}
+
+/// Collects numbers and names of steps before which a prompt can open.
+fn steps(of: &[PlannedStep], known: &mut Vec<String>) {
+    for step in of {
+        if let Act::Include(included) = &step.act {
+            steps(included, known);
+        } else {
+            known.push(step.number.clone());
+            known.extend(step.name.clone());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `dmus run`: scenarios.
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,14 +12,18 @@ use dmus::host::{interrupt, invocation};
 use dmus::jobs::Slots;
 use dmus::machine::Device;
 use dmus::playback::live::LiveMidi;
+use dmus::prompt::{Prompt, PromptOptions};
+use dmus::provision::Workspace;
 use dmus::report::{Progress, Report, error_line, failed_tests, out, out_json, report_text, summary};
 use dmus::scenario::{Context, LastRun, Overrides, RunError, Scenario, TestKind, run_each};
+use dmus::steps::Interaction;
 use dmus::testbed::TestBedError;
 use serde_json::json;
 
 use super::args::{
     JobsArguments, JudgeArguments, LiveArguments, LowResourcesArguments, ReportArguments, SandboxChoice,
 };
+use super::boot::{HISTORY, Verbose};
 use super::debugger::DebuggerArguments;
 use super::error::{Error, Outcome, UsageError};
 use super::hostile;
@@ -66,7 +71,8 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
     let device = device(arguments, &chosen, &progress)?;
     let live = live(arguments, &chosen)?;
-    let slots = Slots::new(arguments.jobs.jobs(&progress));
+    let prompt = prompt(arguments, &workspace, &chosen, &progress);
+    let slots = Slots::new(if prompt.is_some() { NonZeroUsize::MIN } else { arguments.jobs.jobs(&progress) });
     let overrides = overrides(arguments, device, live);
     let planned = arguments.repeat as usize * chosen.iter().map(|it| overrides.tests_of(it)).sum::<usize>();
     arguments.debugger.expect_one(planned)?;
@@ -83,7 +89,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         fail_fast: arguments.fail_fast,
         strict: arguments.strict,
         keep: arguments.keep,
-        observer: &progress,
+        guest_log: None,
+        interaction: prompt.as_ref().map(|prompt| prompt as &dyn Interaction),
+        observer: if prompt.is_some() { &Verbose } else { &progress },
     };
     progress.plan(planned);
     let mut report = Report::default();
@@ -115,6 +123,28 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     // Last: a file that cannot be written costs no result.
     let unwritten = reports.write(&report);
     Ok(class.or(unwritten))
+}
+
+/// Returns the prompt that opens where a step fails, if there is to be one.
+fn prompt(
+    arguments: &RunArguments,
+    workspace: &Workspace,
+    chosen: &[Scenario],
+    observer: &dyn Observer,
+) -> Option<Prompt> {
+    if !arguments.prompt_on_failure {
+        return None;
+    }
+    for scenario in chosen.iter().filter(|scenario| scenario.plan.is_empty()) {
+        let text = format!("{} has no steps: --prompt-on-failure opens no prompt there", scenario.name);
+        observer.event(&Event::Warning { text });
+    }
+    Some(Prompt::new(PromptOptions {
+        on_failure_only: true,
+        history: Some(workspace.cache().join(HISTORY)),
+        driver: arguments.driver.clone(),
+        ..PromptOptions::default()
+    }))
 }
 
 /// Runs the scenarios so many times.
@@ -386,6 +416,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         keep: false,
         live: LiveArguments::default(),
         update_golden: false,
+        prompt_on_failure: false,
         reports: ReportArguments::default(),
         machine: arguments.machine.clone(),
         debugger: DebuggerArguments::default(),

@@ -137,6 +137,9 @@ pub(crate) struct RunArguments {
     pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) live: LiveArguments,
+    /// Open a prompt where a step failed, instead of tearing down; one case at a time
+    #[arg(long)]
+    pub(crate) prompt_on_failure: bool,
     /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them
     #[arg(long)]
     pub(crate) update_golden: bool,

@@ -29,6 +29,11 @@ const EXIT_CODES: &str = "Exit codes:
   70  a bug of the harness
  130  interrupted";
 
+/// The text about the prompt at the end of `boot --help`.
+const BOOT: &str = "At the prompt `help` lists the verbs. Lines come from standard input too, one a line: the first line that fails ends the
+session, and its exit code is that of boot; a line that begins with - may fail. A session without a failure leaves 0, also where a scenario's
+step failed before the prompt.";
+
 /// Boots guests with the virtual DirectMusic card, plays songs, compares, and reports what is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
@@ -80,7 +85,8 @@ pub(crate) enum Verb {
     /// Check INF files as InfVerif does, by its numbers, with line and column
     #[command(after_help = NUMBERS)]
     CheckInf(CheckInfArguments),
-    /// Boot the guest and open a prompt
+    /// Boot the guest and open a prompt: steps typed one by one, and views of driver, guest, card and machine
+    #[command(after_help = BOOT)]
     Boot(BootArguments),
     /// Inspect this machine: what is there, what is missing, what fixes it
     Doctor(DoctorArguments),
@@ -94,6 +100,7 @@ impl Verb {
         match self {
             Self::Demo(arguments) => arguments.json,
             Self::Run(arguments) => arguments.json,
+            Self::Boot(arguments) => arguments.json,
             Self::List(arguments) => arguments.json,
             Self::Test(arguments) => arguments.json,
             Self::Render(arguments) => arguments.json,
@@ -105,7 +112,7 @@ impl Verb {
             Self::Trace(TraceVerb::Stats(arguments)) => arguments.json,
             Self::Trace(TraceVerb::Diff(arguments)) => arguments.json,
             Self::Trace(TraceVerb::Show(_) | TraceVerb::Export(_)) => false,
-            Self::Bench(_) | Self::Boot(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
+            Self::Bench(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Package(arguments) => arguments.json,
             Self::CheckInf(arguments) => arguments.json,
             Self::Cat(CatVerb::Build(arguments)) => arguments.json,

@@ -44,6 +44,7 @@ pub struct Problems(Vec<Problem>);
 struct Problem {
     path: PathBuf,
     start: usize,
+    message: String,
     text: String,
 }
 
@@ -51,12 +52,12 @@ impl Problems {
     /// Adds what is wrong at a place.
     pub fn add(&mut self, source: Source<'_>, span: Span, message: &str) {
         let (path, start) = (source.path.to_path_buf(), span.start);
-        self.0.push(Problem { path, start, text: source.show(span, message) });
+        self.0.push(Problem { path, start, message: message.into(), text: source.show(span, message) });
     }
 
     /// Adds what was shown elsewhere, about all of a file.
     pub fn add_shown(&mut self, path: &Path, text: String) {
-        self.0.push(Problem { path: path.into(), start: 0, text });
+        self.0.push(Problem { path: path.into(), start: 0, message: text.clone(), text });
     }
 
     /// Returns how many there are.
@@ -69,6 +70,12 @@ impl Problems {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the messages alone, without places, for what stands in no file.
+    #[must_use]
+    pub fn messages(self) -> Vec<String> {
+        self.0.into_iter().map(|problem| problem.message).collect()
     }
 
     /// Returns all of them, in the order of their places, with an empty line between two.

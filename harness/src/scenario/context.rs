@@ -8,6 +8,7 @@ use crate::event::Observer;
 use crate::host::leftovers::remove_large_files;
 use crate::jobs::Slots;
 use crate::provision::Workspace;
+use crate::steps::Interaction;
 use crate::testbed::Provisioned;
 
 /// The inputs that all scenarios of a run share.
@@ -32,6 +33,10 @@ pub struct Context<'a> {
     pub strict: bool,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
+    /// The level of the guest's log of steps; the default without.
+    pub guest_log: Option<&'a str>,
+    /// Takes over where steps pause: a prompt.
+    pub interaction: Option<&'a dyn Interaction>,
     /// Receives the events of the runs.
     pub observer: &'a dyn Observer,
 }

@@ -16,8 +16,8 @@ use crate::machine::conditions::Conditions;
 use crate::playback::PlaybackFailure;
 use crate::report::TestRecord;
 use crate::steps::{StepResult, StepsTest, StepsVerdict, run_steps};
-use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::{GUEST_LOG_DEFAULT, Provisioned};
 
 /// Steps that were carried out.
 pub(super) struct Stepped {
@@ -53,6 +53,8 @@ pub(super) fn run(
         tail_ms: case.tail_ms,
         lead_ms: case.lead_ms,
         timeout: context.timeout,
+        guest_log: context.guest_log.unwrap_or(GUEST_LOG_DEFAULT).into(),
+        interaction: context.interaction,
         update_golden: context.overrides.update_golden,
     };
     let result = run_steps(&test, provisioned, &folder, reproduce, context.observer);

@@ -146,6 +146,8 @@ impl Suite<'_> {
             fail_fast: false,
             strict: false,
             keep: self.keep,
+            guest_log: None,
+            interaction: None,
             observer: self.observer,
         };
         run_each(&scenarios, &context, |_, one| {

@@ -8,5 +8,7 @@ mod engine;
 pub mod plan;
 
 pub use document::{LimitsTable, StepList, StepTable};
-pub use engine::{StepRecord, StepResult, StepsTest, StepsVerdict, carry_out, run_steps};
+pub use engine::{
+    Interaction, Pause, StepFailure, StepRecord, StepResult, Stepping, StepsTest, StepsVerdict, carry_out, run_steps,
+};
 pub use plan::{Plan, PlanError, PlanInput};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use card_control::{InjectedFault, Trigger};
-use guest_protocol::{BugCheck, Request, RuleState};
+use guest_protocol::{BugCheck, DriverInfo, Request, RuleState};
 
 use super::bug_check;
 use super::error::TestBedError;
@@ -75,6 +75,7 @@ pub struct TestBed<'o> {
     policy: ViolationPolicy,
     timeout: Duration,
     hello: Option<Hello>,
+    driver: Option<DriverInfo>,
     device: Option<StartedDevice>,
     /// The client of a device that is not the card, where it has a control socket.
     control: Option<DeviceControl>,
@@ -101,6 +102,7 @@ impl<'o> TestBed<'o> {
             policy,
             timeout,
             hello: None,
+            driver: None,
             device: None,
             control,
             _scratch: scratch,
@@ -123,6 +125,12 @@ impl<'o> TestBed<'o> {
     #[must_use]
     pub const fn guest(&self) -> Option<&Hello> {
         self.hello.as_ref()
+    }
+
+    /// Returns the driver as the guest loaded it last.
+    #[must_use]
+    pub const fn driver(&self) -> Option<&DriverInfo> {
+        self.driver.as_ref()
     }
 
     /// Returns the device as the guest started it last.
@@ -306,10 +314,19 @@ impl<'o> TestBed<'o> {
     /// [`TestBedError::Session`] for what the guest, the driver or a process did; [`TestBedError::OtherDriver`] where the
     /// guest loaded another file than the one given.
     pub(super) fn bind_driver(&mut self) -> Result<(), TestBedError> {
-        self.session.ready()?;
-        self.hello = Some(self.session.hello()?);
+        self.greet()?;
         self.load_driver()?;
         self.start_device()?;
+        Ok(())
+    }
+
+    /// Waits for the guest, and asks for its name and memory.
+    ///
+    /// # Errors
+    /// [`SessionError`] for what the guest or a process did.
+    pub(crate) fn greet(&mut self) -> Result<(), SessionError> {
+        self.session.ready()?;
+        self.hello = Some(self.session.hello()?);
         Ok(())
     }
 
@@ -321,7 +338,9 @@ impl<'o> TestBed<'o> {
     pub fn load_driver(&mut self) -> Result<String, TestBedError> {
         let path = &self.provisioned.artefacts.driver;
         let file = sha256_hex(&std::fs::read(path).map_err(FileError::input(path))?);
-        let loaded = hex(&self.session.load_driver()?.sha256);
+        let driver = self.session.load_driver()?;
+        let loaded = hex(&driver.sha256);
+        self.driver = Some(driver);
         if loaded != file {
             return Err(TestBedError::OtherDriver { path: path.clone(), file, loaded });
         }

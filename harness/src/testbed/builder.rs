@@ -29,6 +29,9 @@ use crate::provision::{Artefacts, Overrides, Workspace, example};
 /// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
 pub const MEMORY_DEFAULT: u64 = 128 << 20;
 
+/// The default level of the guest's log.
+pub const GUEST_LOG_DEFAULT: &str = "info";
+
 /// The default of the longest time for a step of the session.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
@@ -83,7 +86,7 @@ impl TestBedBuilder<'static> {
             device: None,
             debugging: None,
             memory: MEMORY_DEFAULT,
-            guest_log: "info".into(),
+            guest_log: GUEST_LOG_DEFAULT.into(),
             guest_options: None,
             conditions: Conditions::default(),
             policy: ViolationPolicy::default(),

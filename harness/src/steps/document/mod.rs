@@ -17,7 +17,7 @@ pub use expectation::{ExpectStep, Level, Loudness, Onsets, Silence, Tone};
 pub use fault::FaultStep;
 pub use host::{HostStep, Process, SuspendStep};
 pub use midi::InlineEvent;
-pub use property::{Caller, CodedStatus, DownloadStep, Instrument, PropertyStep};
+pub use property::{Caller, CodedStatus, DownloadStep, Instrument, PropertyStep, set_name};
 pub use step::{
     AdvanceStep, Branch, CardLimit, IncludeStep, LimitsTable, PowerState, SaveStep, StepList, StepTable, UnloadStep,
     WaitStep,

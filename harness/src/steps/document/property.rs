@@ -69,6 +69,12 @@ impl JsonSchema for PropertySet {
     }
 }
 
+/// Returns the name of a property set, if it has one here.
+#[must_use]
+pub fn set_name(stored: &[u8; 16]) -> Option<&'static str> {
+    SETS.iter().map(|(name, _)| *name).find(|name| PropertySet::of(name).is_some_and(|set| set.0 == *stored))
+}
+
 /// Names of `NTSTATUS` codes (ntstatus.h) that files may use instead of a number.
 const STATUSES: [(&str, u32); 19] = [
     ("STATUS_SUCCESS", 0),

@@ -25,16 +25,18 @@ pub(super) enum Halt {
     Failed(PlaybackError),
     /// Another list has failed.
     Abandoned,
+    /// A prompt was left before the last step.
+    Left,
 }
 
 impl Engine<'_, '_> {
     /// Carries out steps, one after another, until one ends them.
     pub(super) fn list(&mut self, steps: &[PlannedStep]) -> Result<(), Halt> {
         for (index, step) in steps.iter().enumerate() {
-            let done = match &step.act {
+            let done = self.pause_before(step).and_then(|()| match &step.act {
                 Act::Include(included) => self.list(included),
                 _ => self.step(step),
-            };
+            });
             if let Err(halt) = done {
                 for later in &steps[index + 1..] {
                     not_reached(self.side, later);
@@ -46,7 +48,7 @@ impl Engine<'_, '_> {
     }
 
     /// Carries out a step within its limits.
-    fn step(&mut self, step: &PlannedStep) -> Result<(), Halt> {
+    pub(super) fn step(&mut self, step: &PlannedStep) -> Result<(), Halt> {
         let limit = step.host_s.map(|seconds| Duration::from_secs(seconds.into()));
         // A wait ends by itself at its limit, and says for what.
         let own = limit.filter(|_| !matches!(step.act, Act::Wait(_)));
@@ -64,7 +66,11 @@ impl Engine<'_, '_> {
             watch.note(done);
             return Ok(());
         }
+        let held = done.is_ok();
         let halt = watch.end(done, matches!(step.act, Act::Expect(_, false)));
+        if held && self.test.interaction.is_some() {
+            self.done.push(step.clone());
+        }
         if halt.is_ok() { self.test.total_limits(self.side) } else { halt }
     }
 
@@ -150,7 +156,7 @@ impl Engine<'_, '_> {
         let mut failed = None;
         for result in results {
             match result {
-                Ok(()) | Err(Halt::Abandoned) => {}
+                Ok(()) | Err(Halt::Abandoned | Halt::Left) => {}
                 Err(Halt::Unmet) => unmet = true,
                 // The end of a process explains more than what followed from it.
                 Err(Halt::Failed(error)) if failed.is_none() => failed = Some(error),

@@ -58,6 +58,7 @@ impl Engine<'_, '_> {
             value,
         };
         let (status, value) = self.bed.session.property("ask for a property", request)?;
+        self.answered = Some((status, value.clone()));
         let mut wrong = Vec::new();
         if let Some(wanted) = property.status.filter(|wanted| wanted.0 != status) {
             wrong.push(format!("the status is {}, expected {wanted}", CodedStatus(status)));

@@ -10,6 +10,7 @@ use super::play::memory_of;
 use super::record::{StepRecord, StepsVerdict};
 use super::side::{Handles, Side};
 use super::state::Engine;
+use super::stepping::goes_on;
 use super::test::StepsTest;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
@@ -27,12 +28,15 @@ use crate::testbed::{Provisioned, RATE_DEFAULT, TestBed, TestBedBuilder, TestBed
 /// Memory of the guest beside what songs need, in bytes: the NT host, the driver's image and pool, and room.
 const BASE_MEMORY: u64 = 128 << 20;
 
+/// Memory for what a prompt may play, in bytes: an hour of music. The host has only what is used.
+const PROMPT_MEMORY: u64 = 768 << 20;
+
 /// Most memory of a guest, in bytes: what fits below 4 GiB beside the devices.
 const MEMORY_MAX: u64 = 2 << 30;
 
 /// Returns the guest memory that all songs need.
 fn memory_for(test: &StepsTest<'_>, provisioned: &Provisioned) -> Result<u64, PlaybackError> {
-    let mut bytes = BASE_MEMORY;
+    let mut bytes = BASE_MEMORY + test.interaction.map_or(0, |_| PROMPT_MEMORY);
     let rate = test.sample_rate.unwrap_or(RATE_DEFAULT);
     let mut wanted = Vec::new();
     collect(&test.plan.steps, &mut wanted);
@@ -155,6 +159,7 @@ fn run(
         .card(&test.card)
         .memory(memory_for(test, provisioned)?)
         .conditions(test.conditions)
+        .guest_log(&test.guest_log)
         .violation_policy(&test.policy)
         .timeout(timeout)
         .observer(&timeline);
@@ -262,8 +267,7 @@ fn on_test_bed(
     observer: &dyn Observer,
     records: &mut Vec<StepRecord>,
 ) -> Result<StepsVerdict, PlaybackError> {
-    let booted = bed.session.ready().and_then(|_| bed.session.hello());
-    booted.map_err(|error| bed.cause("boot the guest", PlaybackError::from(error)))?;
+    bed.greet().map_err(|error| bed.cause("boot the guest", PlaybackError::from(error)))?;
     let side = Side::new(handles(bed)?, folder.path(), timeout, observer);
     let mut engine = Engine {
         bed,
@@ -279,9 +283,13 @@ fn on_test_bed(
         started: false,
         removed: false,
         warnings: Vec::new(),
+        done: Vec::new(),
+        answered: None,
+        lost: None,
         cleans_up: false,
     };
     let done = begin(&mut engine).map_err(Halt::Failed).and_then(|()| engine.list(&test.plan.steps));
+    let done = engine.pause_behind(done);
     let card = engine.side.status().map(CardReport::from);
     let device = engine.bed.device_control().map(DeviceReport::of).transpose();
     engine.cleans_up = true;
@@ -343,15 +351,6 @@ fn end(engine: &mut Engine<'_, '_>) -> Result<(), PlaybackError> {
             .and_then(|()| bed.leave()),
     };
     ended.map_err(|error| bed.cause("shut down", PlaybackError::from(error)))
-}
-
-/// Returns whether the guest still answers after an error.
-fn goes_on(error: &PlaybackError) -> bool {
-    match error.testbed() {
-        Some(TestBedError::Session(error)) => matches!(error, SessionError::Refused { .. }),
-        Some(TestBedError::Control(_)) => false,
-        _ => error.class() != Class::Interrupted,
-    }
 }
 
 fn handles(bed: &TestBed<'_>) -> Result<Handles, PlaybackError> {

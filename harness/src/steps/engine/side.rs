@@ -170,9 +170,19 @@ impl<'a> Side<'a> {
         self.state().records.push(record);
     }
 
+    /// Returns what was found in the step that ended last, or why it failed.
+    pub(super) fn last_detail(&self) -> String {
+        self.state().records.last().map(|record| record.detail.clone()).unwrap_or_default()
+    }
+
     /// Adds what did not hold.
     pub(super) fn fail(&self, text: String) {
         self.state().failures.push(text);
+    }
+
+    /// Returns what did not hold last.
+    pub(super) fn last_failure(&self) -> String {
+        self.state().failures.last().cloned().unwrap_or_default()
     }
 
     /// Returns the records and the failures.

@@ -7,9 +7,11 @@ use guest_protocol::{Bulk, Caller, Handle};
 use super::side::Side;
 use super::test::StepsTest;
 use crate::machine::Received;
+use crate::playback::PlaybackError;
 use crate::sound::midi::Song;
 use crate::sound::pcm::{Pcm, PcmFormat};
 use crate::steps::document::{OpenStep, PinName};
+use crate::steps::plan::PlannedStep;
 use crate::testbed::{SongPins, StreamMemory, TestBed};
 
 /// Carries out steps.
@@ -29,6 +31,12 @@ pub(super) struct Engine<'e, 'o> {
     pub(super) started: bool,
     pub(super) removed: bool,
     pub(super) warnings: Vec<String>,
+    /// The steps that did what they say, as far as a prompt may need them.
+    pub(super) done: Vec<PlannedStep>,
+    /// Status and value that the driver returned for the last property request.
+    pub(super) answered: Option<(u32, Vec<u8>)>,
+    /// Why the guest no longer answers, found while a prompt was open.
+    pub(super) lost: Option<PlaybackError>,
     /// Whether the steps are those of the clean-up.
     pub(super) cleans_up: bool,
 }

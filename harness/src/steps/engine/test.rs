@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::interaction::Interaction;
 use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::{LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
@@ -10,7 +11,7 @@ use crate::sound::songs;
 use crate::steps::document::LimitsTable;
 use crate::steps::plan::Plan;
 use crate::testbed::violations::ViolationPolicy;
-use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
+use crate::testbed::{GUEST_LOG_DEFAULT, QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 
 /// The steps to carry out, and what they run under.
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ pub struct StepsTest<'a> {
     pub lead_ms: u32,
     /// The longest time of a request or a wait without progress.
     pub timeout: Duration,
+    /// The level of the guest's log.
+    pub guest_log: String,
+    /// Takes over between steps: a prompt.
+    pub interaction: Option<&'a dyn Interaction>,
     /// Writes golden files instead of comparing with them.
     pub update_golden: bool,
 }
@@ -59,6 +64,8 @@ impl<'a> StepsTest<'a> {
             tail_ms: TAIL_MS_DEFAULT,
             lead_ms: LEAD_MS_DEFAULT,
             timeout: TIMEOUT_DEFAULT,
+            guest_log: GUEST_LOG_DEFAULT.into(),
+            interaction: None,
             update_golden: false,
         })
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod include;
+mod next;
 mod order;
 mod read;
 #[cfg(test)]

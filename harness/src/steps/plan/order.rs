@@ -28,6 +28,13 @@ impl<'p, 's> Order<'p, 's> {
         Self { source, problems, loaded: !loads, started: !loads, streams, saved, downloads, played: false }
     }
 
+    /// Follows steps that were carried out, and has what is wrong with later ones in `problems`.
+    pub(super) fn before<'q>(mut self, done: &[PlannedStep], problems: &'q mut Problems) -> Order<'q, 's> {
+        self.list(done);
+        let Self { source, loaded, started, streams, saved, downloads, played, .. } = self;
+        Order { source, problems, loaded, started, streams, saved, downloads, played }
+    }
+
     /// Follows a list of steps.
     pub(super) fn list(&mut self, steps: &[PlannedStep]) {
         for step in steps {

@@ -38,7 +38,7 @@ pub struct Plan {
 /// What is wrong with a list of steps, each thing at its place.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct PlanError(String);
+pub struct PlanError(pub(super) String);
 
 /// The tables of a file.
 #[derive(Clone, Copy)]
@@ -75,6 +75,12 @@ impl Plan {
         let plan = Self::read(PlanInput { source, steps: &steps, cleanup: &[] }, &mut problems);
         plan.check_order(source, &mut problems);
         if problems.is_empty() { Ok(plan) } else { Err(PlanError(problems.text())) }
+    }
+
+    /// Returns a plan without steps, before which nothing is loaded: what a prompt begins with.
+    #[must_use]
+    pub fn of_prompt() -> Self {
+        Self { loads: true, ..Self::default() }
     }
 
     /// Returns whether there is nothing to do.

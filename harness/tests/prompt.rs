@@ -1,0 +1,160 @@
+//! The prompt as a user has it: lines on standard input, exit codes, the session as a scenario. Without QEMU or mingw-w64 the
+//! tests are skipped.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use dmus::host::failure::Class;
+use dmus::provision::{Workspace, cpp_driver};
+use serde_json::Value;
+
+/// Runs `dmus` with lines on standard input; `None` where something is missing that it needs.
+fn dmus(arguments: &[&str], lines: &str) -> Option<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmus"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    if code(&output) == i32::from(Class::MissingArtefact.exit_code()) {
+        println!("skipped: {}", said(&output));
+        return None;
+    }
+    Some(output)
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+/// Returns the objects on standard output, one a line.
+fn objects(output: &Output) -> Vec<Value> {
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Returns the C++ driver and a variant of it; `None` without the tools for them.
+fn drivers(variant: &str) -> Option<(PathBuf, PathBuf)> {
+    let workspace = Workspace::find().unwrap();
+    let built = cpp_driver::good(&workspace).and_then(|good| Ok((good, cpp_driver::variant(&workspace, variant)?)));
+    match built {
+        Ok(both) => Some(both),
+        Err(cpp_driver::CppDriverError::ToolMissing(reason)) => {
+            println!("skipped: {reason}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_note_is_played_from_nothing_with_a_broken_driver_found_on_the_way() {
+    let Some((good, broken)) = drivers("put_message_sleeps") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("first-note.toml");
+    let lines = format!(
+        "load\nstart\n# It waits in PutMessage.\n-open\npeek phys 0x1000 16\nagain {}\nnote c4 100 500ms\n\
+         expect bit_identical=true no_diagnosis=true\nsave {}\nquit\n",
+        text(&good),
+        text(&saved)
+    );
+    let runs = folder.path().join("run");
+    let Some(output) = dmus(&["boot", "--driver", text(&broken), "--run-folder", text(&runs)], &lines) else { return };
+    let found = said(&output);
+    assert_eq!(code(&output), 0, "{found}");
+    assert!(found.contains("rule 39 of the NT host's contract") && found.contains("stack, innermost first"), "{found}");
+    assert!(found.contains("dmus> open\nDirectMusic, ") && found.contains("2 events, "), "{found}");
+    // The session is a scenario that passes with the good driver, and fails as the session did with the broken one.
+    let run = |driver: &Path| dmus(&["run", text(&saved), "--driver", text(driver), "--json"], "");
+    let Some(passed) = run(&good) else { return };
+    assert_eq!(code(&passed), 0, "{}", said(&passed));
+    let Some(failed) = run(&broken) else { return };
+    assert_eq!(code(&failed), i32::from(Class::GuestCrashed.exit_code()), "{}", said(&failed));
+}
+
+#[test]
+fn the_first_line_that_fails_ends_a_script_with_its_exit_code() {
+    for (line, class, error) in [
+        ("paly tide", Class::Usage, "no verb is called `paly`; did you mean `play`?"),
+        ("play tide", Class::Usage, "the device is not started"),
+        ("start", Class::Usage, "the driver is not loaded: put a step `load = true` before this one"),
+        ("peek virt 0x10 16", Class::TestFailed, "not mapped: a null pointer, or a field of one"),
+        ("note h4", Class::Usage, "`h4` is no note"),
+        ("source /nowhere/lines", Class::BadInput, "/nowhere/lines"),
+        ("fault lost-interupt queue=1", Class::Usage, "lost-interupt"),
+    ] {
+        let Some(output) = dmus(&["boot", "--json"], &format!("{line}\nload\n")) else { return };
+        let answers = objects(&output);
+        assert_eq!(answers[0]["ok"], false, "{answers:?}");
+        assert!(answers[0]["error"].as_str().unwrap().contains(error), "{line}: {answers:?}");
+        assert_eq!(code(&output), i32::from(class.exit_code()), "{line}: {}", said(&output));
+        assert_eq!(answers[0]["exit_code"], class.exit_code(), "{line}");
+        assert_eq!(answers.len(), 1, "the line behind it was not reached: {answers:?}");
+    }
+}
+
+#[test]
+fn every_view_answers_for_people_and_for_programs() {
+    let views = "filters\ncounters\ndiag\nvoices\nqueues\nqueues event\nregs\npci\nirq\ndpcs\nthreads\nirps\npool\nobjects\n\
+                 peek bar 0+0x4000 4\npeek phys 0x1000\npoke phys 0x1000 0x12345678\npeek phys 0x1000 4 width=4\nmark here\ntrace tail 3 kind=mark\n\
+                 property KSPROPERTY_SYNTH_CAPS\nqemu info status\n";
+    let lines = format!("load\nstart\nopen state=pause\n{views}");
+    let arguments = ["boot", "--json", "--transport", "vfio-user"];
+    let Some(output) = dmus(&arguments, &lines) else { return };
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let answers = objects(&output);
+    let answer = |line: &str| {
+        let found = answers.iter().find(|answer| answer["line"] == line);
+        found.unwrap_or_else(|| panic!("no answer to {line}: {}", said(&output)))["answer"].clone()
+    };
+    assert!(!answer("filters")["filters"].as_array().unwrap().is_empty());
+    assert!(answer("queues")["queues"].as_array().unwrap().iter().any(|queue| queue["name"] == "wave"));
+    assert!(
+        !answer("queues event")["queues"][0]["with_device"].as_array().unwrap().is_empty(),
+        "the driver posts buffers"
+    );
+    let registers = answer("regs")["registers"].clone();
+    let named = |name: &str| registers.as_array().unwrap().iter().find(|register| register["name"] == name).cloned();
+    assert!(named("device_status").unwrap()["decoded"].as_str().unwrap().contains("DRIVER_OK"));
+    assert!(named("IDENT").is_some(), "{registers}");
+    let functions = answer("pci")["functions"].clone();
+    let own = functions.as_array().unwrap().iter().find(|function| function["of_driver"] == true).cloned().unwrap();
+    let capabilities = own["capabilities"].to_string();
+    assert!(capabilities.contains("MSI-X") && capabilities.contains("virtio: common configuration"), "{capabilities}");
+    assert_eq!(answer("irq")["connected"].as_array().unwrap().len(), 1);
+    assert!(answer("pool")["bytes"].as_u64().unwrap() > 0);
+    let objects = answer("objects")["objects"].clone();
+    let held = objects.as_array().unwrap().iter().any(|object| !object["held"].as_array().unwrap().is_empty());
+    assert!(held, "the driver holds its port: {objects}");
+    assert!(answer("threads")["threads"].as_array().unwrap().iter().any(|thread| thread["state"] == "running"));
+    assert_eq!(answer("peek bar 0+0x4000 4")["bytes"], hex::encode("DMUS"), "IDENT");
+    assert_eq!(answer("peek phys 0x1000 4 width=4")["bytes"], "78563412");
+    assert!(answer("trace tail 3 kind=mark")["records"].to_string().contains("here"));
+    assert!(answer("property KSPROPERTY_SYNTH_CAPS")["decoded"]["MaxVoices"].as_u64().unwrap() > 0);
+    assert!(answer("qemu info status")["text"].as_str().unwrap().contains("running"));
+}
+
+#[test]
+fn a_scenario_stops_before_a_step_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("steps.toml");
+    let steps = "title = \"two notes\"\n[[step]]\nopen = {}\n[[step]]\nname = \"the note\"\n\
+                 play = { events = [{ data = \"90 3c 64\" }] }\n[[step]]\nexpect = { no_diagnosis = true }\n";
+    std::fs::write(&file, steps).unwrap();
+    let arguments = ["boot", "--json", "--scenario", text(&file), "--stop-at"];
+    let with = |step: &'static str| arguments.iter().copied().chain([step]).collect::<Vec<_>>();
+    let lines = "expect value=card.events equals=0\ncontinue\nexpect value=play.events min=1\n";
+    let Some(output) = dmus(&with("the note"), lines) else { return };
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(objects(&output).iter().all(|answer| answer["ok"] == true), "{}", said(&output));
+    let output = dmus(&with("the nte"), "").unwrap();
+    assert_eq!(code(&output), i32::from(Class::Usage.exit_code()));
+    assert!(said(&output).contains("did you mean `the note`?"), "{}", said(&output));
+}

@@ -39,6 +39,13 @@ impl Signer {
         (key_name, key): (&str, &[u8]),
     ) -> Result<Self, PackageError> {
         let wrong = |name: &str, reason: String| PackageError::Key { name: name.into(), reason };
+        if is_pkcs12(certificate) {
+            let reason = format!(
+                "it is PKCS #12: take it apart first (openssl pkcs12 -in {certificate_name} -nodes -out both.pem), and name the result as both \
+                 certificate and key"
+            );
+            return Err(wrong(certificate_name, reason));
+        }
         let certificates = certificates(certificate)
             .map_err(|error| wrong(certificate_name, format!("it holds no certificate in PEM or DER: {error}")))?;
         let Some(first) = certificates.first() else {
@@ -102,6 +109,12 @@ pub fn unsigned_catalog(catalog: &Catalog) -> Result<Vec<u8>, PackageError> {
 /// [`PackageError::Image`] when it is no image.
 pub fn without_signature(name: &str, bytes: &[u8]) -> Result<Vec<u8>, PackageError> {
     Image::read(name, bytes)?.with_table(name, None)
+}
+
+/// Returns whether bytes are a store of PKCS #12: a sequence that begins with the version 3.
+fn is_pkcs12(bytes: &[u8]) -> bool {
+    let Ok(outer) = der::asn1::AnyRef::from_der(bytes) else { return false };
+    der::Tagged::tag(&outer) == der::Tag::Sequence && outer.value().starts_with(&[0x02, 0x01, 0x03])
 }
 
 fn certificates(bytes: &[u8]) -> der::Result<Vec<Certificate>> {

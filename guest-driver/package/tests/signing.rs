@@ -198,6 +198,9 @@ fn a_signer_that_may_issue_certificates_is_refused() {
     let root = signer.root.to_der().unwrap();
     let error = Signer::read(("root.cer", &root), ("my.key", key.as_bytes())).unwrap_err().to_string();
     assert!(error.contains("it is not the key of the first certificate in root.cer"), "{error}");
+    // A store of PKCS #12 begins so: a sequence with the number 3.
+    let error = Signer::read(("my.p12", &[0x30, 3, 2, 1, 3]), ("my.key", b"")).unwrap_err().to_string();
+    assert!(error.contains("openssl pkcs12 -in my.p12"), "{error}");
     let read = Signer::read(("my.cer", &signer.certificate.to_der().unwrap()), ("my.key", key.as_bytes())).unwrap();
     assert_eq!(read.certificates().len(), 1);
     let error = Signer::read(("my.cer", b"junk"), ("my.key", b"")).unwrap_err().to_string();

@@ -316,7 +316,7 @@ pub(super) static GROUPS: [Group; 6] = [
                 Any,
                 View(views::machine::qemu),
             ),
-            verb("gdb", "[SOCKET]", "have QEMU listen for a debugger", Any, View(views::machine::gdb)),
+            verb("gdb", "[SOCKET|PORT]", "have QEMU listen for a debugger", Any, View(views::machine::gdb)),
         ],
     },
     Group {
@@ -382,7 +382,7 @@ out as `dmus run` carries it out; or it is a view.
 
 ```text
 dmus> load
-the driver e859186c4cd446f3
+the driver is loaded: 61952 bytes at 0xfffff80010001000, 61 imports, e859186c4cd446f3
 dmus> start
 the device is started: 00:01.0 1af4:1067
 ...

@@ -5,10 +5,8 @@ use serde_json::json;
 use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
-use crate::host::failure::Class;
-
-/// The longest path of a socket (`sun_path` of unix(7)), without its end.
-const SOCKET_MAX: usize = 107;
+use crate::host::failure::{Class, Diagnosed};
+use crate::machine::stub::{StubSocket, StubSocketError};
 
 /// The file of the debugger's socket in the run folder.
 const SOCKET: &str = "gdb.sock";
@@ -52,33 +50,33 @@ pub(in super::super) fn qemu(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
 /// [`Refusal`] with what is wrong.
 pub(in super::super) fn gdb(turn: &mut Turn<'_, '_>, words: &Words) -> Result<Answer, Refusal> {
     words.at_most(1)?;
-    let path = match words.get(0) {
-        Some(path) => std::path::absolute(path).map_err(|error| Refusal::usage(error.to_string()))?,
-        None => match turn.run_folder() {
-            Some(folder) => folder.join(SOCKET),
-            None => return Err(Refusal::usage("the run has no folder: name a socket")),
-        },
+    let socket = match (words.get(0), turn.run_folder()) {
+        (Some(named), _) => StubSocket::named(&named),
+        (None, Some(folder)) => StubSocket::Unix(folder.join(SOCKET)),
+        (None, None) => return Err(Refusal::usage("the run has no folder: name a socket, or a port")),
     };
-    let text = path.to_string_lossy().into_owned();
-    if text.len() > SOCKET_MAX {
-        let length = text.len();
-        return Err(Refusal::usage(format!(
-            "`{text}` has {length} bytes, and a socket's path at most {SOCKET_MAX}: name another"
-        )));
+    let refused = |error: StubSocketError| Refusal::of(error.class(), error.to_string());
+    let socket = socket.absolute().map_err(refused)?;
+    socket.check().map_err(refused)?;
+    let device = match &socket {
+        // A comma in a path is two for QEMU.
+        StubSocket::Unix(path) => format!("unix:{},server=on,wait=off", path.to_string_lossy().replace(',', ",,")),
+        StubSocket::Tcp(port) => format!("tcp:127.0.0.1:{port},server=on,wait=off"),
+    };
+    let said = human(turn, &format!("gdbserver {device}"))?;
+    if let StubSocket::Unix(path) = &socket
+        && !path.exists()
+    {
+        return Err(Refusal::of(Class::QemuFailed, format!("QEMU does not listen at {}: {said}", path.display())));
     }
-    if path.exists() {
-        return Err(Refusal::usage(format!("`{text}` exists: name another socket, or remove it")));
-    }
-    // A comma in a path is two for QEMU.
-    let said = human(turn, &format!("gdbserver unix:{},server=on,wait=off", text.replace(',', ",,")))?;
-    if !path.exists() {
-        return Err(Refusal::of(Class::QemuFailed, format!("QEMU does not listen at {text}: {said}")));
-    }
-    let commands =
-        [format!("lldb -o 'process connect unix-connect://{text}'"), format!("gdb -ex 'target remote {text}'")];
+    let commands = [
+        format!("lldb -o 'process connect {}'", socket.for_lldb()),
+        format!("gdb -ex 'target remote {}'", socket.for_gdb()),
+    ];
     let lines = format!(
-        "QEMU listens for a debugger; the guest stops when one connects, and a line then waits until it runs on:\n  {}\n  {}",
+        "QEMU listens for a debugger; the guest stops when one connects, and a line then waits until it runs on (boot --gdb stops in \
+         DriverEntry, and has time limits wait):\n  {}\n  {}",
         commands[0], commands[1]
     );
-    Ok(Answer::new(lines, json!({ "socket": text, "commands": commands })))
+    Ok(Answer::new(lines, json!({ "socket": socket.for_gdb(), "commands": commands })))
 }

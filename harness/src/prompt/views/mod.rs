@@ -46,6 +46,7 @@ pub(super) fn step_of(verb: &str, words: &Words) -> Option<String> {
 /// Returns what is said of a step that did what it says.
 pub(super) fn after(turn: &mut Turn<'_, '_>, act: &Act, found: String) -> Answer {
     match act {
+        Act::Load => loaded(turn, found),
         Act::Start | Act::Restart => started(turn, found),
         Act::Property(property) => {
             let Some((status, value)) = turn.steps.answered() else { return Answer::of_text(found) };
@@ -65,6 +66,24 @@ pub(super) fn after(turn: &mut Turn<'_, '_>, act: &Act, found: String) -> Answer
         _ if found.is_empty() => Answer { text: "done".into(), data: Value::Null },
         _ => Answer::of_text(found),
     }
+}
+
+fn loaded(turn: &mut Turn<'_, '_>, found: String) -> Answer {
+    let Some(driver) = turn.bed().driver() else { return Answer::of_text(found) };
+    let imports: Vec<String> =
+        driver.imports.iter().map(|import| format!("{}!{}", import.module, import.name)).collect();
+    let text = format!(
+        "the driver is loaded: {} bytes at {:#x}, {} imports, {}",
+        driver.file_bytes,
+        driver.base,
+        imports.len(),
+        found.trim_start_matches("the driver ")
+    );
+    let data = json!({
+        "base": driver.base, "image_bytes": driver.image_bytes, "file_bytes": driver.file_bytes,
+        "sha256": hex::encode(driver.sha256), "imports": imports,
+    });
+    Answer::new(text, data)
 }
 
 fn started(turn: &mut Turn<'_, '_>, found: String) -> Answer {

@@ -37,16 +37,14 @@ impl Card {
     /// Renders up to a frame, and returns the wave buffer if that completes it. A frame that has been rendered is none to wait for.
     pub(crate) fn step_to_frame(&mut self, frame: i64) {
         self.observe_device();
-        loop {
+        let position = |card: &Self| card.session().map_or(frame, |session| session.timeline.position());
+        while position(self) != frame {
             // A fault may move the clock: the recorded frame is behind that.
             let until_fault = self.meet_faults();
-            let position = self.session().map_or(frame, |session| session.timeline.position());
-            let left = u64::try_from(frame.saturating_sub(position)).unwrap_or(0);
-            if left == 0 {
-                break;
-            }
+            let before = position(self);
+            let left = u64::try_from(frame.saturating_sub(before)).unwrap_or(0);
             self.produce(left.min(until_fault), &Slice::endless());
-            if self.session().is_none_or(|session| session.timeline.position() == position) {
+            if position(self) == before {
                 break;
             }
         }

@@ -29,7 +29,9 @@ impl Guest {
     ///
     /// # Errors
     /// [`RecordingError::Memory`], when the host cannot map it, or when it is no memory of a machine.
-    pub(super) fn map(regions: Vec<(u64, u64)>) -> Result<Self, RecordingError> {
+    pub(super) fn map(regions: impl Iterator<Item = (u64, u64)>) -> Result<Self, RecordingError> {
+        // A replay that is replayed has recorded its own region.
+        let regions: Vec<(u64, u64)> = regions.filter(|(address, _)| *address != OWN).collect();
         let bytes = regions.iter().fold(0_u64, |sum, (_, length)| sum.saturating_add(*length));
         let failed = |cause: String| RecordingError::Memory { bytes, regions: regions.len(), cause };
         if bytes > RECORDED_BYTES_MAX || regions.len() > REGIONS_MAX {

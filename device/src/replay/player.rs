@@ -72,7 +72,7 @@ pub fn replay(
         card,
         bus,
         registers,
-        guest: Guest::map(Vec::new())?,
+        guest: Guest::map(std::iter::empty())?,
         rings: Queue::ALL.map(|_| None),
         wishes: Queue::ALL.map(|queue| Wishes::of(records, queue)),
         features: 0,
@@ -106,7 +106,7 @@ impl Player {
         let act = record.act();
         match act {
             Act::Memory { regions } => {
-                self.guest = Guest::map(card_trace::regions(regions).collect())?;
+                self.guest = Guest::map(card_trace::regions(regions))?;
                 *self.bus.lock().memory_mut() = self.guest.memory();
             }
             Act::Features { features } => {

@@ -138,6 +138,10 @@ fn a_session_is_replayed_with_the_same_answers_interrupts_and_sound() {
     assert_eq!(count(&replayed, |act| matches!(act, Act::WaveReturned { .. })), 23);
     assert!(count(&replayed, |act| matches!(act, Act::Interrupt { raised: true, .. })) > 23);
     assert_eq!(count(&replayed, |act| matches!(act, Act::Reset { .. })), 2);
+    // What a replay leaves is a recording itself.
+    fs::rename(folder.path().join("replayed.trace"), folder.path().join("card.trace")).unwrap();
+    replay(&folder, &[]);
+    assert_same(&folder);
 }
 
 #[test]

@@ -77,6 +77,12 @@ pub fn copy<'r>(header: &Header, records: impl IntoIterator<Item = &'r Record> +
 }
 
 impl Record {
+    /// Returns the record of frames that were rendered with another next frame; `None` for a record of another kind.
+    #[must_use]
+    pub fn with_frame(&self, frame: i64) -> Option<Self> {
+        (self.kind == Kind::RENDERED).then(|| Self { value: frame as u64, ..self.clone() })
+    }
+
     /// Returns the record with another payload, which is whole; `None` for a kind that has none, or a payload that no record can have.
     #[must_use]
     pub fn with_payload(&self, payload: Vec<u8>) -> Option<Self> {

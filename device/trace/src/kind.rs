@@ -1,8 +1,6 @@
 //! The kinds of records, and what records.
 
 #[cfg(doc)]
-use crate::act::Act;
-#[cfg(doc)]
 use crate::device_act::DeviceAct;
 
 /// Bit of a kind: a payload follows.
@@ -30,62 +28,62 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// [`Act::Clock`]: the number is the error in ticks, the last word the nanoseconds.
+    /// [`Act::Clock`](crate::Act::Clock): the number is the error in ticks, the last word the nanoseconds.
     CLOCK = 0x01, "clock";
-    /// [`Act::Rendered`]: the number is that of voices, the last word the next frame.
+    /// [`Act::Rendered`](crate::Act::Rendered): the number is that of voices, the last word the next frame.
     RENDERED = 0x02, "rendered";
-    /// [`Act::StatusPage`]: the number is the low 16 bits of the sequence, the last word the frame.
+    /// [`Act::StatusPage`](crate::Act::StatusPage): the number is the low 16 bits of the sequence, the last word the frame.
     STATUS_PAGE = 0x03, "status-page";
-    /// [`Act::Skipped`]: the last word is the number of frames.
+    /// [`Act::Skipped`](crate::Act::Skipped): the last word is the number of frames.
     SKIPPED = 0x04, "skipped";
-    /// [`Act::Card`]. Payload: see [`CardStart`](crate::CardStart).
+    /// [`Act::Card`](crate::Act::Card). Payload: see [`CardStart`](crate::CardStart).
     CARD = 0x05 | PAYLOAD, "card";
-    /// [`Act::RegisterRead`]: the number is the offset in BAR 0. In the last word, from bit 0: 24 bits zero, 8 bits width and bit 6
+    /// [`Act::RegisterRead`](crate::Act::RegisterRead): the number is the offset in BAR 0. In the last word, from bit 0: 24 bits zero, 8 bits width and bit 6
     /// for an access that no register takes, 32 bits value.
     REGISTER_READ = 0x10, "register-read";
-    /// [`Act::RegisterWrite`]: as for [`REGISTER_READ`](Self::REGISTER_READ).
+    /// [`Act::RegisterWrite`](crate::Act::RegisterWrite): as for [`REGISTER_READ`](Self::REGISTER_READ).
     REGISTER_WRITE = 0x11, "register-write";
     /// [`DeviceAct::Register`]: as for [`REGISTER_READ`](Self::REGISTER_READ). Payload: 8 bytes offset, 8 bytes value, 1 byte base address
     /// register, and UTF-8.
     REGISTER_READ_WITH = 0x10 | PAYLOAD, "register-read";
     /// [`DeviceAct::Register`] of a write.
     REGISTER_WRITE_WITH = 0x11 | PAYLOAD, "register-write";
-    /// [`Act::ConfigRead`]: as for [`REGISTER_READ`](Self::REGISTER_READ), with the offset in configuration space.
+    /// [`Act::ConfigRead`](crate::Act::ConfigRead): as for [`REGISTER_READ`](Self::REGISTER_READ), with the offset in configuration space.
     CONFIG_READ = 0x12, "config-read";
-    /// [`Act::ConfigWrite`]: as for [`CONFIG_READ`](Self::CONFIG_READ).
+    /// [`Act::ConfigWrite`](crate::Act::ConfigWrite): as for [`CONFIG_READ`](Self::CONFIG_READ).
     CONFIG_WRITE = 0x13, "config-write";
-    /// [`Act::IdentityRead`]: the number is the offset, the last word the number of bytes.
+    /// [`Act::IdentityRead`](crate::Act::IdentityRead): the number is the offset, the last word the number of bytes.
     IDENTITY_READ = 0x14, "identity-read";
-    /// [`Act::Features`]: the last word has the feature bits.
+    /// [`Act::Features`](crate::Act::Features): the last word has the feature bits.
     FEATURES = 0x20, "features";
-    /// [`Act::QueueStarted`]: the number is the code of the error that parks the ring, or 0; the byte is the queue. Payload: 4
+    /// [`Act::QueueStarted`](crate::Act::QueueStarted): the number is the code of the error that parks the ring, or 0; the byte is the queue. Payload: 4
     /// bytes size, 4 bytes index to begin with, three addresses of 8 bytes.
     QUEUE_STARTED = 0x21 | PAYLOAD, "queue-started";
-    /// [`Act::QueueStopped`]: the number is the index to resume from; the byte is the queue.
+    /// [`Act::QueueStopped`](crate::Act::QueueStopped): the number is the index to resume from; the byte is the queue.
     QUEUE_STOPPED = 0x22, "queue-stopped";
-    /// [`Act::Kicked`]: the byte is the queue, the 4 bytes the kicks.
+    /// [`Act::Kicked`](crate::Act::Kicked): the byte is the queue, the 4 bytes the kicks.
     KICKED = 0x23, "kicked";
-    /// [`Act::Reset`]: the last word is the number of resets.
+    /// [`Act::Reset`](crate::Act::Reset): the last word is the number of resets.
     RESET = 0x24, "reset";
     /// [`DeviceAct::Reset`]: the 4 bytes are the number of resets. Payload: UTF-8.
     RESET_WITH = 0x24 | PAYLOAD, "reset";
-    /// [`Act::Disconnected`].
+    /// [`Act::Disconnected`](crate::Act::Disconnected).
     DISCONNECTED = 0x25, "disconnected";
-    /// [`Act::Memory`]. Payload: for each region 8 bytes guest-physical address and 8 bytes length.
+    /// [`Act::Memory`](crate::Act::Memory). Payload: for each region 8 bytes guest-physical address and 8 bytes length.
     MEMORY = 0x26 | PAYLOAD, "memory";
-    /// [`Act::ChainTaken`] without anything to read: the number is the head; the byte is the queue, with bit 6 for a malformed chain;
+    /// [`Act::ChainTaken`](crate::Act::ChainTaken) without anything to read: the number is the head; the byte is the queue, with bit 6 for a malformed chain;
     /// the 4 bytes are the writable bytes.
     CHAIN_TAKEN = 0x30, "chain-taken";
-    /// [`Act::ChainTaken`]. Payload: the readable part.
+    /// [`Act::ChainTaken`](crate::Act::ChainTaken). Payload: the readable part.
     CHAIN_TAKEN_WITH = 0x30 | PAYLOAD, "chain-taken";
-    /// [`Act::ChainReturned`] with nothing written: the number is the head; the byte is the queue, the 4 bytes the used length.
+    /// [`Act::ChainReturned`](crate::Act::ChainReturned) with nothing written: the number is the head; the byte is the queue, the 4 bytes the used length.
     CHAIN_RETURNED = 0x31, "chain-returned";
-    /// [`Act::ChainReturned`]. Payload: what was written.
+    /// [`Act::ChainReturned`](crate::Act::ChainReturned). Payload: what was written.
     CHAIN_RETURNED_WITH = 0x31 | PAYLOAD, "chain-returned";
-    /// [`Act::WaveReturned`]: as for [`CHAIN_RETURNED_WITH`](Self::CHAIN_RETURNED_WITH). Payload: the hash of the PCM in 8 bytes, the
+    /// [`Act::WaveReturned`](crate::Act::WaveReturned): as for [`CHAIN_RETURNED_WITH`](Self::CHAIN_RETURNED_WITH). Payload: the hash of the PCM in 8 bytes, the
     /// header of the buffer in 32 bytes, and the PCM if the file's flags say so.
     WAVE_RETURNED = 0x32 | PAYLOAD, "wave-returned";
-    /// [`Act::Interrupt`]: the byte is the queue, the 4 bytes 1 if an interrupt was raised and 0 if the driver takes none.
+    /// [`Act::Interrupt`](crate::Act::Interrupt): the byte is the queue, the 4 bytes 1 if an interrupt was raised and 0 if the driver takes none.
     INTERRUPT = 0x38, "interrupt";
     /// [`DeviceAct::Interrupt`]. Payload: UTF-8.
     INTERRUPT_WITH = 0x38 | PAYLOAD, "interrupt";
@@ -98,16 +96,16 @@ kinds! {
     DMA_READ = 0x3c | PAYLOAD, "dma-read";
     /// [`DeviceAct::Dma`] of a write.
     DMA_WRITE = 0x3d | PAYLOAD, "dma-write";
-    /// [`Act::FaultStruck`]. Payload: the fault, as UTF-8.
+    /// [`Act::FaultStruck`](crate::Act::FaultStruck). Payload: the fault, as UTF-8.
     FAULT_STRUCK = 0x40 | PAYLOAD, "fault-struck";
-    /// [`Act::DriverError`]: the number is the code, the byte the queue or `0x3f`. Payload: three numbers of 4 bytes, the place, what
+    /// [`Act::DriverError`](crate::Act::DriverError): the number is the code, the byte the queue or `0x3f`. Payload: three numbers of 4 bytes, the place, what
     /// was expected and what was found.
     DRIVER_ERROR = 0x41 | PAYLOAD, "driver-error";
-    /// [`Act::Command`]. Payload: the command as one JSON object, as UTF-8.
+    /// [`Act::Command`](crate::Act::Command). Payload: the command as one JSON object, as UTF-8.
     COMMAND = 0x42 | PAYLOAD, "command";
     /// [`DeviceAct::DriverError`]. Payload: UTF-8.
     DEVICE_ERROR = 0x43 | PAYLOAD, "driver-error";
-    /// [`Act::Mark`]. Payload: UTF-8.
+    /// [`Act::Mark`](crate::Act::Mark). Payload: UTF-8.
     MARK = 0x48 | PAYLOAD, "mark";
     /// [`DeviceAct::Log`]. Payload: UTF-8.
     LOG = 0x49 | PAYLOAD, "log";

@@ -22,7 +22,7 @@ use dmus::sound::render::RenderError;
 use dmus::sound::song_file::SongFileError;
 use dmus::testbed::TestBedError;
 use dmus::testbed::session::SessionError;
-use dmus::trace::{FilterError, TraceError};
+use dmus::trace::{FilterError, RepeatError, ReplayError, TraceError};
 
 /// Why a verb did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,12 @@ pub(crate) enum Error {
     /// A trace could not be read.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// A recording was not replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A run was not repeated.
+    #[error(transparent)]
+    Repeat(#[from] RepeatError),
     /// A filter of a trace is not understood.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -119,7 +125,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Filter, Stub, Usage);
+diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Replay, Repeat, Filter, Stub, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

@@ -25,6 +25,8 @@ mod setup;
 mod sound;
 mod test;
 mod trace;
+mod trace_reduce;
+mod trace_replay;
 mod verbs;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -8,17 +8,19 @@ use clap::{Args, Subcommand};
 use dmus::host::failure::Class;
 use dmus::host::file_error::FileError;
 use dmus::report::{out, out_json};
-use dmus::trace::{Difference, Filter, Stats, Trace, diff, follow, json_line, pcapng, perfetto, stats, text_line};
+use dmus::trace::{Filter, Stats, Trace, diff, follow, json_line, pcapng, perfetto, stats, text_line};
 use serde_json::json;
 
 use super::error::{Outcome, UsageError};
+use super::trace_reduce::{self, ReduceArguments};
+use super::trace_replay::{self, ReplayArguments, difference_text};
 
 /// The words of `--filter`, for `--help`.
 const FILTER: &str = "A filter is conditions that all hold, with | between alternatives and ! before what shall not hold:
   kind=chain-taken,mark      the kind: clock, rendered, status-page, register-read, register-write, config-read, config-write,
                              identity-read, features, queue-started, queue-stopped, kicked, reset, disconnected, chain-taken,
-                             chain-returned, wave-returned, interrupt, fault-struck, driver-error, mark;
-                             of a device of your own also dma-read, dma-write, midi-sent, midi-received, log
+                             chain-returned, wave-returned, interrupt, fault-struck, driver-error, mark, command, memory,
+                             card, skipped; of a device of your own also dma-read, dma-write, midi-sent, midi-received, log
   queue=wave,control         the queue: control, midi-out, midi-in, wave, event
   source=card                what has recorded: card, harness, guest
   text~OPEN                  a word of the description
@@ -37,6 +39,11 @@ pub(crate) enum TraceVerb {
     Diff(DiffArguments),
     /// Write a file for Perfetto (ui.perfetto.dev) or for Wireshark
     Export(ExportArguments),
+    /// Give a card without QEMU what was recorded, and name where it does otherwise; a failure inside the guest is repeated with guest
+    /// and driver. Exit code 1 when something is other than recorded
+    Replay(ReplayArguments),
+    /// Leave out of a failing recording what the failure does not need; written as a trace and as a scenario
+    Reduce(ReduceArguments),
 }
 
 /// Options of `trace show`.
@@ -123,6 +130,8 @@ pub(super) fn trace(verb: &TraceVerb) -> Outcome {
         }
         TraceVerb::Diff(arguments) => compare(arguments),
         TraceVerb::Export(arguments) => export(arguments),
+        TraceVerb::Replay(arguments) => trace_replay::replay(arguments),
+        TraceVerb::Reduce(arguments) => trace_reduce::reduce(arguments),
     }
 }
 
@@ -218,33 +227,6 @@ fn compare(arguments: &DiffArguments) -> Outcome {
         }
     }
     Ok(difference.map(|_| Class::TestFailed))
-}
-
-fn difference_text(difference: &Difference) -> String {
-    let number = |number: Option<u64>| number.map_or_else(|| "its end".into(), |number| format!("record {number}"));
-    let mut text = format!(
-        "{}: the first {} are equal, then {} of the first and {} of the second differ",
-        difference.lane,
-        difference.equal,
-        number(difference.left_number),
-        number(difference.right_number)
-    );
-    for line in &difference.before {
-        text += &format!("\n    {line}");
-    }
-    for (sign, side) in [('-', &difference.left), ('+', &difference.right)] {
-        for line in side {
-            text += &format!("\n  {sign} {line}");
-        }
-        if side.is_empty() {
-            text += &format!("\n  {sign} (nothing more)");
-        }
-    }
-    if !difference.also.is_empty() {
-        let lanes: Vec<String> = difference.also.iter().map(ToString::to_string).collect();
-        text += &format!("\nalso different: {}", lanes.join(", "));
-    }
-    text
 }
 
 fn export(arguments: &ExportArguments) -> Outcome {

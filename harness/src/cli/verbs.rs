@@ -62,7 +62,7 @@ pub(crate) enum Verb {
     /// List instrument banks, convert them, build the built-in one
     #[command(subcommand)]
     Bank(BankVerb),
-    /// Show, count, compare and export what driver and card said to each other
+    /// Show, count, compare, export, replay and reduce what driver and card said to each other
     #[command(subcommand)]
     Trace(TraceVerb),
     /// Run the benchmarks; synth, transport and trace need a checkout
@@ -111,6 +111,8 @@ impl Verb {
             }
             Self::Trace(TraceVerb::Stats(arguments)) => arguments.json,
             Self::Trace(TraceVerb::Diff(arguments)) => arguments.json,
+            Self::Trace(TraceVerb::Replay(arguments)) => arguments.json,
+            Self::Trace(TraceVerb::Reduce(arguments)) => arguments.json,
             Self::Trace(TraceVerb::Show(_) | TraceVerb::Export(_)) => false,
             Self::Bench(_) | Self::Play(_) | Self::Completions(_) | Self::Schema(_) => false,
             Self::Package(arguments) => arguments.json,

@@ -5,11 +5,14 @@
 //! Tags, descriptors, addresses and numbers of sessions, which a driver chooses, are left out, as is the master time of an anchor; times of events
 //! count from the first event.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use card_trace::Queue;
-use card_trace::{Act, Detail, DeviceAct, Record, RequestCode, describe, events, request_code, wave_span};
+use card_trace::{
+    Act, Detail, DeviceAct, NoticeKind, Record, RequestCode, describe, events, notice, request_code, wave_span,
+};
 use serde::Serialize;
 
 /// What is compared by itself.
@@ -38,11 +41,13 @@ pub enum Lane {
     Dma,
     /// MIDI bytes through a device.
     Midi,
+    /// Interrupts. Two runs differ in them, a recording and its replay do not.
+    Interrupts,
 }
 
 impl Lane {
     /// Every lane, in the order in which they are compared.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rings,
         Self::Registers,
         Self::Requests,
@@ -54,7 +59,17 @@ impl Lane {
         Self::Errors,
         Self::Dma,
         Self::Midi,
+        Self::Interrupts,
     ];
+}
+
+/// What two traces are compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Two runs: what a driver chooses, and what depends on the host's time, is no difference.
+    Runs,
+    /// A recording and its replay: answers have the same bytes, events the same times, and interrupts are the same.
+    Replay,
 }
 
 impl fmt::Display for Lane {
@@ -71,6 +86,7 @@ impl fmt::Display for Lane {
             Self::Errors => "errors of the driver",
             Self::Dma => "memory accesses",
             Self::Midi => "MIDI bytes",
+            Self::Interrupts => "interrupts",
         })
     }
 }
@@ -102,11 +118,17 @@ struct Entry {
     text: String,
 }
 
-/// Finds the first difference; `context` is the number of items that are shown before and after it. `None` when the traces mean the
-/// same.
+/// Finds the first difference of two runs; `context` is the number of items that are shown before and after it. `None` when the traces mean
+/// the same.
 #[must_use]
 pub fn diff(left: &[Record], right: &[Record], context: usize) -> Option<Difference> {
-    let (left, right) = (entries(left), entries(right));
+    diff_as(Aim::Runs, left, right, context)
+}
+
+/// Finds the first difference of two traces that are compared as `aim` says.
+#[must_use]
+pub fn diff_as(aim: Aim, left: &[Record], right: &[Record], context: usize) -> Option<Difference> {
+    let (left, right) = (entries(aim, left), entries(aim, right));
     let mut found: Vec<Difference> =
         Lane::ALL.iter().filter_map(|lane| in_lane(*lane, &left, &right, context)).collect();
     // A trace that ends within a lane differs at its end.
@@ -140,21 +162,29 @@ fn in_lane(lane: Lane, left: &[Entry], right: &[Entry], context: usize) -> Optio
     })
 }
 
-fn entries(records: &[Record]) -> Vec<Entry> {
+fn entries(aim: Aim, records: &[Record]) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let mut first_event = None;
+    // Times of a replay are those of the recording.
+    let mut first_event = (aim == Aim::Replay).then_some(0);
+    let mut asked = None;
+    let mut lost = BTreeMap::<u32, u64>::new();
     for record in records {
         let number = record.number;
         let mut put = |lane, text| entries.push(Entry { lane, number, text });
         let act = record.act();
         match act {
             Act::ChainTaken { queue: Queue::CONTROL, request, malformed, .. } => {
+                asked = request_code(request);
                 put(Lane::Requests, request_text(request, malformed, &after_colon(&describe(&act, Detail::Names))));
             }
             Act::ChainReturned { queue: Queue::CONTROL, answer, .. } => {
                 let status = after_colon(&describe(&act, Detail::Names));
                 let status = status.split(", tag").next().unwrap_or_default();
-                put(Lane::Requests, format!("answer {} ({} bytes)", status, answer.len()));
+                let bytes = match aim {
+                    Aim::Replay if asked != Some(RequestCode::STATISTICS) => answer_hash(answer),
+                    _ => String::new(),
+                };
+                put(Lane::Requests, format!("answer {} ({} bytes{bytes})", status, answer.len()));
             }
             Act::ChainTaken { queue: Queue::MIDI_OUT, request: batch, .. } => {
                 each_event(batch, &mut first_event, |text| put(Lane::MidiOut, text));
@@ -174,11 +204,23 @@ fn entries(records: &[Record]) -> Vec<Entry> {
                     put(Lane::Wave, text);
                 }
             }
+            Act::ChainReturned { queue: Queue::EVENT, answer, .. } if aim == Aim::Replay && !answer.is_empty() => {
+                // How many losses one notice counts, and so their numbers, depends on when the card looked.
+                match notice(answer) {
+                    Some(notice) if notice.kind == NoticeKind::EVENT_LOST => {
+                        let sum = lost.entry(notice.stream).or_default();
+                        *sum = sum.saturating_add(notice.value);
+                    }
+                    Some(notice) => put(Lane::Notices, notice.to_string()),
+                    None => put(Lane::Notices, format!("{} bytes", answer.len())),
+                }
+            }
             Act::ChainReturned { queue: Queue::EVENT, answer, .. } if !answer.is_empty() => {
                 put(Lane::Notices, after_colon(&describe(&act, Detail::Names)));
             }
+            Act::Interrupt { .. } if aim == Aim::Replay => put(Lane::Interrupts, describe(&act, Detail::Names)),
             Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. }
-                if !is_left_out(&act) =>
+                if aim == Aim::Runs && !is_left_out(&act) =>
             {
                 put(Lane::Registers, describe(&act, Detail::Names));
             }
@@ -197,6 +239,9 @@ fn entries(records: &[Record]) -> Vec<Entry> {
             _ => {}
         }
     }
+    let end = records.last().map_or(0, |record| record.number);
+    let sums = lost.into_iter().map(|(stream, sum)| format!("{sum} events of stream {stream} lost"));
+    entries.extend(sums.map(|text| Entry { lane: Lane::Notices, number: end, text }));
     entries
 }
 
@@ -209,6 +254,14 @@ const fn lane_of(act: &DeviceAct<'_>) -> Option<Lane> {
         DeviceAct::Midi { .. } => Some(Lane::Midi),
         DeviceAct::DriverError { .. } => Some(Lane::Errors),
         DeviceAct::Interrupt { .. } | DeviceAct::Log { .. } => None,
+    }
+}
+
+/// Returns the hash of an answer's payload, which is behind its header.
+fn answer_hash(answer: &[u8]) -> String {
+    match answer.get(HEADER_BYTES..) {
+        Some(payload) if !payload.is_empty() => format!(", hash {:016x}", card_trace::pcm_hash(payload)),
+        _ => String::new(),
     }
 }
 

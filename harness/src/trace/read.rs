@@ -84,7 +84,9 @@ pub fn follow(path: &Path, mut show: impl FnMut(&Item)) -> Result<(), TraceError
     Ok(())
 }
 
-fn file_of(path: &Path) -> PathBuf {
+/// Returns the trace of a run folder, or the file itself.
+#[must_use]
+pub fn file_of(path: &Path) -> PathBuf {
     let of_folder = [CARD_TRACE, DEVICE_TRACE].map(|name| path.join(name));
     let found = of_folder.iter().find(|file| file.exists()).unwrap_or(&of_folder[0]);
     if path.is_dir() { found.clone() } else { path.to_owned() }

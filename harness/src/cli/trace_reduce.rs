@@ -1,0 +1,256 @@
+//! `dmus trace reduce`: the least of a recording that fails in the same way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use card_trace::{Act, Kind, Record, TooLarge};
+use clap::Args;
+use dmus::event::{Event, Observer};
+use dmus::host::failure::Class;
+use dmus::host::file_error::FileError;
+use dmus::host::leftovers::Scratch;
+use dmus::report::{Terminal, error_line, out, out_json};
+use dmus::trace::failure::{Failure, failures, is_of_the_transport, main_failure, seen, sound_differs_at};
+use dmus::trace::reduce::{
+    GuestOracle, Oracle, Part, PartKind, Progress, Reducer, ReplayOracle, ScenarioParts, parts, records, scenario,
+};
+use dmus::trace::{GuestFailure, Replayer, Trace, driver_of};
+use serde_json::json;
+
+use super::error::{Error, Outcome, UsageError};
+use super::trace_replay::ReplayerArguments;
+
+/// The project's driver, which a scenario has where it names none.
+const DRIVER_NAME: &str = "dmuscard.sys";
+
+/// Options of `trace reduce`.
+#[derive(Debug, Args)]
+pub(crate) struct ReduceArguments {
+    /// The recording, or a run folder
+    file: PathBuf,
+    #[command(flatten)]
+    replayer: ReplayerArguments,
+    /// Where to write what is left, as a trace; beside it, with .toml, as a scenario
+    #[arg(long, value_name = "FILE", default_value = "reduced.trace")]
+    out: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a reduction has left.
+struct Reduced {
+    failure: String,
+    left: Vec<Part>,
+    progress: Progress,
+    recorded: Trace,
+    /// The failure, if the card sees it.
+    seen: Option<Failure>,
+}
+
+/// Reduces a recording.
+///
+/// # Errors
+/// [`Error::Replay`] when the recording cannot be replayed, [`Error::File`] when a result cannot be written.
+pub(super) fn reduce(arguments: &ReduceArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let replayer = arguments.replayer.replayer(&terminal)?;
+    let scratch = Scratch::new()?;
+    let begun = Instant::now();
+    let guest = if arguments.file.is_dir() { GuestFailure::of(&arguments.file)? } else { None };
+    let setting = setting(&arguments.file)?;
+    let reduced = match guest {
+        Some(failure) => reduce_with_guest(arguments, failure, &setting, scratch.path(), &terminal)?,
+        None => reduce_on_card(arguments, &replayer, scratch.path(), &terminal)?,
+    };
+    drop(terminal);
+    let Some(reduced) = reduced else { return Ok(Some(Class::TestFailed)) };
+    let written = write(arguments, &replayer, &reduced, &setting, scratch.path())?;
+    let Reduced { failure, left, progress, recorded, .. } = &reduced;
+    let (seconds, recorded) = (begun.elapsed().as_secs_f64(), recorded.records.len());
+    if arguments.json {
+        out_json(&json!({
+            "failure": failure,
+            "records": { "recorded": recorded, "reduced": written.records },
+            "parts": { "recorded": progress.of_parts, "reduced": left.len() },
+            "tests": progress.tests,
+            "cached": progress.cached,
+            "seconds": seconds,
+            "trace": arguments.out,
+            "scenario": written.scenario,
+        }));
+        return Ok(None);
+    }
+    out(&format!("failure      {failure}"));
+    out(&format!("records      {recorded} recorded, {} left", written.records));
+    out(&format!("given        {} parts recorded, {} left", progress.of_parts, left.len()));
+    out(&format!("tried        {}, {} more were known, in {seconds:.1} s", progress.tests, progress.cached));
+    out(&format!("trace        {}", arguments.out.display()));
+    out(&format!("scenario     {}", written.scenario.display()));
+    Ok(None)
+}
+
+/// Reduces a recording whose failure the card sees, by replays without QEMU. `None`, with a line that says why, where there is none.
+fn reduce_on_card(
+    arguments: &ReduceArguments,
+    replayer: &Replayer,
+    scratch: &Path,
+    terminal: &Terminal,
+) -> Result<Option<Reduced>, Error> {
+    let recording = dmus::trace::file_of(&arguments.file);
+    let replay = replayer.replay(&recording, &scratch.join("first.trace"))?;
+    let Some((failure, seen_at)) = failure_of(replayer, &recording, &replay.recorded, &replay.replayed, scratch)?
+    else {
+        error_line(match failures(&replay.recorded.records).is_empty() {
+            true => {
+                "the recording holds no failure that the card can see: no error of the driver, no fault, no failed request; \
+                     trace replay repeats a run whose failure is inside the guest"
+            }
+            false => "the recorded failure is not there in the replay: trace replay shows where it diverges",
+        });
+        return Ok(None);
+    };
+    if let Failure::Diagnosis { code, .. } = failure
+        && is_of_the_transport(code)
+    {
+        let text = format!(
+            "{failure} is found by the transport, which a replay does not have, so no part of the recording can be tried without QEMU"
+        );
+        return Err(UsageError(text).into());
+    }
+    let text = format!("reduces {} records to the least with: {failure}", replay.recorded.records.len());
+    terminal.event(&Event::Note { text });
+    let (known, folder) = (failures(&replay.replayed.records), scratch.to_owned());
+    let mut oracle = ReplayOracle { replayer: replayer.clone(), failure: failure.clone(), known, folder };
+    let all = parts(&replay.recorded.records);
+    let reduced = with_progress(terminal, &replay.recorded, &mut oracle, all, seen_at)?;
+    let Some((left, progress)) = reduced else {
+        error_line(&format!(
+            "{failure} is not there when the card is given the recording part by part; please report it with the recording"
+        ));
+        return Ok(None);
+    };
+    Ok(Some(Reduced { failure: failure.to_string(), left, progress, recorded: replay.recorded, seen: Some(failure) }))
+}
+
+/// Reduces events and faults of a run whose failure is inside the guest, by runs with guest and driver. `None`, with a line that says why,
+/// where these alone do not make it fail.
+fn reduce_with_guest(
+    arguments: &ReduceArguments,
+    failure: GuestFailure,
+    setting: &str,
+    scratch: &Path,
+    terminal: &Terminal,
+) -> Result<Option<Reduced>, Error> {
+    let recorded = Trace::read(&arguments.file)?;
+    let text = format!("{failure} is inside the guest: events and faults are reduced by runs with guest and driver");
+    terminal.event(&Event::Note { text });
+    let is_given = |part: &Part| {
+        matches!(part.kind, PartKind::Fixed | PartKind::Event(_)) || matches!(part.record.act(), Act::Command { .. })
+    };
+    let all: Vec<Part> = parts(&recorded.records).into_iter().filter(is_given).collect();
+    let name = failure.to_string();
+    let about = ScenarioParts { title: format!("Reduced from a recording: {name}"), setting };
+    let mut oracle = GuestOracle { about, failure, folder: scratch.to_owned(), further: arguments.replayer.further() };
+    let Some((left, progress)) = with_progress(terminal, &recorded, &mut oracle, all, u64::MAX)? else {
+        error_line(&format!(
+            "{name} is not there when a scenario plays the recorded events with the recorded faults: trace replay repeats the run itself"
+        ));
+        return Ok(None);
+    };
+    Ok(Some(Reduced { failure: name, left, progress, recorded, seen: None }))
+}
+
+/// Reduces parts, and shows each pass.
+fn with_progress(
+    terminal: &Terminal,
+    recorded: &Trace,
+    oracle: &mut dyn Oracle,
+    all: Vec<Part>,
+    seen_at: u64,
+) -> Result<Option<(Vec<Part>, Progress)>, Error> {
+    let mut shown = "";
+    let mut show = |pass: &'static str, progress: Progress| {
+        if std::mem::replace(&mut shown, pass) != pass {
+            let Progress { parts, tests, .. } = progress;
+            terminal.event(&Event::Note { text: format!("{pass}: {parts} parts are left after {tests} tries") });
+        }
+    };
+    Ok(Reducer::new(&recorded.header, oracle, &mut show).reduce(all, seen_at)?)
+}
+
+/// Returns the lines of a scenario that choose driver and card as they were recorded.
+fn setting(file: &Path) -> Result<String, Error> {
+    let trace = Trace::read(file)?;
+    let driver = driver_of(file).filter(|path| !path.ends_with(DRIVER_NAME));
+    let driver = driver.map_or_else(String::new, |path| format!("driver = {}\n", json!(path.to_string_lossy())));
+    let is_vfio_user = |record: &Record| matches!(record.act(), Act::Card(start) if start.vfio_user);
+    let card = if trace.records.iter().any(is_vfio_user) { "\n[card]\ntransport = \"vfio-user\"\n" } else { "" };
+    Ok(driver + card)
+}
+
+/// Returns the failure that a replay shows, and the record of the recording at which it is seen first.
+fn failure_of(
+    replayer: &Replayer,
+    recording: &Path,
+    recorded: &Trace,
+    replayed: &Trace,
+    scratch: &Path,
+) -> Result<Option<(Failure, u64)>, Error> {
+    let found = failures(&replayed.records);
+    let Some(failure) = main_failure(&found).cloned() else { return Ok(None) };
+    if matches!(failure, Failure::Fault { .. }) {
+        let plain = scratch.join("plain.trace");
+        replayer.run(recording, &plain, true)?;
+        let differs_at = sound_differs_at(&recorded.records, &Trace::read(&plain)?.records);
+        if let Some(number) = differs_at {
+            return Ok(Some((Failure::Sound, number)));
+        }
+    }
+    let first = seen(&recorded.records).into_iter().find(|(other, _)| *other == failure);
+    Ok(first.or(Some((failure, u64::MAX))))
+}
+
+struct Written {
+    records: usize,
+    scenario: PathBuf,
+}
+
+/// Writes what is left: the trace of its replay, which is a whole recording, and the scenario.
+fn write(
+    arguments: &ReduceArguments,
+    replayer: &Replayer,
+    reduced: &Reduced,
+    setting: &str,
+    scratch: &Path,
+) -> Result<Written, Error> {
+    let too_large = |error: TooLarge| UsageError(error.to_string());
+    let given = scratch.join("given.trace");
+    let file = card_trace::copy(&reduced.recorded.header, &records(&reduced.left)).map_err(too_large)?;
+    fs::write(&given, file).map_err(FileError::own("write", &given))?;
+    let whole = scratch.join("whole.trace");
+    replayer.run(&given, &whole, false)?;
+    let whole = Trace::read(&whole)?;
+    let kept = without_steps(&whole.records);
+    let bytes = card_trace::copy(&whole.header, kept.iter().copied()).map_err(too_large)?;
+    fs::write(&arguments.out, bytes).map_err(FileError::own("write", &arguments.out))?;
+    let path = arguments.out.with_extension("toml");
+    let about = ScenarioParts { title: format!("Reduced from a recording: {}", reduced.failure), setting };
+    let text = scenario(&about, &reduced.left, reduced.seen.as_ref());
+    fs::write(&path, text).map_err(FileError::own("write", &path))?;
+    Ok(Written { records: kept.len(), scenario: path })
+}
+
+/// Leaves out steps of time that another one follows at once: a replay renders to the last of them. What pairs clocks goes with them.
+fn without_steps(records: &[Record]) -> Vec<&Record> {
+    let others = records.iter().filter(|record| record.kind != Kind::CLOCK);
+    let mut kept: Vec<&Record> = Vec::new();
+    for record in others {
+        if record.kind == Kind::RENDERED && kept.last().is_some_and(|last| last.kind == Kind::RENDERED) {
+            kept.pop();
+        }
+        kept.push(record);
+    }
+    kept
+}

@@ -320,7 +320,7 @@ impl Run<'_> {
         Ok(Verdict {
             judgement,
             audible: pcm.as_ref().map(|pcm| pcm.peak() > 0),
-            song: prepared.song.name.clone(),
+            song: song.name,
             events,
             frames: pcm.as_ref().map_or(0, Pcm::frames),
             format: pcm.as_ref().map(|pcm| pcm.format),
@@ -412,7 +412,8 @@ impl Run<'_> {
         let (song, received, events, live) = match &self.test.live {
             Some(live) => {
                 let PlayedLive { events, received, captured, report } = play_live(bed, device, live, self.observer)?;
-                (Song { events, ..prepared.song.clone() }, received, captured, Some(report))
+                let name = report.source.display().to_string();
+                (Song { name, events, ..prepared.song.clone() }, received, captured, Some(report))
             }
             None => {
                 let (received, events) = capture(bed, device, &prepared.song)?;

@@ -158,3 +158,20 @@ fn a_scenario_stops_before_a_step_and_goes_on() {
     assert_eq!(code(&output), i32::from(Class::Usage.exit_code()));
     assert!(said(&output).contains("did you mean `the note`?"), "{}", said(&output));
 }
+
+#[test]
+fn a_run_opens_the_prompt_where_a_step_failed_and_keeps_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, saved) = (folder.path().join("steps.toml"), folder.path().join("saved.toml"));
+    let steps = "title = \"expects too much\"\n[[step]]\nopen = {}\n[[step]]\n\
+                 expect = { value = \"card.notes_lost\", min = 1 }\n[[step]]\nclose = \"song\"\n";
+    std::fs::write(&file, steps).unwrap();
+    let lines = format!("voices\nsave {}\nquit\n", text(&saved));
+    let Some(output) = dmus(&["run", text(&file), "--prompt-on-failure"], &lines) else { return };
+    let found = said(&output);
+    assert_eq!(code(&output), i32::from(Class::TestFailed.exit_code()), "{found}");
+    assert!(found.contains("the prompt is where that happened"), "{found}");
+    assert!(found.contains("stream 0: RENDER STOP"), "the stream of the first step is open: {found}");
+    let saved = std::fs::read_to_string(&saved).unwrap();
+    assert_eq!(saved.matches("[[step]]").count(), 2, "the step that failed is the last: {saved}");
+}

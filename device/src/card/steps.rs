@@ -29,7 +29,6 @@ impl Card {
                 self.event.serve(&mut self.state.notices);
             }
         }
-        self.meet_faults();
         // A buffer may be complete already with what is in the output FIFO.
         self.wave.fill_buffer(&mut self.state);
     }
@@ -50,6 +49,11 @@ impl Card {
         }
         self.count_lost_notes();
         self.wave.fill_buffer(&mut self.state);
+    }
+
+    /// Lets the faults become live, and strikes with those that need no occasion, as far as the sample clock has come.
+    pub(crate) fn step_faults(&mut self) {
+        self.observe_device();
         self.meet_faults();
     }
 

@@ -23,6 +23,9 @@ use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::options;
 use crate::trace::Trace;
 
+/// Faults that need no occasion to strike: they strike when the card looks, and not with a chain.
+const NO_OCCASION: [&str; 5] = ["spurious-interrupt", "interrupt-storm", "clock-jump", "lose-session", "needs-reset"];
+
 /// How a recording is replayed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -132,8 +135,12 @@ impl Player {
             Act::Kicked { queue, kicks } => self.kick(queue, kicks.into(), record.number),
             Act::ChainTaken { queue, .. } => {
                 self.offer_with_those_inside(records, index, queue);
+                if strikes_at(records, index) {
+                    self.card.step_faults();
+                }
                 self.card.step_queue(queue);
             }
+            Act::FaultStruck { .. } => self.card.step_faults(),
             Act::Rendered { frame, .. } => self.card.step_to_frame(frame),
             Act::Skipped { frames } => self.card.step_over(frames),
             Act::Command { text } => self.command(text),
@@ -287,4 +294,11 @@ impl Player {
             _ => {}
         }
     }
+}
+
+/// Returns whether a fault strikes at the chain of record `index`: it was live when the card took that.
+fn strikes_at(records: &[Record], index: usize) -> bool {
+    let after = records.iter().skip(index).skip(1).map(Record::act);
+    let mut work = after.take_while(|act| !matches!(act, Act::ChainTaken { .. } | Act::Rendered { .. }));
+    work.any(|act| matches!(act, Act::FaultStruck { text } if !NO_OCCASION.iter().any(|kind| text.starts_with(kind))))
 }

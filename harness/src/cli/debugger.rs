@@ -28,7 +28,7 @@ pub(crate) struct DebuggerArguments {
     /// guest pauses there, and a debugger can attach
     #[arg(long, help_heading = HEADING, value_name = "RULE|any", value_parser = read_break_on)]
     break_on: Option<BreakOn>,
-    /// Build dmuscard.sys with full debug information, locals included: the .sys has the same bytes (needs a checkout)
+    /// Debug a dmuscard.sys with full debug information, locals included, which is built beside the one that ships (needs a checkout)
     #[arg(long, help_heading = HEADING, conflicts_with = "driver")]
     pub(super) full_debug_info: bool,
 }

@@ -14,6 +14,8 @@ use super::error::ProvisionError;
 use super::image_id;
 use super::provisioner::Provisioner;
 use super::rust_source::{self, RustSource};
+use super::same_image::difference;
+use crate::event::Event;
 use crate::host::file_error::FileError;
 
 /// Longest build: minutes on two slow cores, with the standard library.
@@ -124,10 +126,20 @@ pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result
 }
 
 /// Builds the driver for 64-bit Windows with full debug information: types and locals, too. It has a target folder of its own, so
-/// that the image that ships and its PDB stay; the images have the same bytes.
+/// that the image that ships and its PDB stay. The optimizer decides otherwise here and there where variables have names, which is
+/// said.
 pub(super) fn driver_with_debug_info(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let flavour = Flavour { what: "the driver with full debug information", log: "dmuscard-debug-info", ..DRIVER_X64 };
-    build_driver(provisioner, &flavour, Some(&provisioner.workspace.cache().join("debug-info")))
+    let shipped = driver(provisioner, &DRIVER_X64)?;
+    let full = build_driver(provisioner, &flavour, Some(&provisioner.workspace.cache().join("debug-info")))?;
+    let read = |path: &Path| fs::read(path).map_err(FileError::own("read", path));
+    if let Some(difference) = difference(&read(&shipped)?, &read(&full)?) {
+        let text = format!(
+            "the driver with full debug information is an image of its own, beside the one that ships: of their sections {difference}"
+        );
+        provisioner.observer.event(&Event::Warning { text });
+    }
+    Ok(full)
 }
 
 /// Builds the driver; with full debug information in another target folder, if one is named.
@@ -144,7 +156,8 @@ fn build_driver(
     }
     let mut flags = remapped(provisioner, &library);
     if let Some(target) = full_debug_info {
-        // As a flag of the compiler, not of the profile: the profile is part of the names of functions, by which they are ordered.
+        // As a flag of the compiler, not of the profile: the profile is part of the names of functions, by which they are ordered. So
+        // the image is as near to the one that ships as can be.
         flags.push("-Cdebuginfo=2".into());
         command.arg("--target-dir").arg(target);
     }

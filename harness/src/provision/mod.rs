@@ -30,6 +30,7 @@ mod provisioner;
 mod qemu;
 mod resolve;
 mod rust_source;
+mod same_image;
 mod sources;
 mod unpacked;
 mod workspace;

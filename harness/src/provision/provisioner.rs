@@ -30,7 +30,7 @@ pub struct Overrides {
     pub qemu: Option<PathBuf>,
     /// A driver image to use instead of `dmuscard.sys`.
     pub driver: Option<PathBuf>,
-    /// Build `dmuscard.sys` with full debug information; the image has the same bytes.
+    /// Build a `dmuscard.sys` with full debug information, beside the one that ships.
     pub full_debug_info: bool,
 }
 

@@ -40,6 +40,8 @@ pub enum Offer {
     Status,
     /// The first error of the driver, with the access that led to it.
     Diagnosis,
+    /// The device's registers, as they are.
+    Registers,
     /// The MIDI bytes that the driver has sent.
     Bytes,
     /// Bytes that arrive at the device's MIDI input.
@@ -59,6 +61,7 @@ impl Offer {
         match self {
             Self::Status => "status",
             Self::Diagnosis => "diagnosis",
+            Self::Registers => "registers",
             Self::Bytes => "bytes",
             Self::MidiIn => "midi-in",
             Self::InjectFault => "inject-fault",
@@ -203,6 +206,21 @@ pub struct DeviceError {
     /// Resets of the device before.
     #[serde(default)]
     pub resets: u64,
+}
+
+/// A register of a device, as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRegister {
+    /// The base address register, 0 to 5.
+    pub bar: u8,
+    /// Its first byte, from the start of the BAR.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u8,
+    /// Its value.
+    pub value: u64,
+    /// Name, value and fields in words.
+    pub decoded: String,
 }
 
 impl DeviceError {
@@ -353,6 +371,19 @@ impl DeviceControl {
             diagnosis.first.get_or_insert(DeviceError { code, detail, during: None, resets: 0 });
         }
         Ok(diagnosis)
+    }
+
+    /// Reads the registers that the device has a table of, without what a read by the driver would do.
+    ///
+    /// # Errors
+    /// [`DeviceControlError`], with [`DeviceControlError::NotOffered`] for a device without one.
+    pub fn registers(&mut self) -> Result<Vec<DeviceRegister>, DeviceControlError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            registers: Vec<DeviceRegister>,
+        }
+        let Answer { registers } = self.offered(Offer::Registers, json!({}))?;
+        Ok(registers)
     }
 
     /// Takes the MIDI bytes that the device has received from the driver since the last call.

@@ -29,7 +29,7 @@ pub use death::{Death, Part};
 pub use device::Device;
 pub use device_control::{
     DEVICE_PROTOCOL, DeviceControl, DeviceControlError, DeviceDiagnosis, DeviceError, DeviceFinding, DeviceLog,
-    DeviceStatus, Offer, Received, ReceivedBytes,
+    DeviceRegister, DeviceStatus, Offer, Received, ReceivedBytes,
 };
 pub use device_process::DeviceProcess;
 pub use error::MachineError;

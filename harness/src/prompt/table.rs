@@ -299,6 +299,13 @@ pub(super) static GROUPS: [Group; 6] = [
                 OneOf(views::memory::SPACES),
                 View(views::memory::poke),
             ),
+            verb(
+                "live",
+                "SOURCE [SECONDS]",
+                "live MIDI at the device's input, from a song, a FIFO or a MIDI device, and its latency",
+                File,
+                View(views::live::capture),
+            ),
             verb("md", "ADDRESS [BYTES]", "peek virt", Any, View(views::memory::md)),
             verb("mw", "ADDRESS VALUE", "poke virt", Any, View(views::memory::mw)),
             verb(

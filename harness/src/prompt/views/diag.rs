@@ -6,6 +6,8 @@ use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
 use crate::host::failure::Class;
+use crate::machine::DeviceDiagnosis;
+use crate::playback::DeviceReport;
 
 /// Shows what card or device found wrong with the driver, and what the guest noted.
 ///
@@ -52,14 +54,17 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
 /// Adds what another device says, where it says something.
 fn of_device(turn: &mut Turn<'_, '_>, lines: &mut Vec<String>, data: &mut serde_json::Value) {
     let name = turn.bed().device_name();
-    match turn.bed().device_control().map(crate::machine::DeviceControl::status) {
+    match turn.bed().device_control().map(DeviceReport::of) {
         None => lines.push(format!("{name} has no control socket, and says nothing")),
         Some(Err(error)) => lines.push(error.to_string()),
-        Some(Ok(status)) => {
-            lines.push(format!("{name} found {} errors of the driver", status.driver_errors.len()));
-            lines.extend(status.driver_errors.iter().map(|error| format!("  {}: {}", error.code, error.detail)));
-            lines.extend(status.counters.iter().map(|(name, value)| format!("  {name} = {value}")));
-            data["device"] = serde_json::json!(status);
+        Some(Ok(None)) => lines.push(format!("{name} does not offer `status`, and says nothing")),
+        Some(Ok(Some(report))) => {
+            let DeviceDiagnosis { count, first, codes } = &report.diagnosis;
+            lines.push(format!("{name} found {count} errors of the driver"));
+            lines.extend(first.as_ref().map(|first| format!("first: {}", first.text())));
+            lines.extend(codes.iter().map(|(code, count)| format!("  {count} x {code}")));
+            lines.extend(report.counters.iter().map(|(name, value)| format!("  {name} = {value}")));
+            data["device"] = json!(report);
         }
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod counters;
 pub(super) mod diag;
 pub(super) mod filters;
 pub(super) mod guest;
+pub(super) mod live;
 pub(super) mod machine;
 pub(super) mod memory;
 pub(super) mod pci;

@@ -9,6 +9,8 @@ use super::super::turn::Turn;
 use super::super::words::Words;
 use super::memory::read;
 use super::pci::{capabilities, functions, virtio, word};
+use crate::host::failure::Diagnosed;
+use crate::machine::{DeviceRegister, Offer};
 
 /// Fields of virtio's common configuration (virtio 1.2, section 4.1.4.3): offset, bytes, name. Each reads without effect.
 const COMMON: [(u64, u8, &str); 16] = [
@@ -93,6 +95,15 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
             let fields = register_fields(offset, u32::try_from(value).unwrap_or_default());
             add(format!("BAR 0+{at:#x}"), &name, value, 4, fields);
         }
+    }
+    if data.is_empty()
+        && let Some(control) = turn.bed().device_control().filter(|control| control.offers(Offer::Registers))
+    {
+        // The device has a table of them, and its own view has no effect.
+        let registers = control.registers().map_err(|error| Refusal::of(error.class(), error.to_string()))?;
+        let line = |it: &DeviceRegister| format!("{:<12} {}", format!("BAR {}+{:#x}", it.bar, it.offset), it.decoded);
+        let lines: Vec<String> = registers.iter().map(line).collect();
+        return Ok(Answer::new(lines.join("\n"), json!({ "registers": registers })));
     }
     if data.is_empty() {
         let bars: Vec<String> = device.bars.iter().map(|bar| format!("bar {}", bar.index)).collect();

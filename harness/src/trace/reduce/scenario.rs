@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::candidate::{EventPart, Part, PartKind};
 use crate::trace::failure::Failure;
 
-/// Units of 100 ns in a millisecond.
-const UNITS_A_MS: f64 = 10_000.0;
+/// Units of 100 ns in a millisecond, which is what scenarios have.
+const UNITS_A_MS: i64 = 10_000;
 
 /// Milliseconds that are played after the last event.
 const TAIL_MS: u32 = 100;
@@ -110,8 +110,8 @@ fn items(parts: &[Part]) -> Vec<Item<'_>> {
 fn play(events: &[&EventPart]) -> String {
     let first = events.iter().map(|event| event.time).min().unwrap_or(0);
     let lines = events.iter().map(|event| {
-        let ms = event.time.saturating_sub(first) as f64 / UNITS_A_MS;
-        let at = if ms > 0.0 { format!("ms = {ms}, ") } else { String::new() };
+        let ms = event.time.saturating_sub(first) / UNITS_A_MS;
+        let at = if ms > 0 { format!("ms = {ms}, ") } else { String::new() };
         let group = if event.group > 1 { format!(", group = {}", event.group) } else { String::new() };
         format!("    {{ {at}data = \"{}\"{group} }},\n", spaced(&event.data))
     });

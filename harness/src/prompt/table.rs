@@ -414,7 +414,7 @@ the guest has shut down
   `class`, `exit_code`, `error`, `remedy`, `report` (of a bug check), `guest_lost`.
 * `dmus boot --scenario y.toml --stop-at STEP` opens the prompt before a step, by its number or name; `continue` goes on. Without
   `--stop-at` it opens behind the last step, or where one failed. `dmus run y.toml --prompt-on-failure` opens it where a step failed.
-* After a bug check the guest is gone; `peek phys` still reads its memory, `queues`, `diag` and `trace tail` what the card knows.
+* After a bug check the guest is gone, and the card with it; `peek phys` still reads the guest's memory, and `trace tail` what the card recorded.
 * `peek` of a register does what reading it does. An address that is not mapped is refused.
 
 A note is `c4` (middle C, 60), `f#3`, `bb2`, or a number.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use card_control::Status;
 use guest_protocol::{Failure, Reply, Request};
 
 use super::answer::Refusal;
@@ -50,6 +51,20 @@ impl<'o> Turn<'_, 'o> {
     pub(super) fn card(&self) -> Result<&CardControl, Refusal> {
         let missing = || Refusal::usage("the device is not the project's card: only its guest side can be shown");
         self.steps.card().ok_or_else(missing)
+    }
+
+    /// Reads the card's status.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the device is another one, or the card does not answer.
+    pub(super) fn status(&self) -> Result<Status, Refusal> {
+        self.card()?.status().map_err(|error| {
+            if self.is_lost() {
+                let text = "the card has ended with the guest: `trace tail` shows what it recorded";
+                return Refusal::of(Class::GuestCrashed, text);
+            }
+            Refusal::of(Class::CardDied, format!("the card does not answer on its control socket: {error}"))
+        })
     }
 
     /// Sends a request to the guest.

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
-use crate::host::failure::Class;
 
 /// Shows what guest and card have counted.
 ///
@@ -34,8 +33,8 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
             data["guest"][name] = value.into();
         }
     }
-    if let Ok(card) = turn.card() {
-        let status = card.status().map_err(|error| Refusal::of(Class::CardDied, error.to_string()))?;
+    if turn.card().is_ok() {
+        let status = turn.status()?;
         let counters = serde_json::to_value(status.counters).unwrap_or_default();
         for (name, value) in counters.as_object().into_iter().flatten() {
             rows.push(format!("card.{name:<25} {value}"));

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
-use crate::host::failure::Class;
 use crate::machine::DeviceDiagnosis;
 use crate::playback::DeviceReport;
 
@@ -18,8 +17,8 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
     let mut lines = Vec::new();
     let mut data = json!({});
     match turn.card() {
-        Ok(card) => {
-            let status = card.status().map_err(|error| Refusal::of(Class::CardDied, error.to_string()))?;
+        Ok(_) => {
+            let status = turn.status()?;
             let found = status.diagnosis;
             lines.push(format!("the card found {} errors of the driver in this session", found.count));
             if let Some(first) = &found.first {

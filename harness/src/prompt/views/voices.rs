@@ -5,7 +5,6 @@ use serde_json::json;
 use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
-use crate::host::failure::Class;
 
 /// Shows the session that the driver has on the card.
 ///
@@ -13,7 +12,7 @@ use crate::host::failure::Class;
 /// [`Refusal`] with what is wrong.
 pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<Answer, Refusal> {
     words.at_most(0)?;
-    let status = turn.card()?.status().map_err(|error| Refusal::of(Class::CardDied, error.to_string()))?;
+    let status = turn.status()?;
     let Some(session) = &status.session else {
         return Ok(Answer::new("the driver has no session on the card", json!({ "session": null })));
     };

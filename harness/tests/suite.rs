@@ -95,6 +95,8 @@ fn run(workspace: &Workspace, scenario: &Scenario) -> Result<Completion, Failed>
         fail_fast: false,
         strict: false,
         keep: false,
+        guest_log: None,
+        interaction: None,
         observer: &Silent,
     };
     let mut report = Report::default();

@@ -322,7 +322,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Returns the folder of a source file in the package; none where the file is in no [SourceDisksFiles].
+    /// Returns the folder of a source file in the package; none where the file is in no `[SourceDisksFiles]`.
     fn source(&self, name: &str, architecture: &str) -> Option<String> {
         let sections = [format!("sourcedisksfiles.{architecture}"), "sourcedisksfiles".to_owned()];
         sections.iter().filter_map(|section| self.file.section(section)).find_map(|section| {
@@ -434,7 +434,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Checks that what [DestinationDirs] names is there.
+    /// Checks that what `[DestinationDirs]` names is there.
     fn destinations(&mut self) {
         let Some(section) = self.file.section("destinationdirs") else { return };
         for entry in &section.entries {

@@ -1,11 +1,11 @@
-//! The section [Version].
+//! The section `[Version]`.
 
 use super::findings::Findings;
 use super::known::CLASSES;
 use super::text::Text;
 use crate::inf::{Entry, File, Section};
 
-/// Most values of the entries of [Version], by key.
+/// Most values of the entries of `[Version]`, by key.
 const VALUES_MAX: &[(&str, usize)] = &[
     ("signature", 1),
     ("class", 1),

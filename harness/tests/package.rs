@@ -58,7 +58,7 @@ fn a_folder_is_catalogued_and_what_changes_in_it_is_named() {
     fs::write(folder.path().join("package/sub/other.bin"), "twO").unwrap();
     let found = cat(folder.path(), &["verify", "package/my.cat"]);
     assert_eq!(found.status.code(), Some(1), "{}", text(&found));
-    assert!(text(&found).contains("ALTERED   other.bin"), "{}", text(&found));
+    assert!(text(&found).contains("ALTERED   Sub/other.bin"), "{}", text(&found));
 
     let shown = json(&cat(folder.path(), &["show", "package/my.cat", "--json"]));
     let members = shown["members"].as_array().unwrap();
@@ -101,6 +101,8 @@ fn what_is_no_package_is_refused_with_its_cause() {
     refused(&["build", "package", "--arch", "x64"], 8, "it copies my.bin, which is not in package");
     fs::write(folder.path().join("package/second.inf"), INF).unwrap();
     refused(&["build", "package", "--arch", "x64"], 8, "it has 2 INFs");
+    refused(&["build", "package", "--arch", "x64", "--inf", "third.inf"], 8, "it has no third.inf");
+    refused(&["verify", "nowhere"], 8, "cannot read nowhere");
     fs::remove_file(folder.path().join("package/second.inf")).unwrap();
     fs::write(folder.path().join("package/my.inf"), INF.replace("03/02/2026", "13/02/2026")).unwrap();
     refused(&["build", "package", "--arch", "x64"], 8, "my.inf:4: DriverVer is \"13/02/2026\"");
@@ -139,4 +141,35 @@ fn an_inf_is_checked_with_places_and_codes() {
         text(&unread)
     );
     assert!(text(&check(&["--rules"])).contains("1230"));
+}
+
+#[test]
+fn a_file_that_is_gone_is_noticed_though_another_has_its_bytes() {
+    let folder = folder();
+    fs::write(folder.path().join("package/sub/other.bin"), "one").unwrap();
+    assert!(cat(folder.path(), &["build", "package", "--arch", "x64"]).status.success());
+    fs::remove_file(folder.path().join("package/sub/other.bin")).unwrap();
+    let found = cat(folder.path(), &["verify", "package"]);
+    assert_eq!(found.status.code(), Some(1), "{}", text(&found));
+    assert!(text(&found).contains("MISSING   Sub/other.bin"), "{}", text(&found));
+}
+
+#[test]
+fn a_certificate_that_no_windows_takes_costs_no_catalogue() {
+    let folder = folder();
+    assert!(cat(folder.path(), &["build", "package", "--arch", "x64"]).status.success());
+    let before = fs::read(folder.path().join("package/my.cat")).unwrap();
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca",
+            "-days", "9",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let refused = cat(folder.path(), &["build", "package", "--arch", "x64", "--cert", "ca.pem", "--key", "ca.key"]);
+    assert_eq!(refused.status.code(), Some(8), "{}", text(&refused));
+    assert!(text(&refused).contains("CA:TRUE"), "{}", text(&refused));
+    assert_eq!(before, fs::read(folder.path().join("package/my.cat")).unwrap());
 }

@@ -93,12 +93,16 @@ impl TestAuthority {
         let read = |what: &str, bytes: &[u8]| {
             Certificate::from_der(bytes).map_err(|error| wrong(what, format!("it is no certificate in DER: {error}")))
         };
-        Ok(Self {
+        let read = Self {
             root: read("the test root", root)?,
             certificate: read("the test certificate", certificate)?,
             key: PrivateKey::from_pkcs8_pem(key_pem)
                 .map_err(|error| wrong("the test key", format!("it is no key of PKCS #8 in PEM: {error}")))?,
-        })
+        };
+        // What one file was copied from must be what the others were copied from.
+        let certificate = read.certificate.to_der()?;
+        Signer::read(("the test certificate", &certificate), ("the test key", key_pem.as_bytes()))?;
+        Ok(read)
     }
 
     /// Returns the signer's key as PEM of PKCS #8.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::file::read_regular;
 use crate::inf::{PackageInf, is_inf};
 use crate::verify::find;
 use crate::{Architecture, Catalog, HashedFile, PackageError, Systems, Version};
@@ -22,34 +23,37 @@ pub struct Package {
 }
 
 impl Package {
-    /// Reads a folder's INF.
+    /// Reads a folder's INF: its only one, or the one that is named.
     ///
     /// # Errors
-    /// [`PackageError`] when the folder cannot be read, or has not exactly one INF.
-    pub fn read(folder: &Path) -> Result<Self, PackageError> {
+    /// [`PackageError`] when the folder cannot be read, has no INF, or several and none is named.
+    pub fn read(folder: &Path, named: Option<&str>) -> Result<Self, PackageError> {
         let failed = |source| PackageError::File { what: "read", path: folder.into(), source };
         let mut infs: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             infs.push(entry.map_err(failed)?.path());
         }
-        infs.retain(|path| is_inf(path));
+        infs.retain(|path| is_inf(path) && path.is_file());
         infs.sort();
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(named) = named {
+            infs.retain(|path| name(path).eq_ignore_ascii_case(named));
+        }
         let wrong = |reason: String| PackageError::Package { path: folder.into(), reason };
-        let inf = match &infs[..] {
-            [inf] => inf.clone(),
-            [] => return Err(wrong("it has no INF, which says what a package is".into())),
-            [one, other, ..] => {
-                let names =
-                    [one, other].map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let inf = match (&infs[..], named) {
+            ([inf], _) => inf.clone(),
+            ([], Some(named)) => return Err(wrong(format!("it has no {named}"))),
+            ([], None) => return Err(wrong("it has no INF, which says what a package is".into())),
+            (several, _) => {
+                let names: Vec<String> = several.iter().take(3).map(|path| name(path)).collect();
                 return Err(wrong(format!(
-                    "it has {} INFs ({}, ...): one folder is one package",
-                    infs.len(),
+                    "it has {} INFs ({}): say which one (--inf)",
+                    several.len(),
                     names.join(", ")
                 )));
             }
         };
-        let bytes = fs::read(&inf).map_err(|source| PackageError::File { what: "read", path: inf.clone(), source })?;
-        let says = PackageInf::parse(&bytes).map_err(|fault| PackageError::inf(&inf, fault))?;
+        let says = PackageInf::parse(&read_regular(&inf)?).map_err(|fault| PackageError::inf(&inf, fault))?;
         Ok(Self { folder: folder.into(), inf, says })
     }
 

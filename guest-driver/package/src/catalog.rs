@@ -1,5 +1,6 @@
 //! Catalogues: the hashes of a package's files, and what is said of them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use der::asn1::{Any, BitString, BmpString, Null, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
@@ -99,12 +100,9 @@ impl Catalog {
         let mut identity = Sha256::new();
         members.iter().for_each(|member| identity.update(&member.tag));
         let mut attributes = vec![NameValue { name: "OS".into(), value: systems.names.clone() }];
-        let mut known: Vec<String> = Vec::new();
-        for id in hardware_ids.iter().map(|id| id.to_lowercase()) {
-            if !known.contains(&id) {
-                known.push(id);
-            }
-        }
+        let mut seen = HashSet::new();
+        let known: Vec<String> =
+            hardware_ids.iter().map(|id| id.to_lowercase()).filter(|id| seen.insert(id.clone())).collect();
         let numbered = known.into_iter().enumerate().rev();
         attributes.extend(numbered.map(|(index, value)| NameValue { name: format!("HWID{}", index + 1), value }));
         Self { version, list_identifier: identity.finalize()[..16].to_vec(), made, members, attributes }

@@ -27,7 +27,7 @@ impl HashedFile {
     /// # Errors
     /// [`PackageError::File`] when it cannot be read, [`PackageError::Image`] when it begins like an image and is none.
     pub fn read(path: &Path) -> Result<Self, PackageError> {
-        let bytes = fs::read(path).map_err(|source| PackageError::File { what: "read", path: path.into(), source })?;
+        let bytes = read_regular(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::of(&name, &bytes)
     }
@@ -37,7 +37,7 @@ impl HashedFile {
     /// # Errors
     /// [`PackageError::Image`] when they begin like an image and are none.
     pub fn of(name: &str, bytes: &[u8]) -> Result<Self, PackageError> {
-        let (kind, sha1, sha256) = if bytes.starts_with(b"MZ") {
+        let (kind, sha1, sha256) = if is_image(bytes) {
             let image = Image::read(name, bytes)?;
             (Kind::Image, image.hash::<Sha1>(), image.hash::<Sha256>())
         } else {
@@ -48,4 +48,22 @@ impl HashedFile {
         long.copy_from_slice(&sha256);
         Ok(Self { name: name.into(), kind, sha1: short, sha256: long })
     }
+}
+
+/// Returns whether bytes begin as an image in the Portable Executable format does; a program for DOS alone is hashed as it is.
+pub(crate) fn is_image(bytes: &[u8]) -> bool {
+    let begin = || {
+        let at = u32::from_le_bytes(bytes.get(0x3c..0x40)?.try_into().ok()?) as usize;
+        bytes.get(at..)
+    };
+    bytes.starts_with(b"MZ") && begin().is_some_and(|rest| rest.starts_with(b"PE\0\0"))
+}
+
+/// Reads a regular file: what is none, such as a pipe, may never end.
+pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, PackageError> {
+    let failed = |source| PackageError::File { what: "read", path: path.into(), source };
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is no regular file")));
+    }
+    fs::read(path).map_err(failed)
 }

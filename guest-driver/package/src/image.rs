@@ -69,7 +69,9 @@ impl<'a> Image<'a> {
         let checksum = optional + CHECKSUM_OFFSET;
         let table = match (table as usize, size as usize) {
             (_, 0) => bytes.len(),
-            (table, size) if table.checked_add(size) == Some(bytes.len()) && table > directory => table,
+            (table, size) if table.checked_add(size) == Some(bytes.len()) && table >= directory + DIRECTORY_SIZE => {
+                table
+            }
             (table, size) => {
                 let reason = format!(
                     "its certificate table is said to have {size} bytes from {table:#x}, which is not the end of the file of {} bytes",

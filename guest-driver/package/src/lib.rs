@@ -35,5 +35,5 @@ pub use file::HashedFile;
 pub use image::Image;
 pub use signer::{Signer, unsigned_catalog, without_signature};
 pub use systems::{Architecture, Systems};
-pub use verify::{FileState, FileVerdict, FolderVerdict, SignatureVerdict, SignedCatalog, files_of};
+pub use verify::{FileState, FileVerdict, FolderVerdict, SignatureVerdict, SignedCatalog};
 pub use windows::{Windows, WindowsVerdict};

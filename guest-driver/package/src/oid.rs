@@ -12,6 +12,8 @@ pub(crate) const SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
 pub(crate) const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 /// The signed attribute with the hash of what is signed.
 pub(crate) const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
+/// The signed attribute with the time.
+pub(crate) const SIGNING_TIME: ObjectIdentifier = oid("1.2.840.113549.1.9.5");
 /// A counter-signature that tells the time, in an unsigned attribute.
 pub(crate) const COUNTER_SIGNATURE: ObjectIdentifier = oid("1.2.840.113549.1.9.6");
 /// RSA with PKCS #1 version 1.5.

@@ -1,6 +1,8 @@
 //! Signed data: the envelope of catalogues and of the signatures in images.
 
-use der::asn1::{Any, ObjectIdentifier, OctetString, SetOfVec};
+use std::time::SystemTime;
+
+use der::asn1::{Any, AnyRef, GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
 use der::{Decode, Encode, Sequence};
 use rsa::Pkcs1v15Sign;
 use rsa::pkcs8::DecodePublicKey;
@@ -12,7 +14,7 @@ use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use crate::catalog::set;
+use crate::catalog::{DigestInfo, set};
 use crate::order::{is_sorted, unsorted_sets};
 use crate::{PackageError, oid};
 
@@ -101,9 +103,18 @@ pub(crate) struct Signature {
     /// The hash that it is made of.
     pub(crate) digest: ObjectIdentifier,
     /// Why it is not the signature of this content by this certificate.
-    pub(crate) fault: Option<String>,
-    /// Whether a stamp tells when it was made.
-    pub(crate) has_time_stamp: bool,
+    pub(crate) fault: Option<Fault>,
+    /// When a stamp says that it was made, or what is wrong with the stamp.
+    pub(crate) time_stamp: Option<Result<SystemTime, String>>,
+}
+
+/// What keeps a signature from being good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is none of this content by this certificate.
+    Wrong(String),
+    /// It is of a kind that is not known here.
+    Unknown(String),
 }
 
 /// Makes signed data. `sign` signs bytes with RSA and SHA-256; without certificates nothing is signed.
@@ -172,6 +183,11 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Envelope, String> {
     if !certificates_are_sorted(bytes).map_err(malformed)? {
         faults.push("its certificates are not in the order of DER: Windows sees no signature at all".into());
     }
+    for one in data.signers.iter() {
+        if !attributes_are_sorted(one.value()).map_err(malformed)? {
+            faults.push("the attributes of a signature are not in the order of DER, in which they are signed".into());
+        }
+    }
     let mut certificates = Vec::new();
     for one in data.certificates.iter().flat_map(SetOfVec::iter) {
         match one.decode_as::<Certificate>() {
@@ -211,16 +227,19 @@ pub(crate) fn check(
     digest: ObjectIdentifier,
     bytes: &[u8],
     signature: &[u8],
-) -> Option<String> {
+) -> Option<Fault> {
     let key = certificate.tbs_certificate().subject_public_key_info();
     if key.algorithm.oid != oid::RSA {
-        return Some(format!("the signer's key is of the kind {}: only RSA can be checked here", key.algorithm.oid));
+        let kind = key.algorithm.oid;
+        return Some(Fault::Unknown(format!("the signer's key is of the kind {kind}: only RSA can be checked here")));
     }
     let Some(hash) = hash(digest, bytes) else {
-        return Some(format!("it is made of a hash of the kind {digest}, which cannot be checked here"));
+        return Some(Fault::Unknown(format!(
+            "it is made of a hash of the kind {digest}, which cannot be checked here"
+        )));
     };
     let Ok(Ok(public)) = key.to_der().map(|der| rsa::PublicKey::from_public_key_der(&der)) else {
-        return Some("the signer's key cannot be read".into());
+        return Some(Fault::Wrong("the signer's key cannot be read".into()));
     };
     let scheme = match digest {
         oid::SHA1 => Pkcs1v15Sign::new::<Sha1>(),
@@ -228,7 +247,10 @@ pub(crate) fn check(
         oid::SHA512 => Pkcs1v15Sign::new::<Sha512>(),
         _ => Pkcs1v15Sign::new::<Sha256>(),
     };
-    public.verify(scheme, &hash, signature).err().map(|_| "it was not made by the key of its certificate".into())
+    public
+        .verify(scheme, &hash, signature)
+        .err()
+        .map(|_| Fault::Wrong("it was not made by the key of its certificate".into()))
 }
 
 fn signature(
@@ -237,55 +259,133 @@ fn signature(
     content: &[u8],
     certificates: &[Certificate],
 ) -> Signature {
-    let digest = signer.digest_algorithm.oid;
-    let certificate = certificates
-        .iter()
-        .find(|certificate| {
-            let tbs = certificate.tbs_certificate();
-            *tbs.issuer() == signer.signer.issuer && *tbs.serial_number() == signer.signer.serial
-        })
-        .cloned();
-    let stamps = [oid::COUNTER_SIGNATURE, oid::TIME_STAMP];
-    let has_time_stamp =
-        signer.unsigned.iter().flat_map(SetOfVec::iter).any(|attribute| stamps.contains(&attribute.oid));
-    let fault = fault(signer, content_type, content, certificate.as_ref());
-    Signature { certificate, digest, fault, has_time_stamp }
+    let certificate = certificate_of(&signer.signer, certificates).cloned();
+    let fault = fault(signer, Some(content_type), content, certificate.as_ref());
+    let time_stamp = time_stamp(signer, certificates);
+    Signature { certificate, digest: signer.digest_algorithm.oid, fault, time_stamp }
+}
+
+fn certificate_of<'a>(signer: &IssuerAndSerial, certificates: &'a [Certificate]) -> Option<&'a Certificate> {
+    certificates.iter().find(|certificate| {
+        let tbs = certificate.tbs_certificate();
+        *tbs.issuer() == signer.issuer && *tbs.serial_number() == signer.serial
+    })
 }
 
 fn fault(
     signer: &SignerInfo,
-    content_type: ObjectIdentifier,
+    content_type: Option<ObjectIdentifier>,
     content: &[u8],
     certificate: Option<&Certificate>,
-) -> Option<String> {
+) -> Option<Fault> {
+    let wrong = |what: &str| Some(Fault::Wrong(what.into()));
     let Some(certificate) = certificate else {
-        return Some("the signer's certificate is not among those that came with it".into());
+        return wrong("the signer's certificate is not among those that came with it");
     };
     let digest = signer.digest_algorithm.oid;
     let Some(hashed) = hash(digest, content) else {
-        return Some(format!("it is made of a hash of the kind {digest}, which cannot be checked here"));
+        return Some(Fault::Unknown(format!(
+            "it is made of a hash of the kind {digest}, which cannot be checked here"
+        )));
     };
     let Some(signed) = &signer.signed else {
         return check(certificate, digest, content, signer.signature.as_bytes());
     };
-    let value = |wanted: ObjectIdentifier| {
-        signed.iter().find(|attribute| attribute.oid == wanted).and_then(|attribute| attribute.values.get(0))
-    };
-    let named = value(oid::MESSAGE_DIGEST).and_then(|value| value.decode_as::<OctetString>().ok());
-    match named {
-        None => return Some("it names no hash of what it signs".into()),
+    match value(signed, oid::MESSAGE_DIGEST).and_then(|value| value.decode_as::<OctetString>().ok()) {
+        None => return wrong("it names no hash of what it signs"),
         Some(named) if named.as_bytes() != hashed => {
-            return Some("the content is not what was signed: it was altered since".into());
+            return wrong("the content is not what was signed: it was altered since");
         }
         Some(_) => {}
     }
-    let named = value(oid::CONTENT_TYPE).and_then(|value| value.decode_as::<ObjectIdentifier>().ok());
-    if named != Some(content_type) {
-        return Some("it names another type of content than it is about".into());
+    let named = value(signed, oid::CONTENT_TYPE).and_then(|value| value.decode_as::<ObjectIdentifier>().ok());
+    if content_type.is_some() && named != content_type {
+        return wrong("it names another type of content than it is about");
     }
     match signed.to_der() {
         Ok(bytes) => check(certificate, digest, &bytes, signer.signature.as_bytes()),
-        Err(error) => Some(format!("its attributes cannot be encoded: {error}")),
+        Err(error) => wrong(&format!("its attributes cannot be encoded: {error}")),
+    }
+}
+
+fn value(attributes: &SetOfVec<Attribute>, wanted: ObjectIdentifier) -> Option<&Any> {
+    attributes.iter().find(|attribute| attribute.oid == wanted).and_then(|attribute| attribute.values.get(0))
+}
+
+/// Reads the stamp of a signature: of RFC 3161, or the counter-signature of PKCS #9 that came before it. Whether the stamp's signer is
+/// trusted is the guest's to decide, as of any signer.
+fn time_stamp(signer: &SignerInfo, certificates: &[Certificate]) -> Option<Result<SystemTime, String>> {
+    let unsigned = signer.unsigned.as_ref()?;
+    if let Some(token) = value(unsigned, oid::TIME_STAMP) {
+        return Some(token.to_der().map_err(|error| error.to_string()).and_then(|token| token_time(&token, signer)));
+    }
+    let counter = value(unsigned, oid::COUNTER_SIGNATURE)?.decode_as::<SignerInfo>();
+    Some(counter.map_err(|error| error.to_string()).and_then(|counter| {
+        let certificate = certificate_of(&counter.signer, certificates);
+        no_fault(fault(&counter, None, signer.signature.as_bytes(), certificate))?;
+        let time = counter.signed.as_ref().and_then(|signed| value(signed, oid::SIGNING_TIME));
+        let time = time.and_then(|time| time.decode_as::<UtcTime>().ok()).ok_or("it names no time")?;
+        within(certificate, time.to_system_time())
+    }))
+}
+
+/// Returns the time in a token of RFC 3161 about a signature.
+fn token_time(token: &[u8], signer: &SignerInfo) -> Result<SystemTime, String> {
+    let message = Message::from_der(token).map_err(|error| format!("it is malformed: {error}"))?;
+    let data = message.content;
+    let mut certificates = Vec::new();
+    for one in data.certificates.iter().flat_map(SetOfVec::iter) {
+        certificates.extend(one.decode_as::<Certificate>().ok());
+    }
+    let content = data.content.value;
+    let info = TimeStampInfo::from_der(content.value()).map_err(|error| format!("it is malformed: {error}"))?;
+    let stamper = data.signers.get(0).ok_or("it is not signed")?.decode_as::<SignerInfo>();
+    let stamper = stamper.map_err(|error| format!("its signer is malformed: {error}"))?;
+    let certificate = certificate_of(&stamper.signer, &certificates);
+    no_fault(fault(&stamper, Some(data.content.content_type), content.value(), certificate))?;
+    let imprint = &info.imprint;
+    match hash(imprint.algorithm.oid, signer.signature.as_bytes()) {
+        None => return Err(format!("its hash is of the kind {}, which cannot be checked here", imprint.algorithm.oid)),
+        Some(hash) if hash != imprint.digest.as_bytes() => return Err("it is the stamp of another signature".into()),
+        Some(_) => {}
+    }
+    within(certificate, info.time.to_system_time())
+}
+
+fn no_fault(fault: Option<Fault>) -> Result<(), String> {
+    match fault {
+        None => Ok(()),
+        Some(Fault::Wrong(what) | Fault::Unknown(what)) => Err(what),
+    }
+}
+
+fn within(certificate: Option<&Certificate>, time: SystemTime) -> Result<SystemTime, String> {
+    let valid = certificate.map(|certificate| certificate.tbs_certificate().validity());
+    match valid {
+        Some(valid) if (valid.not_before.to_system_time()..=valid.not_after.to_system_time()).contains(&time) => {
+            Ok(time)
+        }
+        _ => Err("its signer's certificate was not valid at its time".into()),
+    }
+}
+
+/// What a time stamp says, as far as it is read.
+struct TimeStampInfo {
+    imprint: DigestInfo,
+    time: GeneralizedTime,
+}
+
+impl TimeStampInfo {
+    fn from_der(bytes: &[u8]) -> der::Result<Self> {
+        let outer = AnyRef::from_der(bytes)?;
+        let mut reader = der::SliceReader::new(outer.value())?;
+        // Version and policy.
+        AnyRef::decode(&mut reader)?;
+        AnyRef::decode(&mut reader)?;
+        let imprint = DigestInfo::decode(&mut reader)?;
+        // The serial number.
+        AnyRef::decode(&mut reader)?;
+        Ok(Self { imprint, time: GeneralizedTime::decode(&mut reader)? })
     }
 }
 
@@ -303,6 +403,19 @@ fn certificates_are_sorted(bytes: &[u8]) -> der::Result<bool> {
         let part = der::asn1::AnyRef::decode(&mut reader)?;
         if matches!(der::Tagged::tag(&part), der::Tag::ContextSpecific { number: der::TagNumber(0), .. }) {
             return is_sorted(part.value());
+        }
+    }
+    Ok(true)
+}
+
+/// Returns whether the attributes of a signer, which are sets by their context alone, stand in the order of DER.
+fn attributes_are_sorted(signer: &[u8]) -> der::Result<bool> {
+    let mut reader = der::SliceReader::new(signer)?;
+    while !der::Reader::is_finished(&reader) {
+        let part = der::asn1::AnyRef::decode(&mut reader)?;
+        let is_set = matches!(der::Tagged::tag(&part), der::Tag::ContextSpecific { .. });
+        if is_set && !is_sorted(part.value())? {
+            return Ok(false);
         }
     }
     Ok(true)

@@ -118,25 +118,45 @@ fn is_pkcs12(bytes: &[u8]) -> bool {
 }
 
 fn certificates(bytes: &[u8]) -> der::Result<Vec<Certificate>> {
-    if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-        return Certificate::load_pem_chain(bytes);
+    let blocks = pem_blocks(bytes, |label| label == "CERTIFICATE");
+    if blocks.is_empty() {
+        return Certificate::from_der(bytes).map(|certificate| vec![certificate]);
     }
-    Certificate::from_der(bytes).map(|certificate| vec![certificate])
+    blocks.iter().map(|block| <Certificate as der::DecodePem>::from_pem(block.as_bytes())).collect()
+}
+
+/// Returns the blocks of PEM with a label: between and before them there may be text, as other tools write it.
+fn pem_blocks(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    const BEGIN: &str = "-----BEGIN ";
+    let text = String::from_utf8_lossy(bytes);
+    let mut rest = &*text;
+    let mut blocks = Vec::new();
+    while let Some((_, after)) = rest.split_once(BEGIN) {
+        let Some((label, _)) = after.split_once("-----") else { break };
+        let end = format!("-----END {label}-----");
+        let Some((body, tail)) = after.split_once(&end) else { break };
+        if wanted(label) {
+            blocks.push(format!("{BEGIN}{}{end}\n", body.replace('\r', "")));
+        }
+        rest = tail;
+    }
+    blocks
 }
 
 fn private_key(bytes: &[u8]) -> Result<PrivateKey, String> {
-    const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
-    if bytes.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
-        return Err("it is locked by a password: unlock it first (openssl pkey -in KEY -out UNLOCKED)".into());
+    const LOCKED: &str = "it is locked by a password: unlock it first (openssl pkey -in KEY -out UNLOCKED)";
+    let blocks = pem_blocks(bytes, |label| label.ends_with("PRIVATE KEY"));
+    if let Some(block) = blocks.first() {
+        if block.contains("BEGIN ENCRYPTED") || block.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(LOCKED.into());
+        }
+        return PrivateKey::from_pkcs8_pem(block)
+            .or_else(|_| PrivateKey::from_pkcs1_pem(block))
+            .map_err(|_| "it holds no RSA key: Windows takes signatures of drivers by RSA".into());
     }
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && text.contains("-----BEGIN")
-    {
-        return PrivateKey::from_pkcs8_pem(text)
-            .or_else(|_| PrivateKey::from_pkcs1_pem(text))
-            .map_err(|error| format!("it holds no RSA key in PEM: {error}"));
-    }
-    PrivateKey::from_pkcs8_der(bytes)
-        .or_else(|_| PrivateKey::from_pkcs1_der(bytes))
-        .map_err(|error| format!("it holds no RSA key in DER: {error}"))
+    PrivateKey::from_pkcs8_der(bytes).or_else(|_| PrivateKey::from_pkcs1_der(bytes)).map_err(|_| {
+        // Of a locked key the algorithm comes first, of an open one the version.
+        let is_locked = der::asn1::AnyRef::from_der(bytes).is_ok_and(|outer| outer.value().first() == Some(&0x30));
+        if is_locked { LOCKED.into() } else { "it holds no RSA key in PEM or DER, of PKCS #8 or PKCS #1".into() }
+    })
 }

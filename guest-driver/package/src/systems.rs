@@ -48,7 +48,18 @@ impl Architecture {
         }
     }
 
-    /// Returns the architecture of a decoration of an INF's section, with or without `nt` before it.
+    /// Returns the oldest Windows of the architecture: major and minor.
+    #[must_use]
+    pub const fn oldest(self) -> (u32, u32) {
+        match self {
+            Self::X86 => (5, 0),
+            Self::X64 => (5, 2),
+            Self::Arm64 => (10, 0),
+        }
+    }
+
+    /// Returns the architecture of a decoration of an INF's section, with or without `nt` before it; none for one that is not
+    /// known here.
     #[must_use]
     pub fn of_decoration(text: &str) -> Option<Self> {
         match text.to_lowercase().trim_start_matches("nt") {

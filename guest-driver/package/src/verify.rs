@@ -1,20 +1,22 @@
 //! What a Windows would say to a package.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use der::asn1::ObjectIdentifier;
-use sha2::{Digest, Sha256};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 
 use crate::catalog::IndirectData;
+use crate::file::{is_image, read_regular};
 use crate::inf::{PackageInf, is_inf};
-use crate::signed::{Envelope, check, open};
+use crate::signed::{Envelope, Fault, Signature, check, open};
 use crate::windows::{Windows, WindowsVerdict};
-use crate::{Catalog, HashedFile, Image, Member, PackageError, oid};
+use crate::{Architecture, Catalog, HashedFile, Image, Member, PackageError, oid};
 
 /// The longest chain of certificates that is followed.
 const CHAIN_MAX: usize = 16;
@@ -28,10 +30,12 @@ pub struct SignatureVerdict {
     pub hash: String,
     /// The SHA-256 hash of the signer's certificate, as digits.
     pub fingerprint: String,
-    /// Whether a stamp tells when it was made: without, it ends with its certificate.
+    /// Whether a sound stamp tells when it was made: without, it ends with its certificate.
     pub has_time_stamp: bool,
     /// What is wrong.
     pub faults: Vec<String>,
+    /// What is of a kind that cannot be checked here.
+    pub unknown: Vec<String>,
 }
 
 /// A catalogue that was read, and what is wrong with it.
@@ -61,7 +65,7 @@ pub enum FileState {
 /// A file of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileVerdict {
-    /// Its name.
+    /// Its path below the folder.
     pub name: String,
     /// What became of it.
     pub state: FileState,
@@ -105,7 +109,7 @@ impl SignedCatalog {
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
             && !self.signatures.is_empty()
-            && self.signatures.iter().all(|signature| signature.faults.is_empty())
+            && self.signatures.iter().all(|signature| signature.faults.is_empty() && signature.unknown.is_empty())
     }
 }
 
@@ -113,30 +117,35 @@ impl FolderVerdict {
     /// Compares a folder with a catalogue in it at a time.
     ///
     /// # Errors
-    /// [`PackageError`] when a file cannot be read, or the catalogue is none.
+    /// [`PackageError`] when a file cannot be read, an INF is none, or the catalogue is none.
     pub fn of(folder: &Path, catalog: &Path, now: SystemTime) -> Result<Self, PackageError> {
-        let bytes = read(catalog)?;
+        let bytes = read_regular(catalog)?;
         let name = catalog.file_name().unwrap_or_default().to_string_lossy();
         let signed = SignedCatalog::read(&name, &bytes, now)?;
+        let listed_names: BTreeSet<String> =
+            signed.catalog.members.iter().filter_map(Member::file).map(str::to_lowercase).collect();
         let mut files = Vec::new();
         let mut seen = BTreeSet::new();
-        for path in files_of(folder)? {
-            let file = HashedFile::read(&path)?;
-            let listed = signed.catalog.member_of(&file).is_some();
-            let named =
-                signed.catalog.members.iter().filter_map(Member::file).any(|it| it.eq_ignore_ascii_case(&file.name));
-            let state = match (listed, named) {
-                (true, _) => FileState::Listed,
-                (false, true) => FileState::Altered,
-                (false, false) => FileState::Unlisted,
+        for (name, path) in files_of(folder, &name, &listed_names)? {
+            let base = name.rsplit('/').next().unwrap_or_default().to_owned();
+            _ = seen.insert(base.to_lowercase());
+            let Some(path) = path else {
+                files.push(FileVerdict { name, state: FileState::Missing, signature: None });
+                continue;
             };
-            _ = seen.insert(file.name.to_lowercase());
-            files.push(FileVerdict { signature: embedded(&file.name, &read(&path)?, now)?, name: file.name, state });
+            let bytes = read_regular(&path)?;
+            let known = listed_names.contains(&base.to_lowercase());
+            let state = match HashedFile::of(&base, &bytes) {
+                Ok(file) if signed.catalog.member_of(&file).is_some() => FileState::Listed,
+                _ if known => FileState::Altered,
+                _ => FileState::Unlisted,
+            };
+            files.push(FileVerdict { signature: embedded(&base, &bytes, now), name, state });
         }
-        let names: BTreeSet<String> =
-            signed.catalog.members.iter().filter_map(Member::file).map(str::to_owned).collect();
-        files.extend(names.into_iter().filter(|name| !seen.contains(&name.to_lowercase())).map(|name| FileVerdict {
-            name,
+        let names = signed.catalog.members.iter().filter_map(Member::file);
+        let gone: BTreeSet<&str> = names.filter(|name| !seen.contains(&name.to_lowercase())).collect();
+        files.extend(gone.into_iter().map(|name| FileVerdict {
+            name: name.into(),
             state: FileState::Missing,
             signature: None,
         }));
@@ -145,43 +154,77 @@ impl FolderVerdict {
         Ok(Self { path: catalog.into(), catalog: signed, files, windows })
     }
 
-    /// Returns whether every Windows that the catalogue names would take the package from a signer that it trusts.
+    /// Returns whether the catalogue names a Windows, and every one that it names would take the package from a signer that it trusts.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.windows.iter().all(|verdict| !verdict.is_meant || verdict.refusals.is_empty())
+        let mut meant = self.windows.iter().filter(|verdict| verdict.is_meant).peekable();
+        meant.peek().is_some() && meant.all(|verdict| verdict.refusals.is_empty() && verdict.unknown.is_empty())
     }
 }
 
-/// Returns the files that a package's catalogue must hold: its INFs and what they copy from it, as far as it is there; of a folder
-/// without an INF, all files but catalogues.
+/// Returns the files that a catalogue of a package must hold, by their path below the folder: the INFs that name this catalogue, and what
+/// they copy from the package for the catalogue's architecture, with where it is, if it is there. Of a folder without an INF all files
+/// but catalogues; of one whose INF cannot be read, as one that was altered, what the catalogue lists (`listed`, in lower case).
 ///
 /// # Errors
-/// [`PackageError::File`] when the folder cannot be read, [`PackageError::Inf`] for an INF that is none.
-pub fn files_of(folder: &Path) -> Result<Vec<PathBuf>, PackageError> {
+/// [`PackageError::File`] when the folder cannot be read.
+fn files_of(
+    folder: &Path,
+    catalog: &str,
+    listed: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Option<PathBuf>>, PackageError> {
     let failed = |source| PackageError::File { what: "read", path: folder.into(), source };
-    let mut files = Vec::new();
+    let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
-        files.push(entry.map_err(failed)?.path());
+        paths.push(entry.map_err(failed)?.path());
     }
-    files.retain(|path| path.is_file());
-    let infs: Vec<PathBuf> = files.iter().filter(|path| is_inf(path)).cloned().collect();
+    paths.retain(|path| path.is_file());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let infs: Vec<&PathBuf> = paths.iter().filter(|path| is_inf(path)).collect();
     if infs.is_empty() {
-        files.retain(|path| path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("cat")));
-        files.sort();
-        return Ok(files);
+        let is_catalog = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("cat"));
+        return Ok(paths
+            .iter()
+            .filter(|path| !is_catalog(path))
+            .map(|path| (name(path), Some(path.clone())))
+            .collect());
     }
-    let mut named = BTreeSet::new();
+    let mut packages = Vec::new();
     for inf in infs {
-        let package = PackageInf::parse(&read(&inf)?).map_err(|fault| PackageError::inf(&inf, fault))?;
-        for (_, file) in &package.files {
-            // Windows does not tell the case of names apart.
-            if let Some(path) = find(folder, file) {
-                _ = named.insert(path);
+        packages.push((inf, PackageInf::parse(&read_regular(inf)?)));
+    }
+    let names_it = |package: &PackageInf| package.catalogs.iter().any(|(_, named)| named.eq_ignore_ascii_case(catalog));
+    let any_names_it = packages.iter().any(|(_, package)| package.as_ref().is_ok_and(names_it));
+    let mut found = BTreeMap::new();
+    for (inf, package) in packages {
+        // Another INF's faults are another catalogue's.
+        let package = match package {
+            Ok(package) if !any_names_it || names_it(&package) => package,
+            Ok(_) => continue,
+            Err(_) if any_names_it => continue,
+            Err(_) => {
+                _ = found.insert(name(inf), Some(inf.clone()));
+                let there = listed.iter().filter_map(|file| find(folder, file));
+                found.extend(there.map(|path| (name(&path), Some(path))));
+                continue;
+            }
+        };
+        _ = found.insert(name(inf), Some(inf.clone()));
+        let of: Vec<Option<Architecture>> = package
+            .catalogs
+            .iter()
+            .filter(|(_, named)| named.eq_ignore_ascii_case(catalog))
+            .map(|(of, _)| *of)
+            .collect();
+        for (architecture, file) in &package.files {
+            let fits = of.is_empty() || of.contains(&None) || architecture.is_none() || of.contains(architecture);
+            if fits {
+                let path = find(folder, file);
+                _ = found.insert(file.clone(), path);
             }
         }
-        _ = named.insert(inf);
     }
-    Ok(named.into_iter().collect())
+    Ok(found)
 }
 
 /// Finds a file below a folder, whatever the case of its name.
@@ -195,13 +238,9 @@ pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Checks the signature in an image; files that are none, or have none, have no verdict.
-fn embedded(name: &str, bytes: &[u8], now: SystemTime) -> Result<Option<SignatureVerdict>, PackageError> {
-    if !bytes.starts_with(b"MZ") {
-        return Ok(None);
-    }
-    let image = Image::read(name, bytes)?;
-    if !image.is_signed() {
-        return Ok(None);
+fn embedded(name: &str, bytes: &[u8], now: SystemTime) -> Option<SignatureVerdict> {
+    if !is_image(bytes) {
+        return None;
     }
     let unread = |fault: String| SignatureVerdict {
         chain: Vec::new(),
@@ -209,32 +248,36 @@ fn embedded(name: &str, bytes: &[u8], now: SystemTime) -> Result<Option<Signatur
         fingerprint: String::new(),
         has_time_stamp: false,
         faults: vec![fault],
+        unknown: Vec::new(),
+    };
+    let image = match Image::read(name, bytes) {
+        Ok(image) if image.is_signed() => image,
+        Ok(_) => return None,
+        Err(PackageError::Image { reason, .. }) => return Some(unread(reason)),
+        Err(error) => return Some(unread(error.to_string())),
     };
     let Some(signature) = image.signature() else {
-        return Ok(Some(unread("its certificate table holds no signed data of PKCS #7".into())));
+        return Some(unread("its certificate table holds no signed data of PKCS #7".into()));
     };
     let envelope = match open(signature) {
         Ok(envelope) => envelope,
-        Err(fault) => return Ok(Some(unread(fault))),
+        Err(fault) => return Some(unread(fault)),
     };
-    let mut verdict = match signatures(&envelope, now).into_iter().next() {
-        Some(verdict) => verdict,
-        None => unread("it is signed by nobody".into()),
-    };
+    let first = signatures(&envelope, now).into_iter().next();
+    let mut verdict = first.unwrap_or_else(|| unread("it is signed by nobody".into()));
     verdict.faults.extend(envelope.faults.iter().cloned());
-    let data = <IndirectData as der::Decode>::from_der(&envelope.content);
-    match data {
+    match <IndirectData as der::Decode>::from_der(&envelope.content) {
         Ok(data) if envelope.content_type == oid::INDIRECT_DATA => {
             let digest = &data.digest;
             let hash = match digest.algorithm.oid {
-                oid::SHA1 => Some(image.hash::<sha1::Sha1>()),
+                oid::SHA1 => Some(image.hash::<Sha1>()),
                 oid::SHA256 => Some(image.hash::<Sha256>()),
+                oid::SHA384 => Some(image.hash::<Sha384>()),
+                oid::SHA512 => Some(image.hash::<Sha512>()),
                 _ => None,
             };
             match hash {
-                None => verdict
-                    .faults
-                    .push(format!("its hash is of the kind {}, which is not checked", digest.algorithm.oid)),
+                None => verdict.unknown.push(format!("its hash is of the kind {}", digest.algorithm.oid)),
                 Some(hash) if hash != digest.digest.as_bytes() => {
                     verdict.faults.push("the image was altered since it was signed".into());
                 }
@@ -243,103 +286,128 @@ fn embedded(name: &str, bytes: &[u8], now: SystemTime) -> Result<Option<Signatur
         }
         _ => verdict.faults.push("what it signs is not an image's hash".into()),
     }
-    Ok(Some(verdict))
+    Some(verdict)
 }
 
 fn signatures(envelope: &Envelope, now: SystemTime) -> Vec<SignatureVerdict> {
-    envelope
-        .signatures
-        .iter()
-        .map(|signature| {
-            let mut faults: Vec<String> = signature.fault.iter().cloned().collect();
-            let mut names = Vec::new();
-            let mut fingerprint = String::new();
-            if let Some(certificate) = &signature.certificate {
-                let chain = chain(certificate, &envelope.certificates);
-                names = chain.iter().map(|one| one.tbs_certificate().subject().to_string()).collect();
-                faults.extend(faults_of(&chain, now, signature.has_time_stamp));
-                let der = der::Encode::to_der(certificate).unwrap_or_default();
-                fingerprint = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
-            }
-            SignatureVerdict {
-                chain: names,
-                hash: hash_name(signature.digest),
-                fingerprint,
-                has_time_stamp: signature.has_time_stamp,
-                faults,
-            }
-        })
-        .collect()
+    envelope.signatures.iter().map(|signature| verdict(signature, envelope, now)).collect()
 }
 
-/// Follows a certificate to who issued it, as far as those that came with it go.
+fn verdict(signature: &Signature, envelope: &Envelope, now: SystemTime) -> SignatureVerdict {
+    let mut verdict = SignatureVerdict {
+        chain: Vec::new(),
+        hash: hash_name(signature.digest),
+        fingerprint: String::new(),
+        has_time_stamp: matches!(signature.time_stamp, Some(Ok(_))),
+        faults: Vec::new(),
+        unknown: Vec::new(),
+    };
+    verdict.add(signature.fault.clone(), String::new());
+    // Windows holds a signature to the time at which it was made, where a stamp says that.
+    let when = match &signature.time_stamp {
+        Some(Ok(time)) => *time,
+        Some(Err(fault)) => {
+            verdict.faults.push(format!("its time stamp: {fault}"));
+            now
+        }
+        None => now,
+    };
+    if let Some(certificate) = &signature.certificate {
+        let chain = chain(certificate, &envelope.certificates);
+        verdict.chain = chain.iter().map(|one| one.tbs_certificate().subject().to_string()).collect();
+        judge_chain(&chain, when, &mut verdict);
+        let der = der::Encode::to_der(certificate).unwrap_or_default();
+        verdict.fingerprint = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    verdict
+}
+
+impl SignatureVerdict {
+    fn add(&mut self, fault: Option<Fault>, before: String) {
+        match fault {
+            None => {}
+            Some(Fault::Wrong(what)) => self.faults.push(before + &what),
+            Some(Fault::Unknown(what)) => self.unknown.push(before + &what),
+        }
+    }
+}
+
+/// Follows a certificate to who issued it, as far as those that came with it go. Of several of one name it is the one whose key has
+/// signed: a certificate that was renewed has its name and another key.
 fn chain<'a>(certificate: &'a Certificate, all: &'a [Certificate]) -> Vec<&'a Certificate> {
     let mut chain = vec![certificate];
     while chain.len() < CHAIN_MAX {
-        let last = chain[chain.len() - 1].tbs_certificate();
-        let issuer = all.iter().find(|one| one.tbs_certificate().subject() == last.issuer());
-        match issuer {
-            Some(issuer) if last.issuer() != last.subject() => chain.push(issuer),
-            _ => break,
+        let last = chain[chain.len() - 1];
+        let tbs = last.tbs_certificate();
+        if tbs.issuer() == tbs.subject() {
+            break;
         }
+        let mut named = all.iter().filter(|one| one.tbs_certificate().subject() == tbs.issuer()).peekable();
+        let first = named.peek().copied();
+        let Some(issuer) = named.find(|one| signature_of(last, one).is_none()).or(first) else { break };
+        chain.push(issuer);
     }
     chain
 }
 
-/// Returns what keeps certificates from signing code for Windows.
-fn faults_of(chain: &[&Certificate], now: SystemTime, has_time_stamp: bool) -> Vec<String> {
-    let mut faults = Vec::new();
+/// Checks the signature in a certificate by who should have issued it.
+fn signature_of(one: &Certificate, issuer: &Certificate) -> Option<Fault> {
+    let tbs = one.tbs_certificate();
+    let algorithm = one.signature_algorithm();
+    if algorithm != tbs.signature() || one.signature().unused_bits() != 0 {
+        return Some(Fault::Wrong("it is of another kind than the certificate says".into()));
+    }
+    match (der::Encode::to_der(tbs), digest_of(algorithm.oid)) {
+        (Ok(signed), Some(digest)) => check(issuer, digest, &signed, one.signature().raw_bytes()),
+        (Err(error), _) => Some(Fault::Wrong(error.to_string())),
+        (Ok(_), None) => Some(Fault::Unknown(format!("its algorithm {} cannot be checked here", algorithm.oid))),
+    }
+}
+
+/// Looks for what keeps certificates from signing code for Windows at a time.
+fn judge_chain(chain: &[&Certificate], when: SystemTime, verdict: &mut SignatureVerdict) {
     for (index, one) in chain.iter().enumerate() {
         let tbs = one.tbs_certificate();
         let subject = tbs.subject();
-        let is_root = tbs.issuer() == subject;
         let constraints = tbs.get_extension::<BasicConstraints>().ok().flatten().map(|(_, found)| found.ca);
         match (index, constraints) {
             // A certificate that issues others cannot be trusted as a publisher, save one that stands for itself alone.
             (0, Some(true)) => {
-                faults.push(format!("{subject} may issue certificates (CA:TRUE): Windows trusts no such signer"));
+                verdict
+                    .faults
+                    .push(format!("{subject} may issue certificates (CA:TRUE): Windows trusts no such signer"));
             }
-            (1.., Some(false) | None) if chain.len() > 1 => {
-                faults.push(format!(
-                    "{subject} may not issue certificates (CA:FALSE), but has issued {}",
-                    chain[index - 1].tbs_certificate().subject()
-                ));
+            (1.., Some(false) | None) => {
+                let issued = chain[index - 1].tbs_certificate().subject();
+                let what = format!("{subject} may not issue certificates (CA:FALSE), but has issued {issued}");
+                verdict.faults.push(what);
             }
             _ => {}
         }
         if index == 0 {
             let usages = tbs.get_extension::<ExtendedKeyUsage>().ok().flatten().map(|(_, found)| found.0);
             if usages.is_some_and(|usages| !usages.contains(&oid::CODE_SIGNING)) {
-                faults
-                    .push(format!("{subject} is not for signing code: it has other usages, and not 1.3.6.1.5.5.7.3.3"));
+                let what = format!("{subject} is not for signing code: it has other usages, and not 1.3.6.1.5.5.7.3.3");
+                verdict.faults.push(what);
             }
         }
         let validity = tbs.validity();
-        if now < validity.not_before.to_system_time() {
-            faults.push(format!("{subject} is not valid before {}", validity.not_before));
+        if when < validity.not_before.to_system_time() {
+            verdict.faults.push(format!("{subject} is not valid before {}", validity.not_before));
         }
-        if now > validity.not_after.to_system_time() && !has_time_stamp {
-            faults.push(format!(
-                "{subject} is not valid after {}, and no time stamp says that it was signed before",
-                validity.not_after
-            ));
+        if when > validity.not_after.to_system_time() {
+            let stamp = if verdict.has_time_stamp {
+                "and the time stamp is later"
+            } else {
+                "and no time stamp says that it was signed before"
+            };
+            verdict.faults.push(format!("{subject} is not valid after {}, {stamp}", validity.not_after));
         }
-        let issuer = if is_root { Some(*one) } else { chain.get(index + 1).copied() };
-        let Some(issuer) = issuer else { continue };
-        let algorithm = one.signature_algorithm().oid;
-        if one.signature_algorithm() != tbs.signature() || one.signature().unused_bits() != 0 {
-            faults.push(format!("the signature in {subject} is of another kind than the certificate says"));
-        }
-        let fault = match (der::Encode::to_der(tbs), digest_of(algorithm)) {
-            (Ok(signed), Some(digest)) => check(issuer, digest, &signed, one.signature().raw_bytes()),
-            (Err(error), _) => Some(error.to_string()),
-            (Ok(_), None) => Some(format!("its algorithm {algorithm} cannot be checked here")),
-        };
-        if let Some(fault) = fault {
-            faults.push(format!("the signature of {} in {subject}: {fault}", tbs.issuer()));
+        let issuer = if tbs.issuer() == subject { Some(*one) } else { chain.get(index + 1).copied() };
+        if let Some(issuer) = issuer {
+            verdict.add(signature_of(one, issuer), format!("the signature of {} in {subject}: ", tbs.issuer()));
         }
     }
-    faults
 }
 
 /// Returns the hash of an RSA signature's algorithm.
@@ -361,8 +429,4 @@ fn hash_name(digest: ObjectIdentifier) -> String {
         oid::SHA512 => "SHA-512".into(),
         other => other.to_string(),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
-    fs::read(path).map_err(|source| PackageError::File { what: "read", path: path.into(), source })
 }

@@ -26,6 +26,8 @@ pub struct WindowsVerdict {
     pub is_meant: bool,
     /// Why it would not install the package, though it trusted the signer.
     pub refusals: Vec<String>,
+    /// What cannot be checked here, so that nothing can be said.
+    pub unknown: Vec<String>,
     /// What must be done on it.
     pub conditions: Vec<String>,
 }
@@ -45,13 +47,14 @@ impl Windows {
         let names = |member: &Member| member.systems().is_none_or(|systems| names_system(systems, self.version));
         let is_meant = !catalog.members.is_empty() && catalog.members.iter().all(names);
         let mut refusals = Vec::new();
-        let mut conditions = Vec::new();
+        let (mut unknown, mut conditions) = (Vec::new(), Vec::new());
         if signed.signatures.is_empty() {
             refusals.push("the catalogue is not signed (0xE000022F)".to_owned());
         }
         refusals.extend(signed.faults.iter().cloned());
         for signature in &signed.signatures {
             refusals.extend(signature.faults.iter().map(|fault| format!("the catalogue's signature: {fault}")));
+            unknown.extend(signature.unknown.iter().map(|what| format!("the catalogue's signature: {what}")));
             if signature.hash != "SHA-1" && !self.knows_sha256 {
                 conditions
                     .push("its update for SHA-2 (KB4474419 or KB3033929): the signature is made with SHA-2".to_owned());
@@ -70,11 +73,12 @@ impl Windows {
                     refusals.push(format!("{} was altered: its hash is not the catalogue's (0xE000024B)", file.name));
                 }
                 FileState::Unlisted => refusals.push(format!("{} is not in the catalogue (0xE000024B)", file.name)),
-                FileState::Missing => refusals.push(format!("{} is in the catalogue and not in the folder", file.name)),
+                FileState::Missing => refusals.push(format!("{} is not in the folder", file.name)),
             }
             if let Some(signature) = &file.signature {
-                refusals
-                    .extend(signature.faults.iter().map(|fault| format!("the signature in {}: {fault}", file.name)));
+                let of_file = |what: &String| format!("the signature in {}: {what}", file.name);
+                refusals.extend(signature.faults.iter().map(of_file));
+                unknown.extend(signature.unknown.iter().map(of_file));
             }
         }
         if !signed.signatures.is_empty() {
@@ -83,7 +87,7 @@ impl Windows {
                 "on 64 bits, unless Microsoft has signed it, test signing on (and so Secure Boot off)".to_owned(),
             );
         }
-        WindowsVerdict { name: self.name, is_meant, refusals, conditions }
+        WindowsVerdict { name: self.name, is_meant, refusals, unknown, conditions }
     }
 }
 

@@ -86,6 +86,7 @@ const BREACHES: &[(u16, &str, &str, &str)] = &[
     ),
     (1212, "[Strings]", "@@[DefaultInstall]\n[Strings]", "[Manufacturer]"),
     (1213, "= my.cat", "= @@sub\\my.cat", "sub\\my.cat"),
+    (1214, "CatalogFile = my.cat", "CatalogFile.NTamd64 = my.cat\nCatalogFile.NTx86 = @@my.cat", "my.cat"),
     (1217, "DriverVer   = 03/02/2026,1.2.3.4\n", "", "DriverVer"),
     (1218, "03/02/2026", "@@3/2/2026", "3/2/2026"),
     (1218, "1.2.3.4", "@@1.2.3.65535", "1.2.3.65535"),
@@ -208,4 +209,41 @@ fn hostile_files_end_soon() {
     for length in (0..GOOD.len()).step_by(7) {
         _ = check(&GOOD.as_bytes()[..length], Mode::Windows);
     }
+}
+
+#[test]
+fn what_vendors_write_has_no_findings() {
+    let clean = |text: &str, allowed: &[u16]| {
+        let found = check(text.as_bytes(), Mode::Universal);
+        let others: Vec<_> = found.iter().filter(|it| !allowed.contains(&it.code)).cloned().collect();
+        assert!(others.is_empty(), "{}\n{text}", self::text(&others));
+    };
+    // A disk in a folder of the package; DIRID 13 has the file there, too.
+    let folder = GOOD.replace("1 = %Disk%", "1 = %Disk%,,,\\amd64").replace("Files = 13", "Files = 13,amd64");
+    clean(&folder.replace("%13%\\my.sys", "%13%\\amd64\\my.sys"), &[]);
+    // A framework driver, with sections that its directives name.
+    clean(
+        &GOOD.replace(
+            "[Strings]",
+            "[Install.NT.Wdf]\nKmdfService = my,Framework\n[Framework]\nKmdfLibraryVersion = 1.33\n[Install.NT.Filters]\n\
+             AddFilter = my,,Filter\n[Filter]\nFilterPosition = Upper\n[SignatureAttributes]\nmy.sys = Attributes\n[Strings]",
+        ),
+        &[],
+    );
+    // An extension has no function driver.
+    let extension = GOOD
+        .replace("= MEDIA", "= Extension")
+        .replace("{4d36e96c-e325-11ce-bfc1-08002be10318}", "{e2f84ce7-8efa-411c-aa69-97454ca4cb57}")
+        .replace("AddService = my,0x00000002,Service", "AddService = my,,Service");
+    clean(&extension, &[]);
+    // A driver without devices.
+    let primitive = GOOD
+        .replace("[Manufacturer]\n%Provider% = Models,NTamd64.10.0...16299\n", "")
+        .replace("[Models.NTamd64.10.0...16299]\n%Device% = Install,PCI\\VEN_1234&DEV_0001\n", "")
+        .replace("[Install.NT]", "[DefaultInstall.NTamd64]")
+        .replace("[Install.NT.Services]", "[DefaultInstall.NTamd64.Services]")
+        .replace("[SourceDisksFiles]", "[SourceDisksFiles.amd64]");
+    clean(&primitive, &[]);
+    // Numbers in any form, names that only begin like another.
+    clean(&GOOD.replace("PnpLockdown = 1", "PnpLockdown = 0x1").replace("Some firm", "Microsofty"), &[]);
 }

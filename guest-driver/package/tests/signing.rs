@@ -15,7 +15,9 @@ use driver_package::{
 /// 2026-11-22.
 const MADE: u64 = 1_795_305_600;
 
-const INF: &str = "[Version]\r\nSignature=\"$Windows NT$\"\r\n";
+const INF: &str = "[Version]\r\nSignature=\"$Windows NT$\"\r\nDriverVer=11/22/2026,1.0.0.0\r\nCatalogFile=my.cat\r\n\
+    [Manufacturer]\r\n%P%=M,NTamd64.6.1\r\n[M.NTamd64.6.1]\r\n%P%=I,PCI\\VEN_1\r\n\
+    [SourceDisksNames]\r\n1=d\r\n[SourceDisksFiles]\r\nmy.sys=1\r\n[Strings]\r\nP=\"p\"\r\n";
 
 /// Keys take a while to make.
 fn authority() -> &'static TestAuthority {
@@ -132,12 +134,24 @@ fn one_altered_byte_of_any_file_is_named() {
 fn files_that_are_gone_or_new_are_named() {
     let folder = tempfile::tempdir().unwrap();
     package(folder.path(), Version::V2);
+    fs::write(folder.path().join("notes.txt"), "not installed").unwrap();
+    assert!(verdict(folder.path()).files.iter().all(|file| file.state == FileState::Listed));
+    fs::write(folder.path().join("my.inf"), INF.replace("my.sys=1", "my.sys=1\r\nother.dll=1\r\nthird.dll=1")).unwrap();
     fs::write(folder.path().join("other.dll"), "new").unwrap();
+    fs::remove_file(folder.path().join("my.sys")).unwrap();
+    let text = refusals(&verdict(folder.path()), "Windows 8.1");
+    for words in [
+        "my.inf was altered",
+        "other.dll is not in the catalogue",
+        "third.dll is not in the folder",
+        "my.sys is not in the folder",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
     fs::remove_file(folder.path().join("my.inf")).unwrap();
-    let verdict = verdict(folder.path());
-    let text = refusals(&verdict, "Windows 8.1");
+    let text = refusals(&verdict(folder.path()), "Windows 8.1");
     assert!(
-        text.contains("other.dll is not in the catalogue") && text.contains("my.inf is in the catalogue"),
+        text.contains("notes.txt is not in the catalogue") && text.contains("my.inf is not in the folder"),
         "{text}"
     );
 }
@@ -231,4 +245,115 @@ fn another_implementation_agrees() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?} {file}: {text}");
     }
+}
+
+#[test]
+fn a_directory_entry_over_the_headers_is_refused() {
+    let mut bytes = image(true, 600);
+    let entry = 0x40 + 24 + 112 + 4 * 8;
+    let rest = (bytes.len() - entry - 4) as u32;
+    bytes[entry..entry + 4].copy_from_slice(&(entry as u32 + 4).to_le_bytes());
+    bytes[entry + 4..entry + 8].copy_from_slice(&rest.to_le_bytes());
+    let error = HashedFile::of("my.sys", &bytes).unwrap_err().to_string();
+    assert!(error.contains("certificate table"), "{error}");
+}
+
+#[test]
+fn attributes_in_another_order_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    package(folder.path(), Version::V2);
+    let path = folder.path().join("my.cat");
+    let mut bytes = fs::read(&path).unwrap();
+    // The signed attributes: the type of the content is an attribute of 25 bytes behind their tag; the address of what is signed, of 16.
+    let statement: &[u8] = &[0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x01, 0x0c];
+    let at = bytes.windows(statement.len()).position(|window| window == statement).unwrap() - 2;
+    let first = usize::from(bytes[at + 1]) + 2;
+    let second = usize::from(bytes[at + first + 1]) + 2;
+    bytes[at..at + first + second].rotate_left(first);
+    fs::write(&path, bytes).unwrap();
+    let verdict = verdict(folder.path());
+    assert!(!verdict.holds());
+    assert!(refusals(&verdict, "Windows 10 and 11").contains("attributes of a signature"), "{:?}", verdict.windows);
+}
+
+#[test]
+fn a_catalogue_that_names_no_known_windows_holds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    package(folder.path(), Version::V2);
+    let file = HashedFile::read(&folder.path().join("my.inf")).unwrap();
+    let systems = Systems { versions: "2:11.0".into(), names: "_v110_X64".into() };
+    let catalog = Catalog::new(Version::V2, &[file], &systems, &[], MADE);
+    fs::write(folder.path().join("my.cat"), authority().signer().sign_catalog(&catalog).unwrap()).unwrap();
+    assert!(!verdict(folder.path()).holds());
+}
+
+#[test]
+fn a_program_for_dos_is_hashed_as_it_is_and_a_cut_image_is_altered() {
+    let dos = HashedFile::of("my.com", b"MZ and no more").unwrap();
+    assert_eq!(dos.kind, driver_package::Kind::Flat);
+    let folder = tempfile::tempdir().unwrap();
+    package(folder.path(), Version::V1);
+    let path = folder.path().join("my.sys");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 8]).unwrap();
+    let verdict = verdict(folder.path());
+    let file = verdict.files.iter().find(|file| file.name == "my.sys").unwrap();
+    assert_eq!(file.state, FileState::Altered);
+    assert!(refusals(&verdict, "Windows 7").contains("my.sys was altered"), "{:?}", verdict.windows);
+}
+
+#[test]
+fn a_time_stamp_of_another_tool_is_checked() {
+    if Command::new("osslsigncode").arg("--version").output().is_err() {
+        println!("osslsigncode is missing: nothing compared");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let mut words = line.split(' ');
+        let output = Command::new(words.next().unwrap()).args(words).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("openssl req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -subj /CN=root -days 30");
+    for (name, usage, days) in [("leaf", "codeSigning", 1), ("tsa", "critical,timeStamping", 30)] {
+        fs::write(folder.path().join("ext"), format!("basicConstraints=critical,CA:FALSE\nextendedKeyUsage={usage}\n"))
+            .unwrap();
+        run(&format!("openssl req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        run(&format!(
+            "openssl x509 -req -in {name}.csr -CA root.pem -CAkey root.key -set_serial {days} -out {name}.pem -days {days} -extfile ext"
+        ));
+    }
+    let chain = ["leaf.pem", "root.pem"].map(|name| fs::read(folder.path().join(name)).unwrap()).concat();
+    fs::write(folder.path().join("chain.pem"), chain).unwrap();
+    let plain = without_signature("x", &image(true, 1000)).unwrap();
+    fs::write(folder.path().join("plain.sys"), plain).unwrap();
+    run(
+        "osslsigncode sign -certs chain.pem -key leaf.key -TSA-certs tsa.pem -TSA-key tsa.key -in plain.sys -out my.sys",
+    );
+    package_of(folder.path());
+    let later = SystemTime::now() + Duration::from_secs(5 * 86400);
+    let signature = || {
+        let verdict = FolderVerdict::of(folder.path(), &folder.path().join("my.cat"), later).unwrap();
+        verdict.files.into_iter().find(|file| file.name == "my.sys").unwrap().signature.unwrap()
+    };
+    let stamped = signature();
+    assert!(
+        stamped.has_time_stamp && stamped.faults.is_empty(),
+        "the certificate is over, the stamp is before: {stamped:?}"
+    );
+    let path = folder.path().join("my.sys");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 60;
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let broken = signature();
+    assert!(!broken.has_time_stamp && broken.faults.iter().any(|fault| fault.contains("its time stamp")), "{broken:?}");
+}
+
+/// Writes INF and catalogue beside an image.
+fn package_of(folder: &Path) {
+    fs::write(folder.join("my.inf"), INF).unwrap();
+    let files = ["my.inf", "my.sys"].map(|name| HashedFile::read(&folder.join(name)).unwrap());
+    let catalog = Catalog::new(Version::V1, &files, &systems(), &[], MADE);
+    fs::write(folder.join("my.cat"), authority().signer().sign_catalog(&catalog).unwrap()).unwrap();
 }

@@ -1,13 +1,13 @@
 //! `dmus check-inf`: what Windows, and Microsoft's signing, would find in an INF.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use dmus::host::failure::Class;
+use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::lossy;
-use dmus::report::{out, out_json};
+use dmus::report::{error_line, out, out_json};
 use driver_package::inf::check::{Finding, Level, Mode, RULES, check};
 use serde_json::{Value, json};
 
@@ -60,21 +60,23 @@ impl Asked {
 
 /// Checks INF files, and prints what is wrong with file, line, column and number.
 ///
+/// A file that cannot be read fails at the end; the others are checked and printed.
+///
 /// # Errors
-/// [`Error::File`](super::error::Error::File) for a file that cannot be read; the others are checked and printed first.
+/// None: what cannot be read is printed.
 pub(super) fn check_inf(arguments: &CheckInfArguments) -> Outcome {
     let mode = arguments.mode.mode();
     if arguments.rules {
         print_rules(mode, arguments.json);
         return Ok(None);
     }
-    let (mut unread, mut objects) = (None, Vec::new());
+    let (mut unread, mut objects) = (Vec::new(), Vec::new());
     let (mut errors, mut warnings) = (0, 0);
     for path in &arguments.files {
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                unread = unread.or(Some(FileError::input(path)(error)));
+                unread.push(error);
                 continue;
             }
         };
@@ -92,15 +94,29 @@ pub(super) fn check_inf(arguments: &CheckInfArguments) -> Outcome {
         }
     }
     let failed = errors > 0 || arguments.strict && warnings > 0;
+    let class = unread.first().map(Diagnosed::class).or(failed.then_some(Class::TestFailed));
     if arguments.json {
-        out_json(&json!({ "findings": objects, "errors": errors, "warnings": warnings, "failed": failed }));
+        let unread: Vec<String> = unread.iter().map(ToString::to_string).collect();
+        let failed = class.is_some();
+        out_json(&json!({
+            "findings": objects, "errors": errors, "warnings": warnings, "unread": unread, "failed": failed,
+        }));
     } else {
         out(&format!("{errors} errors, {warnings} warnings"));
     }
-    match unread {
-        Some(error) => Err(error.into()),
-        None => Ok(failed.then_some(Class::TestFailed)),
+    for error in &unread {
+        error_line(&format!("error ({}): {error}", error.class().name()));
     }
+    Ok(class)
+}
+
+/// Reads a regular file: a pipe may never end.
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    let about = fs::metadata(path).map_err(FileError::input(path))?;
+    if !about.is_file() {
+        return Err(FileError::input(path)(std::io::Error::other("it is no regular file")));
+    }
+    fs::read(path).map_err(FileError::input(path))
 }
 
 fn print_rules(mode: Mode, json: bool) {

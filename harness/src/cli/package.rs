@@ -9,7 +9,7 @@ use dmus::host::failure::Class;
 use dmus::host::file_error::FileError;
 use dmus::host::lossy;
 use dmus::package::{self, KeyFiles, PackError, Signers, signer_name, test_folder};
-use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::provision::{Artefact, Overrides, ProvisionError, Provisioner};
 use dmus::report::{Terminal, out, out_json};
 use driver_package::{
     Architecture, Catalog, FileState, FileVerdict, FolderVerdict, SignatureVerdict, SignedCatalog, Version,
@@ -50,6 +50,9 @@ pub(crate) enum CatVerb {
 pub(crate) struct BuildArguments {
     /// The folder
     folder: PathBuf,
+    /// The name of its INF, where it has several
+    #[arg(long, value_name = "NAME")]
+    inf: Option<String>,
     /// The architecture that the folder is for, where its INF has models for several
     #[arg(long)]
     arch: Option<Arch>,
@@ -130,6 +133,9 @@ impl CatalogArguments {
 pub(super) fn package(arguments: &PackageArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
+    if workspace.bundle.is_some() {
+        return Err(ProvisionError::NotBundled { what: "the sources of a package".into() }.into());
+    }
     let signers = arguments.catalog.signers()?;
     let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
     let output = arguments.output.clone().unwrap_or_else(|| workspace.cache().join("package"));
@@ -146,7 +152,7 @@ pub(super) fn package(arguments: &PackageArguments) -> Outcome {
             .map(|made| json!({ "architecture": made.architecture.name(), "folder": lossy::text(&made.folder), "verdict": verdict_json(&made.verdict) }))
             .collect();
         out_json(&json!({ "packages": packages }));
-        return Ok(None);
+        return Ok(class_of(arguments, &made));
     }
     for made in &made {
         out(&format!("{:<11} {}", made.architecture.name(), made.folder.display()));
@@ -154,7 +160,13 @@ pub(super) fn package(arguments: &PackageArguments) -> Outcome {
         out("");
     }
     out(&signed_by(&signers));
-    Ok(None)
+    Ok(class_of(arguments, &made))
+}
+
+/// A package that no Windows would take is a failure, unless another tool is to sign it.
+fn class_of(arguments: &PackageArguments, made: &[package::Made]) -> Option<Class> {
+    let refused = made.iter().any(|made| !made.verdict.holds());
+    (!arguments.catalog.unsigned && refused).then_some(Class::TestFailed)
 }
 
 /// Makes, checks or prints a catalogue.
@@ -172,15 +184,17 @@ pub(super) fn cat(verb: &CatVerb) -> Outcome {
 fn build(arguments: &BuildArguments) -> Outcome {
     let signers = arguments.catalog.signers()?;
     let architecture = arguments.arch.map(Arch::architecture);
-    let path = package::build(&arguments.folder, architecture, arguments.catalog.version(), &signers)?;
+    let inf = arguments.inf.as_deref();
+    let path = package::build(&arguments.folder, inf, architecture, arguments.catalog.version(), &signers)?;
     let verdict = verdict_of(&arguments.folder, &path)?;
     if arguments.json {
         out_json(&verdict_json(&verdict));
-        return Ok(None);
+    } else {
+        print_verdict(&verdict, true);
+        out(&signed_by(&signers));
     }
-    print_verdict(&verdict, true);
-    out(&signed_by(&signers));
-    Ok(None)
+    // One that another tool is to sign is refused as it is.
+    Ok((!arguments.catalog.unsigned && !verdict.holds()).then_some(Class::TestFailed))
 }
 
 fn verify(arguments: &VerifyArguments) -> Outcome {
@@ -223,12 +237,8 @@ fn show(arguments: &VerifyArguments) -> Outcome {
 }
 
 fn verdict_of(folder: &Path, catalog: &Path) -> Result<FolderVerdict, PackError> {
-    if !catalog.is_file() {
-        return Err(if folder.is_dir() {
-            PackError::Catalogs { folder: folder.into(), count: 0 }
-        } else {
-            FileError::input(catalog)(std::io::ErrorKind::NotFound.into()).into()
-        });
+    if !catalog.exists() {
+        return Err(PackError::Catalogs { folder: folder.into(), count: 0 });
     }
     Ok(FolderVerdict::of(folder, catalog, SystemTime::now())?)
 }
@@ -278,7 +288,9 @@ fn print_verdict(verdict: &FolderVerdict, short: bool) {
         out(&format!("  {state:<9} {}{signature}", file.name));
     }
     for windows in &verdict.windows {
-        if windows.refusals.is_empty() {
+        if windows.refusals.is_empty() && !windows.unknown.is_empty() {
+            out(&format!("{:<18} cannot be told: {}", windows.name, windows.unknown.join("; ")));
+        } else if windows.refusals.is_empty() {
             let conditions = if short { String::new() } else { format!(", with {}", windows.conditions.join("; ")) };
             out(&format!("{:<18} would take it{conditions}", windows.name));
         } else if windows.is_meant || !short {
@@ -309,7 +321,7 @@ fn members_json(catalog: &Catalog) -> Value {
 fn signature_json(signature: &SignatureVerdict) -> Value {
     json!({
         "chain": signature.chain, "hash": signature.hash, "certificate_sha256": signature.fingerprint,
-        "has_time_stamp": signature.has_time_stamp, "faults": signature.faults,
+        "has_time_stamp": signature.has_time_stamp, "faults": signature.faults, "unknown": signature.unknown,
     })
 }
 
@@ -325,7 +337,7 @@ fn verdict_json(verdict: &FolderVerdict) -> Value {
     };
     let windows = |windows: &WindowsVerdict| {
         json!({
-            "name": windows.name, "meant": windows.is_meant, "refusals": windows.refusals,
+            "name": windows.name, "meant": windows.is_meant, "refusals": windows.refusals, "unknown": windows.unknown,
             "conditions": windows.conditions,
         })
     };

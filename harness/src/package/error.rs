@@ -25,6 +25,14 @@ pub enum PackError {
         /// How many it has.
         count: usize,
     },
+    /// A certificate makes signatures that Windows refuses.
+    #[error("no Windows takes a signature of {name}: {faults}")]
+    Signer {
+        /// Its subject.
+        name: String,
+        /// What is wrong.
+        faults: String,
+    },
     /// The folder of the test certificate has some of its files.
     #[error("{} has no {missing}: the test certificate is not whole", folder.display())]
     HalfSigner {
@@ -43,7 +51,7 @@ impl Diagnosed for PackError {
         match self {
             Self::File(error) => error.class(),
             Self::Package(PackageError::File { source, .. }) if limits::of_error(source).is_some() => Class::Host,
-            Self::Package(_) | Self::Catalogs { .. } => Class::BadInput,
+            Self::Package(_) | Self::Catalogs { .. } | Self::Signer { .. } => Class::BadInput,
             Self::HalfSigner { .. } | Self::NoHome => Class::Host,
         }
     }
@@ -58,6 +66,7 @@ impl Diagnosed for PackError {
             Self::Package(PackageError::Key { .. }) => {
                 Some("name a certificate by --cert and its RSA key by --key, both PEM or DER; or neither, for a test certificate".into())
             }
+            Self::Signer { .. } => Some("sign with a certificate that is valid now, may not issue others, and is for signing code".into()),
             Self::Package(_) => None,
             Self::Catalogs { count: 0, .. } => Some("make one: `cat build FOLDER`".into()),
             Self::Catalogs { .. } => Some("name the catalogue's file".into()),

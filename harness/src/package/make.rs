@@ -1,10 +1,13 @@
 //! Makes packages, and the catalogues of any folder.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use driver_package::{Architecture, FolderVerdict, Package, Signer, Version, unsigned_catalog, without_signature};
+use driver_package::{
+    Architecture, FolderVerdict, Package, SignedCatalog, Signer, Version, unsigned_catalog, without_signature,
+};
 
 use super::error::PackError;
 use super::files;
@@ -54,40 +57,64 @@ pub fn make(
         Signers::Key(signer) | Signers::Test(signer, _) => signer.sign_image(IMAGE, &plain)?,
     };
     write(IMAGE, &signed)?;
-    build(folder, Some(architecture), version, signers)?;
+    build(folder, None, Some(architecture), version, signers)?;
     for (name, bytes) in files::beside(architecture, signers)? {
         write(&name, &bytes)?;
     }
     let place = output.join(architecture.name());
     files::replace(folder, &place)?;
-    let package = Package::read(&place)?;
+    let package = Package::read(&place, None)?;
     let verdict = FolderVerdict::of(&place, &package.catalog_path(architecture)?, SystemTime::now())?;
     Ok(Made { architecture, folder: place, verdict })
 }
 
-/// Makes the catalogue of any folder with an INF and the files that it names, where the INF says that it is; returns its path.
+/// Makes the catalogue of any folder with an INF (its only one, or the one of a name) and the files that it names, where the INF says that
+/// it is; returns its path. What was there before is replaced when the new one is whole.
 ///
 /// Without a version it is the one that all systems of the INF read.
 ///
 /// # Errors
-/// [`PackError`] when the folder is no package, or something cannot be read, signed or written.
+/// [`PackError`] when the folder is no package, no Windows would take the signature, or something cannot be read, signed or written.
 pub fn build(
     folder: &Path,
+    inf: Option<&str>,
     architecture: Option<Architecture>,
     version: Option<Version>,
     signers: &Signers,
 ) -> Result<PathBuf, PackError> {
-    let package = Package::read(folder)?;
+    let package = Package::read(folder, inf)?;
     let architecture = package.architecture(architecture)?;
     let path = package.catalog_path(architecture)?;
     let version = version.unwrap_or_else(|| package.version(architecture));
     let catalog = package.catalog(version, architecture)?;
     let bytes = match signers {
         Signers::Nobody => unsigned_catalog(&catalog)?,
-        Signers::Key(signer) | Signers::Test(signer, _) => signer.sign_catalog(&catalog)?,
+        Signers::Key(signer) | Signers::Test(signer, _) => {
+            let bytes = signer.sign_catalog(&catalog)?;
+            check_signature(signer, &bytes)?;
+            bytes
+        }
     };
-    fs::write(&path, bytes).map_err(FileError::own("write", &path))?;
+    let written = tempfile::NamedTempFile::with_prefix_in(".half-made-", folder).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, &bytes)?;
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(FILE_MODE))?;
+        file.persist(&path).map_err(|error| error.error)
+    });
+    written.map_err(FileError::own("write", &path))?;
     Ok(path)
+}
+
+/// The mode of a catalogue's file: for all to read.
+const FILE_MODE: u32 = 0o644;
+
+/// Refuses a signer whose signature no Windows would take, whoever it trusts.
+fn check_signature(signer: &Signer, catalog: &[u8]) -> Result<(), PackError> {
+    let read = SignedCatalog::read("the new catalogue", catalog, SystemTime::now())?;
+    let faults: Vec<&str> = read.signatures.iter().flat_map(|found| &found.faults).map(String::as_str).collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(PackError::Signer { name: signer_name(signer), faults: faults.join("; ") })
 }
 
 /// Returns the catalogue that a path means: the file itself, or of a folder the one that its INF names, else its only one.
@@ -95,10 +122,11 @@ pub fn build(
 /// # Errors
 /// [`PackError`] when there is none, or several.
 pub fn catalog_of(path: &Path) -> Result<PathBuf, PackError> {
-    if !path.is_dir() {
+    let about = fs::metadata(path).map_err(FileError::input(path))?;
+    if !about.is_dir() {
         return Ok(path.into());
     }
-    if let Ok(package) = Package::read(path)
+    if let Ok(package) = Package::read(path, None)
         && let Ok(architecture) = package.architecture(None)
         && let Ok(named) = package.catalog_path(architecture)
     {

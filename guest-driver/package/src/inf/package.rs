@@ -1,6 +1,6 @@
 //! What an INF says of its package: files, catalogue, date, systems, devices.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::{Fault, File, Strings, Warnings, decode};
@@ -15,6 +15,9 @@ const MANUFACTURER: &str = "INF Manufacturer Section";
 
 /// The first day of which a system date can be told from a wrong one: the one that Windows knows files from.
 const YEAR_MIN: u32 = 1980;
+
+/// The last year that the time of a catalogue can have.
+const YEAR_MAX: u32 = 2049;
 
 /// What an INF says of its package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +51,15 @@ impl PackageInf {
             let value = strings.expand(entry.line, entry.field(0).unwrap_or_default())?;
             if key == "driverver" {
                 package.date = date(&value).ok_or_else(|| {
-                    let what = format!("DriverVer is \"{value}\": it begins with the date as month/day/year, of a year from {YEAR_MIN} on");
+                    let what = format!(
+                        "DriverVer is \"{value}\": it begins with the date as month/day/year, of a year from {YEAR_MIN} to {YEAR_MAX}"
+                    );
                     Fault::new(entry.line, what, DRIVER_VER)
                 })?;
-            } else if let Some(decoration) = key.strip_prefix("catalogfile") {
-                let architecture = Architecture::of_decoration(decoration.trim_start_matches('.'));
-                package.catalogs.push((architecture, value));
+            } else if let Some(decoration) = key.strip_prefix("catalogfile")
+                && let Ok(scope) = scope(decoration)
+            {
+                package.catalogs.push((scope, value));
             }
         }
         if package.date == 0 {
@@ -77,12 +83,11 @@ impl PackageInf {
     }
 
     fn read_models(&mut self, file: &File, strings: &Strings) -> Result<(), Fault> {
-        let manufacturers = file
-            .section("manufacturer")
-            .ok_or_else(|| Fault::new(0, "there is no section [Manufacturer]", MANUFACTURER))?;
+        let Some(manufacturers) = file.section("manufacturer") else { return self.read_default_install(file) };
+        let mut known = HashSet::new();
         for entry in &manufacturers.entries {
             let models = strings.expand(entry.line, entry.field(0).or(entry.key.as_deref()).unwrap_or_default())?;
-            let mut names = vec![(Architecture::X86, (5, 0), models.clone())];
+            let mut names = vec![(Architecture::X86, Architecture::X86.oldest(), models.clone())];
             for index in 1..entry.fields.len() {
                 let decoration = strings.expand(entry.line, &entry.fields[index])?;
                 let Some((architecture, version)) = decoration_of(&decoration) else { continue };
@@ -93,14 +98,11 @@ impl PackageInf {
                 if section.entries.is_empty() {
                     continue;
                 }
-                match self.systems.iter_mut().find(|(known, _)| *known == architecture) {
-                    Some((_, oldest)) => *oldest = version.min(*oldest),
-                    None => self.systems.push((architecture, version)),
-                }
+                self.add_system(architecture, version);
                 for model in &section.entries {
                     for index in 1..model.fields.len() {
                         let id = strings.expand(model.line, &model.fields[index])?;
-                        if !id.is_empty() && !self.hardware_ids.iter().any(|known| known.eq_ignore_ascii_case(&id)) {
+                        if !id.is_empty() && known.insert(id.to_lowercase()) {
                             self.hardware_ids.push(id);
                         }
                     }
@@ -113,25 +115,87 @@ impl PackageInf {
         Ok(())
     }
 
+    /// Reads the systems of a driver without devices, which its sections `[DefaultInstall.NTamd64]` name.
+    fn read_default_install(&mut self, file: &File) -> Result<(), Fault> {
+        for section in file.sections_with("defaultinstall") {
+            let lower = section.name.to_lowercase();
+            let mut parts = lower.split('.').skip(1);
+            let Some(decoration) = parts.next() else { continue };
+            if let (Some((architecture, _)), None) = (decoration_of(decoration), parts.next()) {
+                // Such drivers came with Windows 10.
+                self.add_system(architecture, Architecture::Arm64.oldest());
+            }
+        }
+        if self.systems.is_empty() {
+            let what = "there is no section [Manufacturer], and no [DefaultInstall] with an architecture: [DefaultInstall.NTamd64]";
+            return Err(Fault::new(0, what, MANUFACTURER));
+        }
+        Ok(())
+    }
+
+    fn add_system(&mut self, architecture: Architecture, version: (u32, u32)) {
+        let version = version.max(architecture.oldest());
+        match self.systems.iter_mut().find(|(known, _)| *known == architecture) {
+            Some((_, oldest)) => *oldest = version.min(*oldest),
+            None => self.systems.push((architecture, version)),
+        }
+    }
+
     fn read_files(&mut self, file: &File, strings: &Strings) -> Result<(), Fault> {
+        let disks = disks(file, strings)?;
         let mut seen = BTreeSet::new();
         for section in file.sections_with("sourcedisksfiles") {
             let lower = section.name.to_lowercase();
-            let architecture = match lower.strip_prefix("sourcedisksfiles").unwrap_or_default() {
-                "" => None,
-                decoration => Architecture::of_decoration(decoration.trim_start_matches('.')),
+            let Ok(architecture) = scope(lower.strip_prefix("sourcedisksfiles").unwrap_or_default()) else {
+                continue;
             };
             for entry in &section.entries {
                 let Some(name) = entry.key.as_deref() else { continue };
                 let name = strings.expand(entry.line, name)?;
-                let folder = strings.expand(entry.line, entry.field(1).unwrap_or_default())?;
-                let place = if folder.is_empty() { name } else { format!("{}/{name}", folder.replace('\\', "/")) };
+                let disk = strings.expand(entry.line, entry.field(0).unwrap_or_default())?;
+                let below = strings.expand(entry.line, entry.field(1).unwrap_or_default())?;
+                let of_disk =
+                    |of: Option<Architecture>| disks.get(&(of.map(Architecture::name), disk.trim().to_owned()));
+                let root = of_disk(architecture).or_else(|| of_disk(None)).map_or("", String::as_str);
+                let place = [root, &below, &name].map(|part| part.replace('\\', "/"));
+                let parts =
+                    place.iter().flat_map(|part| part.split('/')).filter(|part| !part.is_empty() && *part != ".");
+                let place: Vec<&str> = parts.collect();
+                let place = place.join("/");
                 if seen.insert((architecture.map(Architecture::name), place.to_lowercase())) {
                     self.files.push((architecture, place));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The folders of disks, by the architecture that each is for and its number.
+type Disks = HashMap<(Option<&'static str>, String), String>;
+
+fn disks(file: &File, strings: &Strings) -> Result<Disks, Fault> {
+    let mut disks = HashMap::new();
+    for section in file.sections_with("sourcedisksnames") {
+        let lower = section.name.to_lowercase();
+        let Ok(architecture) = scope(lower.strip_prefix("sourcedisksnames").unwrap_or_default()) else { continue };
+        for entry in &section.entries {
+            let Some(disk) = entry.key.as_deref() else { continue };
+            let folder = strings.expand(entry.line, entry.field(3).unwrap_or_default())?;
+            _ = disks.insert((architecture.map(Architecture::name), disk.trim().to_owned()), folder);
+        }
+    }
+    Ok(disks)
+}
+
+/// A decoration of an architecture that is not known here.
+struct OtherArchitecture;
+
+/// Returns the architecture that the decoration behind a name is for; none for all of them.
+fn scope(decoration: &str) -> Result<Option<Architecture>, OtherArchitecture> {
+    match decoration.trim_start_matches('.') {
+        "" | "nt" => Ok(None),
+        decoration => Architecture::of_decoration(decoration).map(Some).ok_or(OtherArchitecture),
     }
 }
 
@@ -157,7 +221,7 @@ fn date(value: &str) -> Option<u64> {
     let month: u32 = parts.next()?.parse().ok()?;
     let day: u32 = parts.next()?.parse().ok()?;
     let year: u32 = parts.next()?.parse().ok()?;
-    if year < YEAR_MIN {
+    if !(YEAR_MIN..=YEAR_MAX).contains(&year) {
         return None;
     }
     let time =

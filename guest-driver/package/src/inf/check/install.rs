@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Mode;
 use super::findings::Findings;
 use super::known;
-use super::models::{Install, Models};
+use super::models::{ARCHITECTURES, Install, Models};
 use super::registry::{self, Owner};
 use super::text::Text;
-use super::version::entry;
+use super::version::{entry, number};
 use crate::inf::{Entry, File, Section};
 
 /// The build from which on a driver can run where its package is kept (DIRID 13).
@@ -32,6 +32,20 @@ const EXTENSIONS: &[&str] = &[
     ".factdef",
     ".com",
 ];
+
+/// Directives of further sections that name a section, with the place of the name.
+const NAMING: &[(&str, &str, usize)] = &[
+    (".interfaces", "addinterface", 2),
+    (".wdf", "kmdfservice", 1),
+    (".wdf", "umdfservice", 1),
+    (".filters", "addfilter", 2),
+    (".components", "addcomponent", 2),
+    (".software", "addsoftware", 2),
+    (".events", "addeventprovider", 1),
+];
+
+/// Classes whose devices have no function driver of their own: extensions add to one, and printers have none.
+const WITHOUT_SERVICE: &[&str] = &["extension", "printer"];
 
 /// Directives that name sections of files.
 const OF_FILES: &[&str] = &["copyfiles", "delfiles", "renfiles"];
@@ -100,7 +114,8 @@ pub(super) fn check(file: &File, text: &Text, models: &Models, findings: &mut Fi
     }
     reader.variants_of_used();
     while let Some(section) = reader.needed.pop() {
-        reader.directives(section, Owner::Device, None);
+        let install = of_name(section);
+        reader.directives(section, Owner::Device, Some(&install));
     }
     reader.source_disks();
     reader.destinations();
@@ -129,15 +144,15 @@ impl<'a> Reader<'a, '_> {
                 has_service = true;
                 self.services(further, install);
             }
-            if *extension == ".interfaces" {
-                self.named(further, "addinterface", 2, Owner::Device);
+            for (key, index) in NAMING.iter().filter(|(of, ..)| of == extension).map(|(_, key, index)| (*key, *index)) {
+                self.named(further, key, index, Owner::Device);
             }
             if *extension == ".coinstallers" {
                 let what = "co-installers are no longer run by Windows";
                 self.findings.add(2222, (further.line, 1), what);
             }
         }
-        if !has_service {
+        if !has_service && !self.is_without_service() {
             let what = format!(
                 "there is no section [{}.Services]: say which service the device has, or AddService = ,2",
                 section.name
@@ -146,9 +161,16 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// Returns whether the class has no function drivers.
+    fn is_without_service(&self) -> bool {
+        let class = self.file.section("version").and_then(|version| entry(version, "class"));
+        class.is_some_and(|class| WITHOUT_SERVICE.contains(&self.text.field(class, 0).to_lowercase().as_str()))
+    }
+
     /// Follows a section that is known by its name.
     fn standard(&mut self, section: &'a Section) {
-        self.directives(section, Owner::Device, None);
+        let install = of_name(section);
+        self.directives(section, Owner::Device, Some(&install));
         let lower = section.name.to_lowercase();
         if lower.ends_with(".services") {
             self.named(section, "addservice", 2, Owner::Service);
@@ -274,9 +296,9 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn copy(&mut self, to: &str, from: &str, list: &str, place: (usize, usize), install: Option<&Install>) {
-        let architecture = install.map_or("x86", |install| install.architecture.as_str()).to_owned();
+        let architecture = install.map_or("", |install| install.architecture.as_str()).to_owned();
         let source = self.source(from, &architecture);
-        if source.is_none() {
+        if source.is_none() && !architecture.is_empty() {
             let what = format!("{from} is in no [SourceDisksFiles] for {architecture}");
             self.findings.add(1230, place, what);
         }
@@ -324,13 +346,26 @@ impl<'a> Reader<'a, '_> {
 
     /// Returns the folder of a source file in the package; none where the file is in no `[SourceDisksFiles]`.
     fn source(&self, name: &str, architecture: &str) -> Option<String> {
-        let sections = [format!("sourcedisksfiles.{architecture}"), "sourcedisksfiles".to_owned()];
-        sections.iter().filter_map(|section| self.file.section(section)).find_map(|section| {
-            let entry = section.entries.iter().find(|entry| {
-                entry.key.as_deref().is_some_and(|key| self.text.expand(key).eq_ignore_ascii_case(name))
-            })?;
-            Some(self.text.field(entry, 1))
-        })
+        let decorated = |section: &str| [format!("{section}.{architecture}"), section.to_owned()];
+        let listed = decorated("sourcedisksfiles").iter().filter_map(|section| self.file.section(section)).find_map(
+            |section| {
+                let is_it = |entry: &&Entry| {
+                    entry.key.as_deref().is_some_and(|key| self.text.expand(key).eq_ignore_ascii_case(name))
+                };
+                section.entries.iter().find(is_it)
+            },
+        )?;
+        let disk = self.text.field(listed, 0);
+        let disks = decorated("sourcedisksnames");
+        let disk = disks
+            .iter()
+            .filter_map(|section| self.file.section(section))
+            .find_map(|section| entry(section, disk.trim()));
+        let root = disk.map(|disk| self.text.field(disk, 3)).unwrap_or_default();
+        let below = self.text.field(listed, 1);
+        let parts = [root.as_str(), below.as_str()];
+        let parts = parts.iter().flat_map(|part| part.split('\\')).filter(|part| !part.is_empty() && *part != ".");
+        Some(parts.collect::<Vec<_>>().join("\\"))
     }
 
     /// Returns DIRID and folder below it of a list of files; an empty number where nothing says it.
@@ -344,11 +379,7 @@ impl<'a> Reader<'a, '_> {
     fn services(&mut self, section: &'a Section, install: &Install) {
         let mut functions = 0;
         for entry in section.entries.iter().filter(|entry| entry.is("addservice")) {
-            let flags = self.text.field(entry, 1);
-            let flags = flags
-                .strip_prefix("0x")
-                .or_else(|| flags.strip_prefix("0X"))
-                .map_or_else(|| flags.parse().ok(), |digits| u32::from_str_radix(digits, 16).ok());
+            let flags = number(self.text.field(entry, 1).trim());
             let is_function = flags.unwrap_or(0) & ASSOCIATED != 0;
             functions += usize::from(is_function);
             if functions > 1 && is_function {
@@ -376,7 +407,7 @@ impl<'a> Reader<'a, '_> {
             }
         }
         let needs = entry(section, "needs").is_some();
-        if functions == 0 && !needs {
+        if functions == 0 && !needs && !self.is_without_service() {
             let what = format!("[{}] has no function driver: AddService with flag 2, or = ,2 for none", section.name);
             self.findings.add(1296, (section.line, 1), what);
         }
@@ -408,7 +439,8 @@ impl<'a> Reader<'a, '_> {
         let wanted = format!("{} {}", install.architecture, name.to_lowercase());
         let places: Vec<&Destination> = self.copied.keys().filter(|(_, _, file)| *file == wanted).collect();
         let fits = places.iter().any(|(to, below, _)| to == dirid && below.eq_ignore_ascii_case(folder));
-        if !places.is_empty() && !fits {
+        let is_placed = places.first().is_some_and(|(to, ..)| !to.is_empty());
+        if is_placed && !fits {
             let (to, below, _) = places[0];
             let what = format!(
                 "ServiceBinary is in DIRID {dirid} \"{folder}\", and {name} is copied to DIRID {to} \"{below}\""
@@ -462,7 +494,8 @@ impl<'a> Reader<'a, '_> {
                 let rest = lower.strip_prefix(&base).unwrap_or_default();
                 let is_variant = rest.is_empty() || rest.starts_with(".nt") || EXTENSIONS.contains(&rest);
                 if is_variant && self.used.insert(lower) {
-                    self.directives(section, Owner::Device, None);
+                    let install = of_name(section);
+                    self.directives(section, Owner::Device, Some(&install));
                 }
             }
         }
@@ -503,5 +536,19 @@ impl<'a> Reader<'a, '_> {
             }
         }
         Some(section)
+    }
+}
+
+/// Returns what a section's name says of the systems that it is for: the architecture behind `.nt`.
+fn of_name(section: &Section) -> Install {
+    let lower = section.name.to_lowercase();
+    let decoration = lower.split_once(".nt").map_or("", |(_, rest)| rest.split('.').next().unwrap_or_default());
+    let architecture = if ARCHITECTURES.contains(&decoration) { decoration } else { "" };
+    Install {
+        name: section.name.clone(),
+        place: (section.line, 1),
+        architecture: architecture.to_owned(),
+        // Which Windows it is for, only models say.
+        oldest: DRIVER_STORE_SINCE,
     }
 }

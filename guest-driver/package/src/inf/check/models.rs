@@ -10,7 +10,7 @@ use crate::inf::{Entry, File};
 const BUILD_MIN: u32 = 14310;
 
 /// Architectures of decorations.
-const ARCHITECTURES: &[&str] = &["x86", "ia64", "amd64", "arm", "arm64"];
+pub(super) const ARCHITECTURES: &[&str] = &["x86", "ia64", "amd64", "arm", "arm64"];
 
 /// An install section, as a model names it.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::findings::Findings;
 use super::text::Text;
+use super::version::number;
 use crate::inf::Section;
 
 /// Bits of a value's flags beside its type: no clobber, delete, append, key only, overwrite only, keys of 64 and 32 bits.
@@ -66,10 +67,7 @@ pub(super) fn check(section: &Section, owner: Owner, text: &Text, findings: &mut
 
 /// Returns whether flags have a type that there is: with the low bit any number above it, else one of three kinds of text.
 fn is_type(flags: &str) -> bool {
-    let number = match flags.strip_prefix("0x").or_else(|| flags.strip_prefix("0X")) {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => flags.parse().ok(),
-    };
+    let number = number(flags);
     number
         .map(|number| number & !OTHER_FLAGS)
         .is_some_and(|kind| kind & 1 == 1 || kind >> 16 <= TEXT_TYPE_MAX && kind & 0xff00 == 0)

@@ -15,6 +15,10 @@ pub(super) fn encoding(bytes: &[u8], findings: &mut Findings) -> bool {
         _ if bytes.contains(&0) => {
             findings.add(1003, (1, 1), "it has zero bytes: it is no text, or UTF-16 without its mark");
         }
+        // Letters beyond ASCII that are well-formed UTF-8 are hardly anything else.
+        _ if !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() => {
+            findings.add(1003, (1, 1), "it is UTF-8 without a mark: save it as UTF-16 with the low byte first");
+        }
         _ => return true,
     }
     // What else is wrong can be told, save of what is no text.

@@ -60,22 +60,27 @@ pub(super) fn check(file: &File, text: &Text, findings: &mut Findings) {
         }
     }
     for (name, code) in [("class", 1234), ("classguid", 1234), ("provider", 1234)] {
-        if entry(version, name).is_none() {
-            findings.add(code, here, format!("[Version] has no {name}"));
+        match entry(version, name) {
+            None => findings.add(code, here, format!("[Version] has no {name}")),
+            Some(entry) if text.field(entry, 0).trim().is_empty() => {
+                findings.add(code, entry.place(0), format!("[Version] has nothing for {name}"));
+            }
+            Some(_) => {}
         }
     }
+    catalogs(version, text, findings);
     if !version.entries.iter().any(|entry| {
         entry.key.as_deref().is_some_and(|key| key.to_lowercase().split('.').next() == Some("catalogfile"))
     }) {
         findings.add(1233, here, "[Version] has no CatalogFile: the package cannot be signed");
     }
     if let Some(provider) = entry(version, "provider")
-        && text.field(provider, 0).to_lowercase().starts_with("microsoft")
+        && text.field(provider, 0).to_lowercase().split(|it: char| !it.is_alphanumeric()).next() == Some("microsoft")
     {
         findings.add(1204, provider.place(0), "the provider is Microsoft");
     }
     match entry(version, "pnplockdown") {
-        Some(entry) if text.field(entry, 0).trim() == "1" => {}
+        Some(entry) if number(text.field(entry, 0).trim()) == Some(1) => {}
         Some(entry) => findings.add(1324, entry.place(0), "PnpLockdown is not 1: others may write the driver's files"),
         None => findings.add(1324, here, "[Version] has no PnpLockdown = 1: others may write the driver's files"),
     }
@@ -90,6 +95,20 @@ pub(super) fn check(file: &File, text: &Text, findings: &mut Findings) {
         && !name.ends_with(".services")
     {
         findings.add(1212, (section.line, 1), format!("[{}] stands beside [Manufacturer]", section.name));
+    }
+}
+
+/// Checks that the catalogues of two architectures are two files: one folder holds one file of a name.
+fn catalogs(version: &Section, text: &Text, findings: &mut Findings) {
+    let mut seen: Vec<(String, String)> = Vec::new();
+    for entry in &version.entries {
+        let key = entry.key.as_deref().unwrap_or_default().to_lowercase();
+        let Some(decoration) = key.strip_prefix("catalogfile.") else { continue };
+        let name = text.field(entry, 0).to_lowercase();
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == name) {
+            findings.add(1214, entry.place(0), format!("{name} is the catalogue of {other} already"));
+        }
+        seen.push((decoration.to_owned(), name));
     }
 }
 
@@ -157,4 +176,12 @@ fn driver_ver(entry: &Entry, text: &Text, findings: &mut Findings) {
 /// Returns the first entry with a key.
 pub(super) fn entry<'a>(section: &'a Section, key: &str) -> Option<&'a Entry> {
     section.entries.iter().find(|entry| entry.is(key))
+}
+
+/// Reads a number, decimal or hexadecimal.
+pub(super) fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
 }

@@ -10,11 +10,11 @@ use dmus::provision::{Workspace, cpp_driver};
 use serde_json::Value;
 
 /// Runs `dmus` with lines on standard input; `None` where something is missing that it needs.
-fn dmus(arguments: &[&str], lines: &str) -> Option<Output> {
+fn dmus(arguments: &[&str], lines: &(impl AsRef<[u8]> + ?Sized)) -> Option<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dmus"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_ref()).unwrap();
     let output = child.wait_with_output().unwrap();
     if code(&output) == i32::from(Class::MissingArtefact.exit_code()) {
         println!("skipped: {}", said(&output));
@@ -98,6 +98,15 @@ fn the_first_line_that_fails_ends_a_script_with_its_exit_code() {
         assert_eq!(answers[0]["exit_code"], class.exit_code(), "{line}");
         assert_eq!(answers.len(), 1, "the line behind it was not reached: {answers:?}");
     }
+}
+
+#[test]
+fn a_line_that_is_not_utf8_is_refused_with_its_number() {
+    let Some(output) = dmus(&["boot", "--json"], b"load\nmark \xe4\nwibble\n") else { return };
+    assert_eq!(code(&output), i32::from(Class::Usage.exit_code()), "{}", said(&output));
+    assert!(said(&output).contains("line 2: error (usage): the line is not UTF-8"), "{}", said(&output));
+    let answers = objects(&output);
+    assert_eq!((answers.len(), &answers[1]["ok"]), (2, &Value::from(false)), "{answers:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Where lines come from: an editor at a terminal, standard input where it is none, and files that `source` names.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal, stdin};
+use std::io::{BufRead, IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -33,12 +33,30 @@ pub(super) struct Line {
 }
 
 /// Why no line comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoLine {
     /// There are no more.
     End,
     /// `look_around` wants no line.
     Gone,
+    /// The next line is not UTF-8; this is what can be read of it.
+    NotText(Line),
+    /// Standard input cannot be read.
+    Unreadable(String),
+}
+
+/// What standard input has next.
+type Typed = Result<String, Untyped>;
+
+/// Why standard input has no line.
+#[derive(Debug)]
+enum Untyped {
+    /// It has ended.
+    End,
+    /// It is not UTF-8; this is what can be read of it.
+    NotText(String),
+    /// The host's words.
+    Unreadable(String),
 }
 
 /// Lines, in the order in which they are executed.
@@ -46,7 +64,7 @@ pub(super) enum NoLine {
 pub(super) struct Input {
     /// Lines that come before what is typed.
     queue: VecDeque<Line>,
-    lines: Receiver<Result<String, NoLine>>,
+    lines: Receiver<Typed>,
     wanted: Sender<()>,
     count: usize,
     is_asked: bool,
@@ -92,10 +110,16 @@ impl Input {
         }
         loop {
             match self.lines.recv_timeout(LOOK_AROUND) {
-                Ok(line) => {
+                Ok(typed) => {
                     self.is_asked = false;
                     self.count += 1;
-                    return line.map(|text| Line { place: format!("line {}", self.count), text, again: false });
+                    let line = |text| Line { place: format!("line {}", self.count), text, again: false };
+                    return match typed {
+                        Ok(text) => Ok(line(text)),
+                        Err(Untyped::End) => Err(NoLine::End),
+                        Err(Untyped::NotText(text)) => Err(NoLine::NotText(line(text))),
+                        Err(Untyped::Unreadable(error)) => Err(NoLine::Unreadable(error)),
+                    };
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(NoLine::End),
                 Err(RecvTimeoutError::Timeout) if !look_around() => return Err(NoLine::Gone),
@@ -106,18 +130,33 @@ impl Input {
 }
 
 /// Reads lines as they come, each when it is wanted.
-fn read(wants: &Receiver<()>, lines: &Sender<Result<String, NoLine>>) {
-    let mut input = stdin().lines().map_while(Result::ok);
+fn read(wants: &Receiver<()>, lines: &Sender<Typed>) {
+    let mut input = stdin().lock();
     while wants.recv().is_ok() {
-        let line = input.next().ok_or(NoLine::End);
-        if lines.send(line).is_err() {
+        if lines.send(read_line(&mut input)).is_err() {
             return;
         }
     }
 }
 
+/// Reads a line, without its end.
+fn read_line(input: &mut impl BufRead) -> Typed {
+    let mut bytes = Vec::new();
+    match input.read_until(b'\n', &mut bytes) {
+        Ok(0) => Err(Untyped::End),
+        Ok(_) => {
+            let text = String::from_utf8(bytes);
+            let text = text.map_err(|error| {
+                Untyped::NotText(String::from_utf8_lossy(error.as_bytes()).trim_end_matches(['\r', '\n']).to_owned())
+            })?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        Err(error) => Err(Untyped::Unreadable(error.to_string())),
+    }
+}
+
 /// Lets a person edit lines.
-fn edit(history: Option<&Path>, names: Names, wants: &Receiver<()>, lines: &Sender<Result<String, NoLine>>) {
+fn edit(history: Option<&Path>, names: Names, wants: &Receiver<()>, lines: &Sender<Typed>) {
     let config = Config::builder().max_history_size(HISTORY_MAX).map(rustyline::config::Builder::build);
     let editor = config.and_then(Editor::<Assistant, FileHistory>::with_config);
     let Ok(mut editor) = editor else { return read(wants, lines) };
@@ -131,7 +170,8 @@ fn edit(history: Option<&Path>, names: Names, wants: &Receiver<()>, lines: &Send
             match editor.readline(PROMPT) {
                 Ok(line) => break Ok(line),
                 Err(ReadlineError::Interrupted) => crate::report::error_line("`quit` or Ctrl-D leaves"),
-                Err(_) => break Err(NoLine::End),
+                Err(ReadlineError::Eof) => break Err(Untyped::End),
+                Err(error) => break Err(Untyped::Unreadable(error.to_string())),
             }
         };
         if let (Ok(text), Some(path)) = (&line, history)
@@ -144,5 +184,19 @@ fn edit(history: Option<&Path>, names: Names, wants: &Receiver<()>, lines: &Send
         if lines.send(line).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_not_utf8_is_no_end() {
+        let mut input = b"load\r\nmark \xe4\nquit".as_slice();
+        assert_eq!(read_line(&mut input).unwrap(), "load");
+        assert!(matches!(read_line(&mut input), Err(Untyped::NotText(text)) if text == "mark \u{fffd}"));
+        assert_eq!(read_line(&mut input).unwrap(), "quit");
+        assert!(matches!(read_line(&mut input), Err(Untyped::End)));
     }
 }

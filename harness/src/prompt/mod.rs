@@ -161,6 +161,16 @@ impl Prompt {
                     state.failed.get_or_insert(Class::Interrupted);
                     return false;
                 }
+                Err(NoLine::NotText(line)) => {
+                    let why = "the line is not UTF-8, and nothing of it was done: save the lines as UTF-8";
+                    self.refuse_input(&line.place, line.text.trim(), Refusal::usage(why), state);
+                    return false;
+                }
+                Err(NoLine::Unreadable(error)) => {
+                    let refusal = Refusal::of(Class::Host, format!("standard input cannot be read: {error}"));
+                    self.refuse_input("standard input", "", refusal, state);
+                    return false;
+                }
             };
             let text = line.text.trim();
             let (may_fail, text) = match text.strip_prefix('-') {
@@ -215,6 +225,15 @@ impl Prompt {
                     }
                 }
             }
+        }
+    }
+
+    /// Says why there is no line to execute, where no later one is executed.
+    fn refuse_input(&self, place: &str, text: &str, refusal: Refusal, state: &mut State) {
+        error_line(&format!("{place}: {}", refusal.text()));
+        state.failed.get_or_insert(refusal.0.class);
+        if self.options.json {
+            out_json(&object(text, &Err(refusal)));
         }
     }
 

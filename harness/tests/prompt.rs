@@ -110,6 +110,38 @@ fn a_line_that_is_not_utf8_is_refused_with_its_number() {
 }
 
 #[test]
+fn what_is_done_again_and_fails_ends_a_script_with_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.sys");
+    let Some((good, _)) = drivers("put_message_sleeps") else { return };
+    let image = std::fs::read(&good).unwrap();
+    std::fs::write(&cut, &image[..image.len() / 2]).unwrap();
+    for (again, class) in [("again", Class::GuestCrashed), ("-again", Class::Usage)] {
+        let lines = format!("load\n{again} {}\nwibble\n", text(&cut));
+        let Some(output) = dmus(&["boot", "--json", "--driver", text(&good)], &lines) else { return };
+        let answers = objects(&output);
+        let load = answers.iter().rfind(|answer| answer["line"] == "load").unwrap();
+        assert_eq!(load["ok"], false, "{answers:?}");
+        assert_eq!(code(&output), i32::from(class.exit_code()), "{again}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_file_that_reads_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    std::fs::write(&one, format!("help\nsource {}\n", text(&two))).unwrap();
+    std::fs::write(&two, format!("help quit\nsource {}\n", text(&one))).unwrap();
+    let Some(output) = dmus(&["boot"], &format!("source {}\n", text(&one))) else { return };
+    assert_eq!(code(&output), i32::from(Class::Usage.exit_code()), "{}", said(&output));
+    let wanted = format!("{}:2: `source {}`: error (usage): {} is not read", two.display(), text(&one), one.display());
+    assert!(said(&output).contains(&wanted), "{}", said(&output));
+    // What may fail covers the lines of the file.
+    let Some(output) = dmus(&["boot"], &format!("-source {}\nsource {}\n", text(&one), text(&one))) else { return };
+    assert_eq!(said(&output).matches("is not read").count(), 2, "{}", said(&output));
+}
+
+#[test]
 fn every_view_answers_for_people_and_for_programs() {
     let views = "filters\ncounters\ndiag\nvoices\nqueues\nqueues event\nregs\npci\nirq\ndpcs\nthreads\nirps\npool\nobjects\n\
                  peek bar 0+0x4000 4\npeek phys 0x1000\npoke phys 0x1000 0x12345678\npeek phys 0x1000 4 width=4\nmark here\ntrace tail 3 kind=mark\n\

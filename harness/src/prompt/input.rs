@@ -28,8 +28,21 @@ pub(super) struct Line {
     pub(super) place: String,
     /// The line.
     pub(super) text: String,
-    /// Whether it is done again, by `again`.
-    pub(super) again: bool,
+    /// What has it executed.
+    pub(super) origin: Origin,
+    /// Whether it may fail though it does not say so itself.
+    pub(super) may_fail: bool,
+}
+
+/// What has a line executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It was typed, or stands on standard input.
+    Typed,
+    /// `again`.
+    Again,
+    /// `source`, of these files, by device and inode: each in the one before it.
+    Files(Vec<(u64, u64)>),
 }
 
 /// Why no line comes.
@@ -113,7 +126,8 @@ impl Input {
                 Ok(typed) => {
                     self.is_asked = false;
                     self.count += 1;
-                    let line = |text| Line { place: format!("line {}", self.count), text, again: false };
+                    let place = format!("line {}", self.count);
+                    let line = |text| Line { place, text, origin: Origin::Typed, may_fail: false };
                     return match typed {
                         Ok(text) => Ok(line(text)),
                         Err(Untyped::End) => Err(NoLine::End),

@@ -11,6 +11,8 @@ use crate::host::file_error::FileError;
 pub(super) struct Entry {
     /// The line as it was typed.
     pub(super) line: String,
+    /// Whether it may fail.
+    pub(super) may_fail: bool,
     /// The step that it is, in TOML.
     pub(super) step: Option<String>,
     /// Why it failed.
@@ -116,6 +118,7 @@ mod tests {
     fn a_session_is_saved_as_a_scenario_that_can_be_read() {
         let entry = |line: &str, step: Option<&str>, failed: Option<&str>| Entry {
             line: line.into(),
+            may_fail: false,
             step: step.map(str::to_owned),
             failed: failed.map(str::to_owned),
         };

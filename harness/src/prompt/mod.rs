@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use answer::{Answer, Refusal, object};
 use complete::Names;
-use input::{Input, Line, NoLine};
+use input::{Input, Line, NoLine, Origin};
 use log::{Entry, Log};
 use own::Flow;
 use table::Run;
@@ -74,6 +74,8 @@ struct State {
     input: Option<Input>,
     log: Log,
     again: Option<Again>,
+    /// Whether what is done again may fail.
+    may_fail: bool,
     /// The class of the first line that failed, where no person types.
     failed: Option<Class>,
     opened: bool,
@@ -87,7 +89,16 @@ impl Prompt {
     #[must_use]
     pub fn new(options: PromptOptions) -> Self {
         let log = Log { driver: options.driver.clone(), ..Log::default() };
-        let state = State { input: None, log, again: None, failed: None, opened: false, stopped: false, told: false };
+        let state = State {
+            input: None,
+            log,
+            again: None,
+            may_fail: false,
+            failed: None,
+            opened: false,
+            stopped: false,
+            told: false,
+        };
         Self { options, names: Names::default(), state: Mutex::new(state) }
     }
 
@@ -102,12 +113,18 @@ impl Prompt {
         let mut state = self.state();
         let again = state.again.take()?;
         let done = std::mem::take(&mut state.log.entries);
+        let may_fail = std::mem::take(&mut state.may_fail);
         state.log.scenario = None;
         (state.stopped, state.told) = (false, false);
         if let Some(driver) = &again.driver {
             state.log.driver = Some(driver.clone());
         }
-        let lines = done.into_iter().map(|entry| Line { place: "again".into(), text: entry.line, again: true });
+        let lines = done.into_iter().map(|entry| Line {
+            place: "again".into(),
+            text: entry.line,
+            origin: Origin::Again,
+            may_fail: may_fail || entry.may_fail,
+        });
         if let Some(input) = &mut state.input {
             input.before(lines);
         }
@@ -175,15 +192,17 @@ impl Prompt {
             let text = line.text.trim();
             let (may_fail, text) = match text.strip_prefix('-') {
                 Some(rest) => (true, rest.trim_start()),
-                None => (false, text),
+                None => (line.may_fail, text),
             };
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            if line.again || line.place.contains(':') {
+            if line.origin != Origin::Typed {
                 self.say(&format!("dmus> {text}"));
             }
-            let result = execute(turn, text);
+            let before = turn.log.entries.len();
+            let result = execute(turn, text, &line.origin);
+            turn.log.entries.iter_mut().skip(before).for_each(|entry| entry.may_fail = may_fail);
             if self.options.json {
                 out_json(&object(text, &result.as_ref().map(Flow::answer).map_err(Clone::clone)));
             }
@@ -193,29 +212,30 @@ impl Prompt {
                     match flow {
                         Flow::Next(_) => {}
                         Flow::Lines(lines, _) => {
-                            let lines = lines.into_iter().map(|(place, text)| Line { place, text, again: false });
-                            input.before(lines);
+                            input.before(lines.into_iter().map(|line| Line { may_fail, ..line }));
                         }
                         Flow::Continue => {
-                            turn.log.entries.push(Entry { line: text.into(), step: None, failed: None });
+                            turn.log.entries.push(Entry { line: text.into(), may_fail, step: None, failed: None });
                             return true;
                         }
                         Flow::Leave => return false,
                         Flow::Again(driver) => {
                             state.again = Some(Again { driver });
+                            state.may_fail = may_fail;
                             return false;
                         }
                     }
                 }
                 Err(refusal) => {
                     state.told |= refusal.0.report.is_some();
-                    let place = if input.is_terminal && !line.place.contains(':') {
+                    let place = if input.is_terminal && !matches!(line.origin, Origin::Files(_)) {
                         String::new()
                     } else {
                         format!("{}: `{text}`: ", line.place)
                     };
                     error_line(&format!("{place}{}", refusal.text()));
-                    if may_fail || line.again {
+                    // A person sees what fails of what is done again, and has the prompt behind it.
+                    if may_fail || (input.is_terminal && line.origin == Origin::Again) {
                         continue;
                     }
                     input.forget();
@@ -252,19 +272,24 @@ fn reached(steps: &dyn Stepping<'_>, pause: &Pause) -> usize {
 }
 
 /// Executes one line.
-fn execute(turn: &mut Turn<'_, '_>, line: &str) -> Result<Flow, Refusal> {
+fn execute(turn: &mut Turn<'_, '_>, line: &str, origin: &Origin) -> Result<Flow, Refusal> {
     let mut words = Words::split(line)?;
     if words.0.is_empty() {
         return Ok(Flow::Next(Answer::default()));
     }
     let name = words.0.remove(0);
     match table::find(&name)?.run {
-        Run::Own(act) => own::run(act, turn, &words),
+        Run::Own(act) => own::run(act, turn, &words, origin),
         Run::View(run) => {
             let found = run(turn, &words);
             if views::changes(&name) {
                 let failed = found.as_ref().err().map(|refusal| refusal.0.text.clone());
-                turn.log.entries.push(Entry { line: line.into(), step: views::step_of(&name, &words), failed });
+                turn.log.entries.push(Entry {
+                    line: line.into(),
+                    may_fail: false,
+                    step: views::step_of(&name, &words),
+                    failed,
+                });
             }
             found.map(Flow::Next)
         }
@@ -285,7 +310,7 @@ fn carry_out(turn: &mut Turn<'_, '_>, line: &str, step: &str) -> Result<Answer, 
     let planned = planned.map_err(|error| Refusal::usage(error.to_string()))?;
     let done = turn.steps.carry_out(&planned);
     let failed = done.as_ref().err().map(|failure| failure.text.clone());
-    turn.log.entries.push(Entry { line: line.into(), step: Some(step.into()), failed });
+    turn.log.entries.push(Entry { line: line.into(), may_fail: false, step: Some(step.into()), failed });
     let found = done?;
     Ok(views::after(turn, &planned.act, found))
 }

@@ -1,8 +1,10 @@
 //! Verbs about the prompt itself.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::answer::{Answer, Refusal};
+use super::input::{Line, Origin};
 use super::table::{self, Act};
 use super::turn::Turn;
 use super::words::Words;
@@ -16,7 +18,7 @@ pub(super) enum Flow {
     /// With the next line.
     Next(Answer),
     /// With these lines, before others.
-    Lines(Vec<(String, String)>, Answer),
+    Lines(Vec<Line>, Answer),
     /// The steps of the scenario go on.
     Continue,
     /// The guest is left.
@@ -29,10 +31,10 @@ pub(super) enum Flow {
 ///
 /// # Errors
 /// [`Refusal`] for words that the verb does not have, and files that cannot be read or written.
-pub(super) fn run(act: Act, turn: &mut Turn<'_, '_>, words: &Words) -> Result<Flow, Refusal> {
+pub(super) fn run(act: Act, turn: &mut Turn<'_, '_>, words: &Words, origin: &Origin) -> Result<Flow, Refusal> {
     match act {
         Act::Help => help(words),
-        Act::Source => source(words),
+        Act::Source => source(words, origin),
         Act::Save => save(turn, words),
         Act::Again => again(words),
         Act::Continue => go_on(turn, words),
@@ -63,12 +65,34 @@ fn failed(error: &FileError) -> Refusal {
     Refusal::of(error.class(), error.to_string())
 }
 
-fn source(words: &Words) -> Result<Flow, Refusal> {
+/// Most files that are read one within another.
+const FILES_MAX: usize = 16;
+
+fn source(words: &Words, origin: &Origin) -> Result<Flow, Refusal> {
     words.at_most(1)?;
     let path = PathBuf::from(words.need(0, "a file")?);
-    let text = std::fs::read_to_string(&path).map_err(FileError::input(&path)).map_err(|error| failed(&error))?;
-    let place = |number: usize| format!("{}:{}", path.display(), number + 1);
-    let lines: Vec<_> = text.lines().enumerate().map(|(number, line)| (place(number), line.to_owned())).collect();
+    let read = |error| failed(&FileError::input(&path)(error));
+    let same = std::fs::metadata(&path).map(|found| (found.dev(), found.ino())).map_err(read)?;
+    let within = match origin {
+        Origin::Files(files) => files.as_slice(),
+        Origin::Typed | Origin::Again => &[],
+    };
+    let refuse = |why: &str| Refusal::usage(format!("{} is not read: {why}", path.display()));
+    if within.contains(&same) {
+        return Err(refuse("this line is one of its own, or of a file that it reads; leave the line out"));
+    }
+    if within.len() >= FILES_MAX {
+        return Err(refuse(&format!("it would be the {}th file within another; {FILES_MAX} can be", within.len() + 1)));
+    }
+    let text = std::fs::read_to_string(&path).map_err(read)?;
+    let files: Vec<_> = within.iter().copied().chain([same]).collect();
+    let line = |(number, text): (usize, &str)| Line {
+        place: format!("{}:{}", path.display(), number + 1),
+        text: text.to_owned(),
+        origin: Origin::Files(files.clone()),
+        may_fail: false,
+    };
+    let lines: Vec<_> = text.lines().enumerate().map(line).collect();
     let answer = Answer::of_text(format!("{} lines of {}", lines.len(), path.display()));
     Ok(Flow::Lines(lines, answer))
 }

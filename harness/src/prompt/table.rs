@@ -377,7 +377,7 @@ pub(super) fn help() -> String {
             text += &format!("  {:width$}  {}\n", verb.name, verb.help);
         }
     }
-    text + "A line that begins with `-` may fail. `help VERB` shows its arguments."
+    text + "A line that begins with `-` may fail; before `source` and `again` it holds for all their lines. `help VERB` shows its arguments."
 }
 
 /// What the reference says before the table.
@@ -407,10 +407,12 @@ the guest has shut down
 
 * `save x.toml` writes the session as a scenario, which `dmus run x.toml --driver my.sys` repeats: bring-up becomes a regression test. What is
   no step (`poke`) and what failed stands in it as a comment.
-* `again` boots anew and does all lines again; `again fixed.sys` does them with another driver, such as after a bug check.
+* `again` boots anew and does all lines again; `again fixed.sys` does them with another driver, such as after a bug check. A line that may fail may
+  fail again, and no other where lines come from standard input.
 * Tab completes, a hint shows the arguments, and the history is kept. A word that is no verb does nothing: the nearest one is named.
 * Lines come from standard input too (`dmus boot --driver my.sys < lines`). The first line that fails ends the session, and its exit code is
-  that of `boot`; a line that begins with `-` may fail. `#` begins a comment. With `--json` each line is answered by an object: `line`, `ok`, and `answer`, or
+  that of `boot`; a line that begins with `-` may fail, and before `source` and `again` it holds for all their lines. A line that is not UTF-8 is
+  refused. `#` begins a comment. With `--json` each line is answered by an object: `line`, `ok`, and `answer`, or
   `class`, `exit_code`, `error`, `remedy`, `report` (of a bug check), `guest_lost`.
 * `dmus boot --scenario y.toml --stop-at STEP` opens the prompt before a step, by its number or name; `continue` goes on. Without
   `--stop-at` it opens behind the last step, or where one failed. `dmus run y.toml --prompt-on-failure` opens it where a step failed.

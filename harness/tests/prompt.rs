@@ -142,6 +142,24 @@ fn a_file_that_reads_itself_is_refused() {
 }
 
 #[test]
+fn what_the_card_refuses_fails_the_line_and_the_guest_goes_on() {
+    let nonsense = r#"host control='{"cmd":"nonsense"}'"#;
+    let lines = format!(
+        "load\nstart\nopen\n-{nonsense}\n-host control='{{'\n-advance 10ms\nvoices\nstate run\nadvance 10ms\n\
+         {nonsense} fails={{ text = \"nonsense\" }}\n"
+    );
+    let Some(output) = dmus(&["boot", "--json"], &lines) else { return };
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let answers = objects(&output);
+    for (answer, error) in answers[3..6].iter().zip(["nonsense", "`{`", "the wave stream is open and does not run"]) {
+        assert_eq!((&answer["ok"], &answer["class"]), (&false.into(), &"usage".into()), "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains("the card refuses"), "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains(error), "{answer}");
+    }
+    assert!(answers[5]["remedy"].as_str().unwrap().contains("state run"), "{}", answers[5]);
+}
+
+#[test]
 fn every_view_answers_for_people_and_for_programs() {
     let views = "filters\ncounters\ndiag\nvoices\nqueues\nqueues event\nregs\npci\nirq\ndpcs\nthreads\nirps\npool\nobjects\n\
                  peek bar 0+0x4000 4\npeek phys 0x1000\npoke phys 0x1000 0x12345678\npeek phys 0x1000 4 width=4\nmark here\ntrace tail 3 kind=mark\n\

@@ -113,15 +113,19 @@ impl CardControl {
         self.execute(&Command::Advance { frames }).map(|Advanced { position }| position)
     }
 
-    /// Sends a line, whatever it says. Returns the answer, whatever it is.
+    /// Sends a line, whatever it says. Returns the answer of a command that was carried out.
     ///
     /// # Errors
-    /// The socket's error, or [`io::ErrorKind::TimedOut`] where the card does not answer.
+    /// The socket's error, the card's refusal, or [`io::ErrorKind::TimedOut`] where the card does not answer.
     pub fn raw(&self, line: &str) -> io::Result<String> {
         let mut stream = self.connect()?;
         stream.write_all(format!("{}\n", line.trim_end()).as_bytes())?;
         let answer = read_line(&mut BufReader::new(stream))?;
-        if answer.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+        if answer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        answer::from_line::<Done>(&answer).map_err(io::Error::other)?;
+        Ok(answer)
     }
 
     fn execute<T: DeserializeOwned>(&self, command: &Command) -> io::Result<T> {

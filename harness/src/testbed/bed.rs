@@ -223,10 +223,10 @@ impl<'o> TestBed<'o> {
     /// Injects a fault into the card: now, or with the next interrupt, chain or request that it is for.
     ///
     /// # Errors
-    /// [`TestBedError::Control`] for a card that does not answer, or refuses; [`TestBedError::NotTheCard`] where the driver
+    /// [`TestBedError::Control`], [`TestBedError::CardRefused`], or [`TestBedError::NotTheCard`] where the driver
     /// is for another device.
     pub fn inject_fault(&self, fault: InjectedFault) -> Result<(), TestBedError> {
-        self.card_control()?.inject_fault(fault, None).map_err(TestBedError::Control)
+        self.card_control()?.inject_fault(fault, None).map_err(|error| TestBedError::of_command("inject-fault", error))
     }
 
     /// Injects a fault into the card that is live at an event, a frame or a time.
@@ -234,7 +234,9 @@ impl<'o> TestBed<'o> {
     /// # Errors
     /// As for [`inject_fault`](Self::inject_fault); the card refuses a frame or a time that has passed.
     pub fn inject_fault_at(&self, fault: InjectedFault, at: Trigger) -> Result<(), TestBedError> {
-        self.card_control()?.inject_fault(fault, Some(at)).map_err(TestBedError::Control)
+        self.card_control()?
+            .inject_fault(fault, Some(at))
+            .map_err(|error| TestBedError::of_command("inject-fault", error))
     }
 
     /// Disarms every fault of the card that has not struck. Returns how many were armed.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+use card_control::AnswerError;
 use guest_protocol::FailureKind;
 
 use super::session::{Consequence, SessionError};
@@ -68,9 +69,17 @@ pub enum TestBedError {
     /// A range of guest memory could not be read or written.
     #[error("guest memory: {0}")]
     Memory(io::Error),
-    /// The card did not answer on its control socket, or refused a command.
+    /// The card did not answer on its control socket.
     #[error("the card's control socket: {0}")]
     Control(io::Error),
+    /// The card refused a command: it did nothing, and goes on.
+    #[error("the card refuses `{command}`: {reason}")]
+    CardRefused {
+        /// The command.
+        command: String,
+        /// The card's reason.
+        reason: String,
+    },
     /// A device of the user's was given without a driver for it.
     #[error("there is no driver for {device}: the project's own driver is for the project's card only")]
     NoDriver {
@@ -148,6 +157,15 @@ impl TestBedError {
         self
     }
 
+    /// Returns the error of a command to the card's control socket: the card refused it, or did not answer.
+    #[must_use]
+    pub fn of_command(command: &str, error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<AnswerError>()) {
+            Some(AnswerError::Refused(reason)) => Self::CardRefused { command: command.into(), reason: reason.clone() },
+            _ => Self::Control(error),
+        }
+    }
+
     /// Returns what failed, without the standstill of the host before it.
     #[must_use]
     pub fn underlying(&self) -> &Self {
@@ -186,7 +204,8 @@ impl Consequence for TestBedError {
             | Self::HostStalled(_)
             | Self::File(_)
             | Self::Limit(_)
-            | Self::Debugger(_) => false,
+            | Self::Debugger(_)
+            | Self::CardRefused { .. } => false,
         }
     }
 }
@@ -204,7 +223,7 @@ impl Diagnosed for TestBedError {
             | Self::Expectation { .. } => Class::TestFailed,
             Self::ChannelGroups { .. } => Class::BadInput,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
-            Self::NoDriver { .. } | Self::NotTheCard { .. } => Class::Usage,
+            Self::NoDriver { .. } | Self::NotTheCard { .. } | Self::CardRefused { .. } => Class::Usage,
             Self::Device(error) => error.class(),
             Self::BadEnd(_) => Class::GuestCrashed,
             Self::HostStalled(error) => error.class(),
@@ -233,6 +252,12 @@ impl Diagnosed for TestBedError {
             }
             Self::NoDriver { .. } => Some("name the device's driver with --driver MY.SYS".into()),
             Self::NotTheCard { .. } => Some("leave the device out, or this test".into()),
+            Self::CardRefused { command, .. } if command == "advance" => Some(
+                "under --clock lockstep a step `advance` has time pass while a stream of PCM runs: open one, and let it run first \
+                 (`state run` at the prompt)"
+                    .into(),
+            ),
+            Self::CardRefused { .. } => None,
             Self::Device(error) => error.remedy(),
             Self::OtherDriver { .. } => Some("do not rebuild the driver while a run reads it".into()),
             Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) | Self::Expectation { .. } => None,

@@ -7,6 +7,7 @@ use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::{Words, number};
 use crate::host::failure::{Class, Diagnosed};
+use crate::testbed::TestBedError;
 use crate::trace::{Filter, Trace, json_line, text_line};
 
 /// Records that `tail` shows without a number.
@@ -54,11 +55,9 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
 pub(in super::super) fn mark(turn: &mut Turn<'_, '_>, words: &Words) -> Result<Answer, Refusal> {
     words.need(0, "the text of the mark")?;
     let command = json!({ "cmd": "mark", "text": words.0.join(" ") }).to_string();
-    let answer = turn.card()?.raw(&command).map_err(|error| Refusal::of(Class::CardDied, error.to_string()))?;
-    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-    if answer["ok"] == true {
-        return Ok(Answer::of_text("the mark is in the trace"));
+    match turn.card()?.raw(&command).map_err(|error| TestBedError::of_command("mark", error)) {
+        Ok(_) => Ok(Answer::of_text("the mark is in the trace")),
+        Err(TestBedError::Control(error)) => Err(Refusal::of(Class::CardDied, error.to_string())),
+        Err(error) => Err(Refusal::of(error.class(), error.to_string())),
     }
-    let text = answer["error"].as_str().unwrap_or("the card refuses the mark");
-    Err(Refusal::of(Class::TestFailed, text))
 }

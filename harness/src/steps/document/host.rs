@@ -24,7 +24,7 @@ pub struct HostStep {
     pub suspend: Option<SuspendStep>,
     /// A command of QEMU's monitor (QMP), such as `query-status`.
     pub qmp: Option<String>,
-    /// A line of JSON for the control socket of the card, or of the device.
+    /// A line of JSON for the card's control socket. A command that the card refuses fails the step.
     pub control: Option<String>,
     /// A command of the shell, in the folder of the scenario. `DMUS_RUN_FOLDER` names the run folder.
     pub shell: Option<String>,

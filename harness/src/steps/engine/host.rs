@@ -30,7 +30,7 @@ impl Side<'_> {
             return self.suspend(suspend);
         }
         let output = match (&host.control, &host.shell) {
-            (Some(line), _) => self.the_card()?.raw(line).map_err(TestBedError::Control)?,
+            (Some(line), _) => self.the_card()?.raw(line).map_err(|error| TestBedError::of_command(line, error))?,
             (None, Some(command)) => self.shell(command, host, folder)?,
             (None, None) => String::new(),
         };

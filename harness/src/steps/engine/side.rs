@@ -242,7 +242,7 @@ impl<'a> Side<'a> {
                 ms.unwrap_or_default().saturating_mul(rate.into()) / 1000
             }
         };
-        let position = card.advance(frames).map_err(TestBedError::Control)?;
+        let position = card.advance(frames).map_err(|error| TestBedError::of_command("advance", error))?;
         Ok(format!("the card is at frame {position}"))
     }
 
@@ -251,7 +251,8 @@ impl<'a> Side<'a> {
         let card = self.the_card()?;
         let before = card.status().map_err(TestBedError::Control)?.faults.struck_count;
         self.state().armed.insert(fault.fault.kind(), before);
-        card.inject_fault(fault.fault, fault.at).map_err(TestBedError::Control)?;
+        let armed = card.inject_fault(fault.fault, fault.at);
+        armed.map_err(|error| TestBedError::of_command("inject-fault", error))?;
         Ok(fault.at.map_or_else(|| fault.fault.to_string(), |at| format!("{} at {at}", fault.fault)))
     }
 

@@ -86,6 +86,8 @@ fn the_first_line_that_fails_ends_a_script_with_its_exit_code() {
         ("play tide", Class::Usage, "the device is not started"),
         ("start", Class::Usage, "the driver is not loaded: put a step `load = true` before this one"),
         ("peek virt 0x10 16", Class::TestFailed, "not mapped: a null pointer, or a field of one"),
+        ("peek phys 0xffffffffff000 8", Class::TestFailed, "beyond what the processor addresses"),
+        ("poke phys 0xffffffffff000 8", Class::TestFailed, "beyond what the processor addresses"),
         ("note h4", Class::Usage, "`h4` is no note"),
         ("source /nowhere/lines", Class::BadInput, "/nowhere/lines"),
         ("fault lost-interupt queue=1", Class::Usage, "lost-interupt"),

@@ -81,8 +81,13 @@ fn at<R>(
             crate::mm::address_kind::AddressKind(address)
         ))),
         Space::Physical => {
-            let end = address.checked_add(bytes).filter(|end| *end <= 1 << 52);
-            let end = end.ok_or_else(|| failure::request(format!("{address:#x} is beyond physical addresses")))?;
+            let last = paging::physical_end() - 1;
+            let end = address.checked_add(bytes).filter(|end| end - 1 <= last);
+            let end = end.ok_or_else(|| {
+                failure::request(format!(
+                    "{bytes} bytes at physical address {address:#x} are beyond what the processor addresses: the last is {last:#x}"
+                ))
+            })?;
             if (address..end).step_by(PAGE_SIZE as usize).chain([end - 1]).all(frames::is_memory) {
                 return Ok(act(Place::Memory(DIRECT_MAP + address)));
             }

@@ -1,6 +1,7 @@
 //! Page tables: mapping, protection, translation.
 #![allow(unsafe_code, reason = "page tables")]
 
+use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use x86_64::registers::control::{Cr3, Cr3Flags};
@@ -28,6 +29,17 @@ unsafe extern "C" {
     static __rodata_end: u8;
     static __data_start: u8;
     static __image_end: u8;
+}
+
+/// The leaf of `cpuid` whose EAX has the number of physical address bits in its low byte.
+const ADDRESS_SIZES: u32 = 0x8000_0008;
+/// The most bits of a physical address that a page table has room for.
+const PHYSICAL_BITS_MAX: u32 = 52;
+
+/// Returns the first physical address that the processor does not have.
+#[must_use]
+pub fn physical_end() -> u64 {
+    1 << (__cpuid(ADDRESS_SIZES).eax & 0xff).min(PHYSICAL_BITS_MAX)
 }
 
 /// What a mapping allows.

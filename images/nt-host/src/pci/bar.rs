@@ -1,11 +1,10 @@
 //! Places base addresses that firmware left at zero, and 64-bit ones above 4 GiB where the options say so.
 
 use alloc::vec::Vec;
-use core::arch::x86_64::__cpuid;
 
 use super::function::{Bar, Function};
 use super::{config, routing};
-use crate::arch::PAGE_SIZE;
+use crate::arch::{PAGE_SIZE, paging};
 use crate::base::ranges::Ranges;
 use crate::harness::options::{self, Bars};
 
@@ -19,8 +18,6 @@ const FOUR_GIB: u64 = 1 << 32;
 /// The command register, and its bits that have a function decode ports and memory.
 const COMMAND: u32 = 0x04;
 const DECODE: u16 = 3;
-/// The leaf of `cpuid` whose EAX has the number of physical address bits in its low byte.
-const ADDRESS_SIZES: u32 = 0x8000_0008;
 /// Above the ports of the chipset.
 const PORT_WINDOW: core::ops::Range<u64> = 0xc000..0x1_0000;
 
@@ -61,8 +58,7 @@ pub fn place(mut functions: Vec<Function>) -> Vec<Function> {
 
 /// Returns whether the processor has addresses for the window above 4 GiB.
 fn reaches_high_memory() -> bool {
-    let bits = __cpuid(ADDRESS_SIZES).eax & 0xff;
-    u64::from(bits) >= u64::from(HIGH_MEMORY_WINDOW.end.ilog2())
+    paging::physical_end() >= HIGH_MEMORY_WINDOW.end
 }
 
 /// Addresses that no function decodes.

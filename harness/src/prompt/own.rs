@@ -62,7 +62,9 @@ fn help(words: &Words) -> Result<Flow, Refusal> {
 }
 
 fn failed(error: &FileError) -> Refusal {
-    Refusal::of(error.class(), error.to_string())
+    let mut refusal = Refusal::of(error.class(), error.to_string());
+    refusal.0.remedy = error.remedy();
+    refusal
 }
 
 /// Most files that are read one within another.
@@ -103,7 +105,13 @@ fn save(turn: &mut Turn<'_, '_>, words: &Words) -> Result<Flow, Refusal> {
     if path.extension().is_none_or(|extension| extension != "toml") {
         return Err(Refusal::usage(format!("`{}` is no scenario: its name ends in .toml", path.display())));
     }
-    let steps = turn.log.save(&path).map_err(|error| failed(&error))?;
+    let steps = turn.log.save(&path).map_err(|error| match error.source.kind() {
+        std::io::ErrorKind::AlreadyExists => Refusal::usage(format!(
+            "{} exists, and this session has not written it: name another file, or move it away",
+            path.display()
+        )),
+        _ => failed(&error),
+    })?;
     let lines = turn.log.entries.iter().filter(|entry| entry.step.is_none()).count();
     let beside =
         if lines == 0 { String::new() } else { format!("; {lines} lines are no steps, and stand in comments") };

@@ -406,7 +406,7 @@ the guest has shut down
 ```
 
 * `save x.toml` writes the session as a scenario, which `dmus run x.toml --driver my.sys` repeats: bring-up becomes a regression test. What is
-  no step (`poke`) and what failed stands in it as a comment.
+  no step (`poke`) and what failed stands in it as a comment. A file that the session has not written is not overwritten.
 * `again` boots anew and does all lines again; `again fixed.sys` does them with another driver, such as after a bug check. A line that may fail may
   fail again, and no other where lines come from standard input.
 * Tab completes, a hint shows the arguments, and the history is kept. A word that is no verb does nothing: the nearest one is named.

@@ -55,25 +55,23 @@ impl Diagnosed for FileError {
         if let Some(limit) = self.limit() {
             return limit.remedy();
         }
+        // A file of the harness's own, in the folder that TMPDIR names.
+        let is_scratch = !self.input && self.path.starts_with(std::env::temp_dir());
         match self.source.kind() {
             std::io::ErrorKind::ResourceBusy if self.verb == CLAIM => {
                 Some("wait until that run has ended, or name a folder of its own for each run".into())
             }
             std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
-            std::io::ErrorKind::InvalidFilename if self.path.starts_with(std::env::temp_dir()) => {
+            std::io::ErrorKind::InvalidFilename if is_scratch => {
                 Some("set TMPDIR to a folder with a shorter path".into())
             }
-            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
-                if self.path.starts_with(std::env::temp_dir()) =>
-            {
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied if is_scratch => {
                 Some("set TMPDIR to a folder that can be written".into())
             }
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 Some("the file system is read-only: remount it, or set CARGO_TARGET_DIR to a folder elsewhere".into())
             }
-            std::io::ErrorKind::NotFound if self.path.starts_with(std::env::temp_dir()) => {
-                Some("set TMPDIR to a folder that exists".into())
-            }
+            std::io::ErrorKind::NotFound if is_scratch => Some("set TMPDIR to a folder that exists".into()),
             std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the file and its folders".into()),
             _ => None,
         }
@@ -89,5 +87,15 @@ mod tests {
         let error = FileError::own("write", "guest.wav")(std::io::Error::from(std::io::ErrorKind::StorageFull));
         assert_eq!(error.class(), Class::Host);
         assert!(error.remedy().unwrap().contains("free some space"));
+    }
+
+    #[test]
+    fn a_file_that_the_user_named_does_not_depend_on_tmpdir() {
+        let path = std::env::temp_dir().join("song.mid");
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let remedy = FileError::input(&path)(denied()).remedy().unwrap();
+        assert!(remedy.contains("owner and mode"), "{remedy}");
+        let remedy = FileError::own("write", &path)(denied()).remedy().unwrap();
+        assert!(remedy.contains("TMPDIR"), "{remedy}");
     }
 }

@@ -49,7 +49,7 @@ pub use installation::{
 pub use memory::Bulk;
 pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};
 pub use property::{Caller, PropertyRequest, PropertyVerb};
-pub use reply::{Failure, FailureKind, Reply};
+pub use reply::{CAME_WITH, Failure, FailureKind, Reply};
 pub use request::{DevicePower, Request, Starvation};
 pub use rings::{DOORBELL, RING_HEADER_BYTES, RING_READ, RING_WRITTEN, RingPlace};
 pub use statistics::Statistics;

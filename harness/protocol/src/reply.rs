@@ -122,6 +122,9 @@ pub struct Failure {
     pub message: String,
 }
 
+/// What a message about missing imports says of each that a younger Windows has, before that Windows.
+pub const CAME_WITH: &str = "it came with Windows";
+
 /// The kind of a failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FailureKind {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use guest_protocol::{BugCheck, Failure, FailureKind};
+use guest_protocol::{BugCheck, CAME_WITH, Failure, FailureKind};
 
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::interrupt;
@@ -87,6 +87,14 @@ pub enum SessionError {
     Interrupted(String),
 }
 
+/// The remedy for imports that the NT host lacks.
+const NOT_HOSTED: &str = "the driver is not at fault: the NT host lacks these functions (EXPORTS.md counts what it has); report the list, \
+                          or run the driver on a Windows guest";
+
+/// The remedy for imports that a younger Windows has.
+const YOUNGER: &str = "Windows of this version does not load the driver: look the functions up at run time \
+                       (MmGetSystemRoutineAddress) and do without where they are missing, or name a younger Windows (--windows)";
+
 fn refusal(failure: &Failure) -> String {
     let mut text = failure.message.clone();
     match &failure.kind {
@@ -146,11 +154,16 @@ impl Diagnosed for SessionError {
                 "let the guest go on by `detach` (gdb) or `process detach` (lldb) before the debugger is left"
             }
             Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
-            Self::Refused { failure, .. } => match failure.kind {
-                FailureKind::MissingImports(_) => {
-                    "the driver is not at fault: the NT host lacks these functions (EXPORTS.md counts what it has); report \
-                     the list, or run the driver on a Windows guest"
-                }
+            Self::Refused { failure, .. } => match &failure.kind {
+                FailureKind::MissingImports(imports) => match failure.message.matches(CAME_WITH).count() {
+                    0 => NOT_HOSTED,
+                    younger if younger == imports.len() => YOUNGER,
+                    _ => {
+                        return Some(format!(
+                            "of what came with a younger Windows: {YOUNGER}; of the others: {NOT_HOSTED}"
+                        ));
+                    }
+                },
                 FailureKind::NotHosted => {
                     "the driver is not at fault: run it on a Windows guest, or build its PortCls part without the framework"
                 }
@@ -161,5 +174,27 @@ impl Diagnosed for SessionError {
             Self::Line(_) | Self::Interrupted(_) => return None,
         };
         Some(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_protocol::Import;
+
+    use super::*;
+
+    fn remedy(message: &str, count: usize) -> String {
+        let imports = (0..count).map(|_| Import { module: "ntoskrnl.exe".into(), name: "Ex".into() }).collect();
+        let failure = Failure { kind: FailureKind::MissingImports(imports), message: message.into() };
+        SessionError::Refused { step: "load the driver".into(), failure }.remedy().unwrap()
+    }
+
+    #[test]
+    fn an_import_of_a_younger_windows_is_the_driver_s_to_look_up() {
+        let younger = format!("ntoskrnl.exe!Ex ({CAME_WITH} 6.2)");
+        assert_eq!(remedy(&younger, 1), YOUNGER);
+        assert_eq!(remedy("ntoskrnl.exe!Ex", 1), NOT_HOSTED);
+        let both = remedy(&younger, 2);
+        assert!(both.contains(YOUNGER) && both.contains(NOT_HOSTED), "{both}");
     }
 }

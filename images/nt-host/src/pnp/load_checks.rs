@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use guest_protocol::{Failure, FailureKind, Import as ImportName};
+use guest_protocol::{CAME_WITH, Failure, FailureKind, Import as ImportName};
 
 use super::driver::Libraries;
 use crate::contract::export::Absent;
@@ -68,7 +68,7 @@ pub(super) fn check_imports(imports: &[Import], libraries: &Libraries) -> Result
                 missing.push((
                     module,
                     name,
-                    format!(" (it came with Windows {major}.{minor}{build}, and this guest poses as an older one)"),
+                    format!(" ({CAME_WITH} {major}.{minor}{build}, and this guest poses as an older one)"),
                 ));
             }
             (Absent::Unlisted, _) => {

@@ -492,6 +492,10 @@ pub(crate) struct BootArguments {
     /// How the card is attached to QEMU; without, vhost-user, or as the scenario says
     #[arg(long, value_enum, conflicts_with_all = ["device", "device_command", "no_device"])]
     pub(crate) transport: Option<TransportChoice>,
+    /// The Windows that the guest poses as, instead of the scenario's: 6.1 is 7, 6.2 is 8, 6.3 is 8.1, 10.0 is 10. An older one lacks the
+    /// functions that are younger by their pages
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) windows: Option<dmus::machine::conditions::Windows>,
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub(crate) bank: Option<PathBuf>,

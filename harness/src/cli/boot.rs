@@ -9,6 +9,7 @@ use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::jobs::Slots;
 use dmus::machine::CardOptions;
+use dmus::machine::conditions::Conditions;
 use dmus::prompt::{Prompt, PromptOptions};
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, out, report_text};
@@ -90,6 +91,7 @@ fn session(workspace: &Workspace, provisioned: &Provisioned, arguments: &BootArg
     };
     let test = StepsTest {
         card,
+        conditions: Conditions { windows: arguments.windows.unwrap_or_default(), ..Conditions::default() },
         policy: arguments.violations.policy(),
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),
@@ -149,6 +151,7 @@ fn steps_of(
             driver: Some(provisioned.artefacts.driver.clone()).filter(|_| arguments.driver.is_some()),
             policy: arguments.violations.policy(),
             transport: arguments.transport.map(Into::into),
+            windows: arguments.windows,
             ..Overrides::default()
         },
         slots: &slots,

@@ -207,7 +207,7 @@ pub struct DownloadStep {
     /// Its name for `unload`.
     #[serde(rename = "as")]
     pub name: String,
-    /// The stream whose synthesizer takes it; the only one where it is absent.
+    /// The stream whose synthesizer takes it; where it is absent the only one, or the only one that takes music.
     #[schemars(with = "Option<String>")]
     pub stream: Option<Spanned<String>>,
     /// An instrument of the harness, with its wave.

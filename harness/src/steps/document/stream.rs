@@ -23,6 +23,17 @@ pub enum StreamKind {
     Wave,
 }
 
+impl StreamKind {
+    /// Returns whether music goes into a stream of this kind.
+    #[must_use]
+    pub const fn takes_music(self) -> bool {
+        match self {
+            Self::Song | Self::DirectMusic | Self::Midi => true,
+            Self::Capture | Self::Wave => false,
+        }
+    }
+}
+
 /// A stream to open.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -110,7 +121,7 @@ pub enum DeliveryOrder {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlayStep {
-    /// The stream; the only one where it is absent. Without any stream one is opened for this step.
+    /// The stream; where it is absent the only one, or the only one that takes music. Without any stream one is opened for this step.
     #[schemars(with = "Option<String>")]
     pub stream: Option<Spanned<String>>,
     /// A song of the project, or a file beside the scenario; the scenario's song where there are no events either.
@@ -161,7 +172,7 @@ pub struct SendStep {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptureStep {
-    /// The stream; the only one where it is absent.
+    /// The stream; where it is absent the only one, or the only one that captures.
     #[schemars(with = "Option<String>")]
     pub stream: Option<Spanned<String>>,
     /// Exactly these messages, in this order.

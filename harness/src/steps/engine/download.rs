@@ -14,7 +14,7 @@ use crate::testbed::synthesizer::{DLS_DOWNLOAD, DLS_PROPERTIES, DLS_UNLOAD};
 impl Engine<'_, '_> {
     /// Downloads the parts of an instrument, or raw data, from a process.
     pub(super) fn download(&mut self, download: &DownloadStep, folder: &Path) -> Result<String, StepError> {
-        let name = self.stream_name(download.stream.as_ref())?;
+        let name = self.stream_name(download.stream.as_ref(), Some(false))?;
         let Some(StreamPins::Song(pins)) = self.streams.get(&name).map(|stream| stream.pins) else {
             return Err(StepError::Unexpected(format!("stream `{name}` takes no music")));
         };

@@ -13,7 +13,7 @@ use crate::sound::song_source::SongSource;
 use crate::steps::document::{
     CaptureStep, FormatStep, OpenStep, PinName, PowerState, SendStep, StateStep, StreamKind, StreamState, WaitStep,
 };
-use crate::steps::plan::STREAM;
+use crate::steps::plan::{STREAM, implied};
 use crate::testbed::session::StartedDevice;
 use crate::testbed::{DevicePower, MusicFormat, PinOptions, SongPins, TestBedError, open_song_pins, wave_format};
 
@@ -78,11 +78,17 @@ impl Engine<'_, '_> {
         Ok(String::new())
     }
 
-    /// Returns the name of the stream that a step is about: the one that it names, else the only one.
-    pub(super) fn stream_name(&self, named: Option<&toml::Spanned<String>>) -> Result<String, StepError> {
+    /// Returns the name of the stream that a step is about: the one that it names, else the only one, or the only one that captures, or
+    /// takes music, as the step needs.
+    pub(super) fn stream_name(
+        &self,
+        named: Option<&toml::Spanned<String>>,
+        captures: Option<bool>,
+    ) -> Result<String, StepError> {
+        let streams = self.streams.iter().map(|(name, stream)| (name, stream.open.kind));
         let name = match named {
             Some(name) => Some(name.get_ref().clone()),
-            None => self.streams.keys().next().cloned(),
+            None => implied(streams, captures).unwrap_or_else(|names| names.first().copied()).cloned(),
         };
         name.filter(|name| self.streams.contains_key(name)).ok_or_else(|| {
             StepError::Unexpected(
@@ -158,7 +164,7 @@ impl Engine<'_, '_> {
 
     /// Sets the state of a stream's pins.
     pub(super) fn state(&mut self, state: &StateStep) -> Result<String, StepError> {
-        let name = self.stream_name(state.stream.as_ref())?;
+        let name = self.stream_name(state.stream.as_ref(), None)?;
         self.set_state(&name, state.pin, state.to)?;
         Ok(String::new())
     }
@@ -186,7 +192,7 @@ impl Engine<'_, '_> {
 
     /// Connects a stream again, at another rate.
     pub(super) fn format(&mut self, format: &FormatStep) -> Result<String, StepError> {
-        let name = self.stream_name(format.stream.as_ref())?;
+        let name = self.stream_name(format.stream.as_ref(), None)?;
         let open = self.streams.get(&name).map(|stream| stream.open.clone()).unwrap_or_default();
         self.close(&name)?;
         self.open(&OpenStep { name: Some(name), sample_rate: Some(format.sample_rate), ..open })
@@ -215,7 +221,7 @@ impl Engine<'_, '_> {
 
     /// Takes what came out of a capture stream, and compares it.
     pub(super) fn capture(&mut self, capture: &CaptureStep, song: Option<&SongSource>) -> Result<String, StepError> {
-        let name = self.stream_name(capture.stream.as_ref())?;
+        let name = self.stream_name(capture.stream.as_ref(), Some(true))?;
         let Some(Stream { pins: StreamPins::Capture { pin, .. }, .. }) = self.streams.get(&name) else {
             return Err(StepError::Unexpected(format!("nothing comes out of stream `{name}`")));
         };

@@ -26,7 +26,7 @@ impl Engine<'_, '_> {
             closed?;
             return Ok(found);
         }
-        let name = self.stream_name(play.stream.as_ref())?;
+        let name = self.stream_name(play.stream.as_ref(), Some(false))?;
         self.play_on(&name, play, music)
     }
 

@@ -25,7 +25,7 @@ impl Caller {
 impl Engine<'_, '_> {
     /// Makes a property request, and compares its answer.
     pub(super) fn property(&mut self, property: &PropertyStep) -> Result<String, StepError> {
-        let name = self.stream_name(property.stream.as_ref())?;
+        let name = self.stream_name(property.stream.as_ref(), None)?;
         let node = match property.synthesizer {
             Some(_) => Some(self.synthesizer_node()?),
             None => property.node,

@@ -9,5 +9,5 @@ mod read;
 mod tests;
 
 pub use act::{Act, Fails, Music, PlannedBranch, PlannedStep};
-pub use order::STREAM;
+pub use order::{STREAM, implied};
 pub use read::{Plan, PlanError, PlanInput};

@@ -9,6 +9,29 @@ use crate::steps::document::StreamKind;
 /// The name of a stream that has none of its own.
 pub const STREAM: &str = "song";
 
+/// Returns the stream that a step is about which names none: the only one, else the only one of the kind that it needs.
+///
+/// # Errors
+/// The names of those that it may be about.
+pub fn implied<'n>(
+    streams: impl Iterator<Item = (&'n String, StreamKind)>,
+    captures: Option<bool>,
+) -> Result<Option<&'n String>, Vec<&'n String>> {
+    let fits = |kind: StreamKind| match captures {
+        None => true,
+        Some(true) => kind == StreamKind::Capture,
+        Some(false) => kind.takes_music(),
+    };
+    let all: Vec<_> = streams.collect();
+    let fitting: Vec<_> = all.iter().filter(|(_, kind)| fits(*kind)).map(|(name, _)| *name).collect();
+    match (all.as_slice(), fitting.as_slice()) {
+        ([], _) => Ok(None),
+        ([(name, _)], _) | (_, [name]) => Ok(Some(*name)),
+        (_, []) => Err(all.iter().map(|(name, _)| *name).collect()),
+        _ => Err(fitting),
+    }
+}
+
 /// What there is at a step.
 pub(super) struct Order<'p, 's> {
     source: Source<'s>,
@@ -154,12 +177,16 @@ impl<'p, 's> Order<'p, 's> {
                     return self.wrong(step, &message);
                 }
             },
-            None if self.streams.len() > 1 => {
-                let names: Vec<&str> = self.streams.keys().map(String::as_str).collect();
-                let message = format!("several streams are open: say which, stream = one of {}", names.join(", "));
-                return self.wrong(step, &message);
-            }
-            None => self.streams.first_key_value().map(|(name, kind)| (name.clone(), *kind)),
+            None => match implied(self.streams.iter().map(|(name, kind)| (name, *kind)), captures) {
+                Ok(name) => {
+                    name.and_then(|name| self.streams.get_key_value(name)).map(|(name, kind)| (name.clone(), *kind))
+                }
+                Err(names) => {
+                    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+                    let message = format!("several streams are open: say which, stream = one of {}", names.join(", "));
+                    return self.wrong(step, &message);
+                }
+            },
         };
         match (found, captures) {
             (None, _) if !opens => {

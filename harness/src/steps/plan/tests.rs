@@ -93,6 +93,9 @@ fn the_order_of_steps_is_checked_before_anything_runs() {
     refuses(&["open = {}", "open = {}"], &[(4, "is open already")]);
     refuses(&["open = { as = 'a' }", "open = { as = 'b' }", "play = {}"], &[(6, "say which")]);
     refuses(&["open = { as = 'in', kind = 'capture' }", "play = { stream = 'in' }"], &[(4, "captures")]);
+    let both = ["open = { as = 'in', kind = 'capture' }", "open = {}"];
+    assert_eq!(wrong(&steps(&[both[0], both[1], "play = {}", "capture = { messages = [] }"])), "");
+    refuses(&[both[0], both[1], "state = { to = 'run' }"], &[(6, "stream = one of in, song")]);
     refuses(&["open = {}", "capture = { messages = [] }"], &[(4, "kind = \"capture\"")]);
     refuses(&["state = { to = 'run' }"], &[(2, "no stream is open")]);
     refuses(&["expect = { bit_identical = true }"], &[(2, "nothing has been played")]);

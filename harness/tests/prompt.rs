@@ -162,6 +162,22 @@ fn what_the_card_refuses_fails_the_line_and_the_guest_goes_on() {
 }
 
 #[test]
+fn what_the_prompt_killed_is_not_blamed_on_the_host() {
+    let Some(output) = dmus(&["boot"], "load\nhost kill=qemu\n-start\n-filters\n") else { return };
+    let found = said(&output);
+    assert!(found.contains("a step `host` with `kill` ended it"), "{found}");
+    assert!(!found.contains("something outside the machine"), "{found}");
+    assert_eq!(code(&output), i32::from(Class::QemuFailed.exit_code()), "{found}");
+}
+
+#[test]
+fn a_note_goes_to_the_only_stream_that_takes_music_of_a_guest_that_poses_as_windows_7() {
+    let lines = "load\nstart\nopen capture as=in\nopen\nnote c4 100 100ms\n";
+    let Some(output) = dmus(&["boot", "--windows", "6.1", "--json"], lines) else { return };
+    assert_eq!(code(&output), 0, "{}", said(&output));
+}
+
+#[test]
 fn every_view_answers_for_people_and_for_programs() {
     let views = "filters\ncounters\ndiag\nvoices\nqueues\nqueues event\nregs\npci\nirq\ndpcs\nthreads\nirps\npool\nobjects\n\
                  peek bar 0+0x4000 4\npeek phys 0x1000\npoke phys 0x1000 0x12345678\npeek phys 0x1000 4 width=4\nmark here\ntrace tail 3 kind=mark\n\

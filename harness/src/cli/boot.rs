@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dmus::document::nearest;
 use dmus::event::{Event, Observer};
-use dmus::host::failure::Class;
+use dmus::host::failure::{Class, Diagnosed};
 use dmus::jobs::Slots;
 use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
@@ -118,11 +118,12 @@ fn session(workspace: &Workspace, provisioned: &Provisioned, arguments: &BootArg
                 return Ok(None);
             }
             say_folder(&folder, arguments);
-            if !prompt.has_told_the_end() {
+            let told = prompt.has_told_the_end();
+            if !told {
                 error_line(failure.evidence.trim_end());
             }
             failure.findings.lines().iter().for_each(|line| error_line(line));
-            Err(failure.error.into())
+            if told { Ok(Some(failure.error.class())) } else { Err(failure.error.into()) }
         }
     }
 }

@@ -171,6 +171,7 @@ impl Prompt {
                 }
                 !interrupt::requested()
             });
+            state.told |= told;
             let line = match line {
                 Ok(line) => line,
                 Err(NoLine::End) => return false,

@@ -46,6 +46,7 @@ impl Side<'_> {
             let text = format!("{} has no process that is the harness's to kill", self.device);
             return Err(PlaybackError::Act(text).into());
         };
+        self.note_kill(process);
         killer.kill();
         Ok(format!("{} was killed, as the step says", name(process)))
     }

@@ -15,7 +15,7 @@ use crate::host::interrupt;
 use crate::host::process::Freezer;
 use crate::machine::{CardControl, ProcessKiller};
 use crate::playback::PlaybackError;
-use crate::steps::document::{AdvanceStep, ExpectStep, FaultStep, SaveStep, ValueName, WaitStep};
+use crate::steps::document::{AdvanceStep, ExpectStep, FaultStep, Process, SaveStep, ValueName, WaitStep};
 use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
 
@@ -79,6 +79,8 @@ struct State {
     armed: BTreeMap<&'static str, u64>,
     /// The card's time.
     clock: CardClock,
+    /// The process that a step has killed.
+    killed: Option<Process>,
 }
 
 /// The card's time: the frames that it has rendered, by their rate, over all its sessions.
@@ -137,6 +139,16 @@ impl<'a> Side<'a> {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a step has killed a process.
+    pub(super) fn note_kill(&self, process: Process) {
+        self.state().killed = Some(process);
+    }
+
+    /// Returns the process that a step has killed.
+    pub(super) fn killed(&self) -> Option<Process> {
+        self.state().killed
     }
 
     /// Returns the card's control socket.

@@ -8,6 +8,7 @@ use super::state::Engine;
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::CardControl;
 use crate::playback::PlaybackError;
+use crate::steps::document::Process;
 use crate::steps::plan::{Act, PlannedStep, STREAM};
 use crate::testbed::session::SessionError;
 use crate::testbed::{TestBed, TestBedError};
@@ -95,7 +96,15 @@ impl Engine<'_, '_> {
             }
             _ => None,
         };
-        let (class, remedy) = (error.class(), error.remedy());
+        let killed = match (error.testbed(), self.side.killed()) {
+            (Some(TestBedError::Session(SessionError::CardDied { death, .. })), Some(Process::Card))
+            | (Some(TestBedError::Session(SessionError::QemuFailed { death, .. })), Some(Process::Qemu)) => {
+                death.from_outside()
+            }
+            _ => false,
+        };
+        let class = error.class();
+        let remedy = if killed { Some(KILLED.into()) } else { error.remedy() };
         StepFailure { class, text: error.to_string(), remedy, report, lost: !goes_on(error) }
     }
 
@@ -131,6 +140,9 @@ impl Engine<'_, '_> {
         }
     }
 }
+
+/// The remedy where a step has killed the process.
+const KILLED: &str = "a step `host` with `kill` ended it: boot anew (`again` at the prompt), or leave that step out";
 
 /// Returns whether the guest still answers after an error.
 pub(super) fn goes_on(error: &PlaybackError) -> bool {

@@ -270,4 +270,12 @@ fn recordings_without_a_failure_or_that_cannot_be_read_are_refused_with_a_senten
     std::fs::write(&bank, other).unwrap();
     let (code, _, error) = trace(&["replay", recording.to_str().unwrap(), "--bank", bank.to_str().unwrap()]);
     assert!(code == 8 && error.contains("was made with the bank built-in"), "{code} {error}");
+    let device = folder.path().join("device.trace");
+    let settings = Settings { size: SIZE_DEFAULT, pcm: false, program: "my-card, vfio-user-card 1.0.0" };
+    let writer = Writer::create(&device, settings).unwrap();
+    writer.record_with(Source::HARNESS, Head::mark(), &[b"here"]);
+    drop(writer);
+    let (code, _, error) = trace(&["replay", device.to_str().unwrap()]);
+    let wanted = "is of my-card, vfio-user-card 1.0.0, and only those of the project's card can be replayed";
+    assert!(code == 8 && error.contains(wanted), "{code} {error}");
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use card_control::PROGRAM;
 use card_trace::{Act, CardStart, Header, Item, ReadError, Reader, Record};
 
 /// Why a trace cannot be replayed.
@@ -47,6 +48,16 @@ pub enum RecordingError {
         "the recording does not say with which bank and options its card was started, as those of cards before version 0.3 do not; record it again"
     )]
     NoStart,
+    /// Another device has recorded it.
+    #[error(
+        "the recording {path} is of {program}, and only those of the project's card can be replayed; `dmus trace show` and `dmus trace diff` read it"
+    )]
+    OtherDevice {
+        /// Its path.
+        path: String,
+        /// What recorded it.
+        program: String,
+    },
     /// It was recorded with another bank.
     #[error(
         "the recording was made with the bank {recorded} ({recorded_bytes} bytes, SHA-256 {recorded_sha256}) and this card has {given} ({given_sha256}); \
@@ -87,7 +98,8 @@ impl Recording {
     /// Reads a recording from the bytes of a trace; `path` is where they are from.
     ///
     /// # Errors
-    /// [`RecordingError::Read`] when they are no trace that this program reads, [`RecordingError::Lost`] and [`RecordingError::Cut`] when a
+    /// [`RecordingError::Read`] when they are no trace that this program reads, [`RecordingError::OtherDevice`] when no card of the project
+    /// has recorded them, [`RecordingError::Lost`] and [`RecordingError::Cut`] when a
     /// part of it is missing, [`RecordingError::NoStart`] when it does not say how its card was started.
     pub fn read(bytes: Vec<u8>, path: &str) -> Result<Self, RecordingError> {
         let read = Reader::of_bytes(bytes).and_then(Reader::read_all);
@@ -99,6 +111,10 @@ impl Recording {
                 Item::Record(record) => records.push(record),
                 Item::Gap { slots } => gap_slots = gap_slots.saturating_add(slots),
             }
+        }
+        let is_start = |record: &Record| matches!(record.act(), Act::Card(_));
+        if !header.program.starts_with(PROGRAM) && !records.iter().any(is_start) {
+            return Err(RecordingError::OtherDevice { path: path.to_owned(), program: header.program });
         }
         if header.overwritten > 0 || gap_slots > 0 {
             return Err(RecordingError::Lost { overwritten: header.overwritten, gap_slots });

@@ -341,7 +341,8 @@ mod tests {
         stop_for_a_while(&child);
         let found = of_the_card(&watch);
         assert_eq!(found.len(), 1, "{found:?}");
-        let (least, most) = (STOPPED - 2 * SAMPLE, Duration::from_secs(60));
+        // A busy host looks late: what was before the first look is not counted.
+        let (least, most) = (STOPPED / 2, Duration::from_secs(60));
         assert!((least..most).contains(&Duration::from_millis(found[0].milliseconds)), "{found:?}");
         assert!(watch.total() >= least);
         stop_for_a_while(&child);

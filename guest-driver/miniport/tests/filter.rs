@@ -258,7 +258,7 @@ fn the_inf_matches_the_cards_full_identities() {
         id(registers::DEVICE_ID, registers::SUBSYSTEM_ID, registers::SUBSYSTEM_VENDOR_ID, registers::REVISION),
     ];
     for id in ids {
-        assert_eq!(INF.matches(&id).count(), 2, "{id}, for each width");
+        assert_eq!(INF.matches(&id).count(), 3, "{id}, in each section of models");
     }
     assert!(INF.is_ascii());
     assert!(INF.lines().count() > 50 && INF.matches("\r\n").count() == INF.lines().count(), "lines end as Windows' do");

@@ -1,11 +1,8 @@
-//! The INF keeps what InfVerif checks and the reference pages of INF sections and directives state.
+//! The INF is what the driver and its package need. InfVerif's rules are checked by the crate `driver-package`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 const INF: &str = include_str!("../../inf/dmuscard.inf");
-
-/// First build of Windows 10 on which DIRID 13 may be used (InfVerif error 1199; "Using a Universal INF File").
-const DIRID_13_BUILD: u32 = 16299;
 
 /// The sections: lines without comments, by lower-case name.
 fn sections() -> BTreeMap<String, Vec<String>> {
@@ -29,21 +26,6 @@ fn values(section: &[String], key: &str) -> Vec<String> {
     named.flat_map(|(_, values)| values.split(',').map(|value| value.trim().to_owned())).collect()
 }
 
-/// Returns the build numbers in the decorations of the models.
-fn builds() -> Vec<u32> {
-    let sections = sections();
-    let manufacturer = sections["manufacturer"].iter().flat_map(|line| line.split(',').skip(1));
-    manufacturer.map(|decoration| decoration.rsplit('.').next().unwrap().parse().expect("a build number")).collect()
-}
-
-#[test]
-fn a_decoration_with_dirid_13_is_for_windows_that_knows_it() {
-    assert!(INF.contains("= 13") && INF.contains("%13%"), "files stay in the driver store");
-    let builds = builds();
-    assert_eq!(builds.len(), 2, "one for each width");
-    assert!(builds.iter().all(|build| *build >= DIRID_13_BUILD), "{builds:?}");
-}
-
 #[test]
 fn every_decoration_has_its_models() {
     let sections = sections();
@@ -55,50 +37,6 @@ fn every_decoration_has_its_models() {
             assert!(sections.contains_key(&name), "[{name}]");
         }
     }
-}
-
-#[test]
-fn every_section_that_is_named_is_there_and_every_other_is_used() {
-    let sections = sections();
-    let keywords = ["addreg", "copyfiles", "delfiles", "delreg", "addinterface", "addservice"];
-    let mut used: BTreeSet<String> =
-        ["version", "sourcedisksnames", "destinationdirs", "manufacturer", "strings"].map(String::from).into();
-    used.extend(["amd64", "x86"].map(|width| format!("sourcedisksfiles.{width}")));
-    for (name, lines) in &sections {
-        for line in lines {
-            let Some((key, rest)) = line.split_once('=') else { continue };
-            let key = key.trim().to_lowercase();
-            if keywords.contains(&key.as_str()) {
-                let last = rest.split(',').next_back().unwrap().trim().to_lowercase();
-                assert!(sections.contains_key(&last), "[{name}] names [{last}]");
-                used.insert(last);
-            }
-        }
-        if name.starts_with("models.") {
-            used.insert(name.clone());
-            for line in lines {
-                let install = line.split_once('=').unwrap().1.split(',').next().unwrap().trim().to_lowercase();
-                for suffix in ["", ".hw", ".interfaces", ".services"] {
-                    used.insert(format!("{install}.nt{suffix}"));
-                }
-                assert!(sections.contains_key(&format!("{install}.nt")), "[{install}.nt]");
-                assert!(sections.contains_key(&format!("{install}.nt.services")), "a device needs a service");
-            }
-        }
-    }
-    let unused: Vec<&String> = sections.keys().filter(|name| !used.contains(*name)).collect();
-    assert!(unused.is_empty(), "{unused:?} are referred to by nothing");
-}
-
-#[test]
-fn every_file_that_is_copied_is_on_the_disk() {
-    let sections = sections();
-    let copied = &sections["card.copyfiles"];
-    for width in ["amd64", "x86"] {
-        let files = &sections[&format!("sourcedisksfiles.{width}")];
-        assert!(copied.iter().all(|file| !values(files, file).is_empty()), "{copied:?} in {files:?}");
-    }
-    assert_eq!(values(&sections["destinationdirs"], "Card.CopyFiles"), ["13"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use card_trace::{Detail, Item, Reader, describe};
+use card_trace::{Act, Detail, Item, Reader, describe};
 use vfio_user_card::Tap;
 use vfio_user_card_trace::Recorder;
 
@@ -199,8 +199,11 @@ fn a_recorder_hears_every_act_in_words_and_in_its_order() {
     let (header, items) = Reader::open(&path).unwrap().read_all().unwrap();
     assert!(header.program.starts_with("mailbox, vfio-user-card "), "{}", header.program);
     let records = items.iter().filter_map(|item| match item {
-        Item::Record(record) => Some(describe(&record.act(), Detail::Names)),
-        Item::Gap { .. } => None,
+        // The clock is recorded when some time has passed, which depends on the host.
+        Item::Record(record) if !matches!(record.act(), Act::Clock { .. }) => {
+            Some(describe(&record.act(), Detail::Names))
+        }
+        Item::Record(_) | Item::Gap { .. } => None,
     });
     let lines: Vec<String> = records.skip_while(|line| line != "mark: it begins").skip(1).collect();
     let expected = [

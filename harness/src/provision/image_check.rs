@@ -113,9 +113,6 @@ const BASES_X64: [u64; 2] = [0xffff_f803_5a2c_0000, 0xffff_f807_0000_1000];
 /// The same for 32-bit Windows.
 const BASES_X86: [u64; 2] = [0x8f40_0000, 0xffae_d000];
 
-/// The Windows for which the INF installs the driver: 10.
-const SUBSYSTEM_VERSION: (u16, u16) = (10, 0);
-
 /// Returns why the driver cannot be loaded, if it cannot.
 fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<String>, String> {
     use driver_audit::exports::{self, Call, On};
@@ -133,12 +130,6 @@ fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<St
             Ok(placed) => bound = placed.bound,
             Err(error) => return Ok(Some(format!("at {base:#x}: {error}"))),
         }
-    }
-    if image.subsystem_version != SUBSYSTEM_VERSION {
-        return Ok(Some(format!(
-            "it is for Windows {:?}, and the INF for {SUBSYSTEM_VERSION:?}",
-            image.subsystem_version
-        )));
     }
     if wide {
         return Ok(None);

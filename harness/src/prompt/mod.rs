@@ -160,6 +160,8 @@ impl Prompt {
         loop {
             self.names.set(turn.steps.streams());
             let mut told = turn.is_lost();
+            // A person looks at what is left. Who writes lines into a pipe waits for the end.
+            let (stays, mut died) = (input.is_terminal, None);
             let line = input.next(|| {
                 if !told
                     && turn.steps.bed().session.health.death().is_some()
@@ -167,16 +169,17 @@ impl Prompt {
                 {
                     told = true;
                     let failure = turn.steps.explain("wait for a line", error.into());
+                    died = (!stays).then_some(failure.class);
                     error_line(&Refusal(failure).text());
                 }
-                !interrupt::requested()
+                died.is_none() && !interrupt::requested()
             });
             state.told |= told;
             let line = match line {
                 Ok(line) => line,
                 Err(NoLine::End) => return false,
                 Err(NoLine::Gone) => {
-                    state.failed.get_or_insert(Class::Interrupted);
+                    state.failed.get_or_insert(died.unwrap_or(Class::Interrupted));
                     return false;
                 }
                 Err(NoLine::NotText(line)) => {

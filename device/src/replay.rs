@@ -2,7 +2,7 @@
 //!
 //! | what the recorded card was given | how the replay gives it |
 //! |---|---|
-//! | guest memory, features, rings, resets | the bus is told the same; memory is empty but for rings and chains |
+//! | guest memory, features, rings, resets | the bus gets the same; memory is empty but for rings and chains |
 //! | chains | the readable part is placed in memory and the chain made available when the recorded card took it |
 //! | malformed chains | a chain that is malformed in the recorded way |
 //! | time | the card renders to each frame that the recorded one had rendered to, whatever moved its clock |

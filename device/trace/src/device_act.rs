@@ -1,4 +1,4 @@
-//! Acts of a device whose registers this format does not know: whoever records them says what they mean.
+//! Acts of a device whose registers this format does not know: their recorder says what they mean.
 //!
 //! A ring that has gone round has no beginning, and the table of a device's registers is the device's own. So each access carries
 //! its words with it, a few slots of them.

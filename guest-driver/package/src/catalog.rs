@@ -180,7 +180,7 @@ impl Catalog {
             Version::V1 => hex_tag(&file.sha1),
             Version::V2 => file.sha256.to_vec(),
         };
-        // Whoever made it may have closed the digits of version 1 with a zero, or not.
+        // Its maker may have closed the digits of version 1 with a zero, or not.
         let without_zero = tag.strip_suffix(&[0, 0]).filter(|_| self.version == Version::V1);
         self.members.iter().find(|member| member.tag == tag || Some(&member.tag[..]) == without_zero)
     }

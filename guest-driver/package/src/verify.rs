@@ -264,7 +264,7 @@ fn embedded(name: &str, bytes: &[u8], now: SystemTime) -> Option<SignatureVerdic
         Err(fault) => return Some(unread(fault)),
     };
     let first = signatures(&envelope, now).into_iter().next();
-    let mut verdict = first.unwrap_or_else(|| unread("it is signed by nobody".into()));
+    let mut verdict = first.unwrap_or_else(|| unread("it has no signer".into()));
     verdict.faults.extend(envelope.faults.iter().cloned());
     match <IndirectData as der::Decode>::from_der(&envelope.content) {
         Ok(data) if envelope.content_type == oid::INDIRECT_DATA => {

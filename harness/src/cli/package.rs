@@ -260,7 +260,7 @@ fn print_catalog(path: &Path, signed: &SignedCatalog) {
     out(&format!("catalogue   {}", path.display()));
     out(&format!("version     {version}, of {}", catalog.made_text()));
     if signed.signatures.is_empty() {
-        out("signed by   nobody");
+        out("signed by   no signer");
     }
     for signature in &signed.signatures {
         let stamp = if signature.has_time_stamp { "with" } else { "without" };

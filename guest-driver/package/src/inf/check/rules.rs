@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
     error(1100, "with DIRID 13 a file stays in the folder of the package, and keeps its name"),
     error(1199, "a section that installs on an older Windows has nothing that only a newer one knows"),
     warning(1201, "an entry has no more values than its directive takes"),
-    warning(1202, "Include names INFs of Windows (only those that are known here are told from others)"),
+    warning(1202, "Include names INFs of Windows (of which a part is known here)"),
     error(1203, "a section that is named is there"),
     error(1204, "the provider is not Microsoft"),
     warning(1205, "one section is not named by two directives"),

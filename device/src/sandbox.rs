@@ -26,6 +26,7 @@ use card_control::{ExitCode, PROGRAM};
 
 pub use error::SandboxError;
 pub use folders::Folders;
+use role::Reach;
 pub use role::Role;
 
 /// The sandbox of the process, from when it is prepared.
@@ -35,13 +36,15 @@ static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
 struct Sandbox {
     filters: filter::Filters,
     folders: Folders,
+    nothing: folders::Nothing,
     /// Set once the log says what the kernel enforces.
     described: OnceLock<()>,
 }
 
 /// Prepares the sandbox of this process: its limits, the report of refused calls, and the filters, so that [`enter`] has
-/// nothing left that can fail but the host. From here on there are no backtraces. To be called before the first thread starts. `descriptors` is the number that
-/// the process needs at most, if it is known. A second call changes nothing.
+/// nothing left that can fail but the host, and a thread without reach needs no descriptor to be confined. From here on
+/// there are no backtraces. To be called before the first thread starts. `descriptors` is the number that the process needs
+/// at most, if it is known. A second call changes nothing.
 ///
 /// # Errors
 /// Every [`SandboxError`] but [`SandboxError::Descriptors`] and [`SandboxError::Folders`], when the host or the processor
@@ -56,7 +59,8 @@ pub fn prepare(folders: Folders, descriptors: Option<u64>) -> Result<(), Sandbox
     violation::install()?;
     let filters = filter::Filters::compile()?;
     filters.without_clone3()?;
-    let _ = SANDBOX.set(Sandbox { filters, folders, described: OnceLock::new() });
+    let nothing = folders::Nothing::prepare()?;
+    let _ = SANDBOX.set(Sandbox { filters, folders, nothing, described: OnceLock::new() });
     Ok(())
 }
 
@@ -67,10 +71,15 @@ pub fn enter(role: Role) {
     if !violation::note(role) {
         return;
     }
-    let entered = sandbox.folders.restrict(role.reach()).and_then(|status| {
-        if sandbox.described.set(()).is_ok() {
-            log::debug!("sandbox: system calls are filtered; {}", folders::describe(&status));
-        }
+    let restricted = match role.reach() {
+        Reach::Nothing => sandbox.nothing.restrict(),
+        reach => sandbox.folders.restrict(reach).map(|status| {
+            if sandbox.described.set(()).is_ok() {
+                log::debug!("sandbox: system calls are filtered; {}", folders::describe(&status));
+            }
+        }),
+    };
+    let entered = restricted.and_then(|()| {
         log::debug!("sandbox: this thread enters the role {}", role.name());
         sandbox.filters.enter(role)
     });

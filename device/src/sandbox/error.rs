@@ -36,6 +36,9 @@ pub enum SandboxError {
     /// The kernel has Landlock, and refuses its rules.
     #[error("the host refuses Landlock rules: {0}")]
     Folders(#[source] landlock::RulesetError),
+    /// The kernel has Landlock, and does not apply its rules to a thread.
+    #[error("the host does not apply Landlock rules: {0}")]
+    Thread(#[source] io::Error),
 }
 
 impl SandboxError {

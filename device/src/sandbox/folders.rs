@@ -1,10 +1,13 @@
+#![allow(unsafe_code, reason = "a thread is restricted by rules that were made for many")]
 //! Restricts what a thread reaches of the file system and the network, where the kernel has Landlock.
 
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 use super::error::SandboxError;
@@ -44,18 +47,49 @@ impl Folders {
             Reach::Sockets => (&self.sockets, removes),
             Reach::Outputs => (&self.outputs, makes),
         };
-        let restricted = Ruleset::default()
-            .handle_access(AccessFs::from_all(NEWEST))
-            .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
-            .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
-            .and_then(Ruleset::create)
-            .and_then(|ruleset| {
-                // A folder that is not there has no entries, and what needs it fails by itself.
-                let rules = folders.iter().filter_map(|folder| PathFd::new(folder).ok());
-                rules.map(|folder| PathBeneath::new(folder, rights)).try_fold(ruleset, RulesetCreatedAttr::add_rule)
-            })
-            .and_then(landlock::RulesetCreated::restrict_self);
+        let restricted = everything().and_then(|ruleset| {
+            // A folder that is not there has no entries, and what needs it fails by itself.
+            let rules = folders.iter().filter_map(|folder| PathFd::new(folder).ok());
+            let mut rules = rules.map(|folder| PathBeneath::new(folder, rights));
+            rules.try_fold(ruleset, RulesetCreatedAttr::add_rule)?.restrict_self()
+        });
         restricted.map_err(SandboxError::Folders)
+    }
+}
+
+/// Returns rules that leave no right.
+fn everything() -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()
+}
+
+/// Rules that leave no right, made once. A thread that starts while the host has no descriptor left is restricted by them.
+#[derive(Debug)]
+pub(super) struct Nothing(Option<OwnedFd>);
+
+impl Nothing {
+    /// Makes the rules, where the kernel has Landlock.
+    ///
+    /// # Errors
+    /// [`SandboxError::Folders`], when the kernel has Landlock and refuses the rules.
+    pub(super) fn prepare() -> Result<Self, SandboxError> {
+        Ok(Self(everything().map_err(SandboxError::Folders)?.into()))
+    }
+
+    /// Takes the calling thread, and those that it starts from now on, every right to the file system and to the network.
+    /// Files and sockets that are open stay so. It needs no descriptor.
+    ///
+    /// # Errors
+    /// [`SandboxError::Thread`], when the kernel has Landlock and refuses it.
+    pub(super) fn restrict(&self) -> Result<(), SandboxError> {
+        let Some(ruleset) = &self.0 else { return Ok(()) };
+        rustix::thread::set_no_new_privs(true).map_err(|error| SandboxError::Thread(error.into()))?;
+        // SAFETY: the call takes two integers; the descriptor is open as long as `self` is.
+        let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
+        if done == 0 { Ok(()) } else { Err(SandboxError::Thread(io::Error::last_os_error())) }
     }
 }
 

@@ -424,6 +424,46 @@ fn keeps_connections_waiting_on_a_host_without_descriptors() {
     }
 }
 
+/// A thread that serves a connection is confined when it starts, with however few descriptors the host has left by then.
+#[test]
+fn serves_clients_with_any_number_of_descriptors_left() {
+    for transport in ["vhost-user", "vfio-user"] {
+        let card = Card::start(&["--persistent", "--transport", transport]);
+        let id = card.running.0.id();
+        let limit = |current: u64| {
+            let limit = Rlimit { current: Some(current), maximum: Some(20_000) };
+            prlimit(Some(card.running.pid()), Resource::Nofile, limit).unwrap();
+        };
+        for left in 1..=12 {
+            let free = || {
+                let is_free = |number: &u64| !fs::exists(format!("/proc/{id}/fd/{number}")).unwrap();
+                (0..).filter(is_free).nth(left - 1).unwrap() + 1
+            };
+            wait_until("the number of descriptors is stable", || {
+                let before = free();
+                std::thread::sleep(Duration::from_millis(50));
+                free() == before
+            });
+            limit(free());
+            // One descriptor is enough for a client.
+            let mut client = Control::connect(&card.control);
+            assert_eq!(client.command(&json!({"cmd": "status"}))["ok"], json!(true), "{left} left: {}", card.log());
+            // A front-end needs more. It is served, waits, or is refused; the card goes on.
+            let front_end = connect(&card.socket);
+            std::thread::sleep(Duration::from_millis(100));
+            limit(20_000);
+            drop((client, front_end));
+            card.assert_answers();
+            if transport == "vhost-user" {
+                let mut machine = Machine::connect(&card.socket);
+                assert_eq!(machine.identity().magic, MAGIC, "{left} left");
+                machine.disconnect();
+            }
+        }
+        card.end();
+    }
+}
+
 /// A descriptor that the card kept could be the front-end's own end of the connection: then the connection would never
 /// end.
 #[test]

@@ -42,8 +42,11 @@ pub(super) struct Backend {
 
 impl Backend {
     /// Returns the card behind `link` for one connection.
-    pub(super) fn new(link: Link) -> Self {
-        Self { link, exit: Exit::default(), calls: Mutex::default() }
+    ///
+    /// # Errors
+    /// The host's error, when it has no more descriptors.
+    pub(super) fn new(link: Link) -> io::Result<Self> {
+        Ok(Self { link, exit: Exit::new()?, calls: Mutex::default() })
     }
 
     /// Looks after the writes of the calls. `last` is zeros at first.

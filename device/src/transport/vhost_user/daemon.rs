@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use log::Level;
 use rustix::event::PollFlags;
@@ -22,6 +23,9 @@ use crate::sandbox::{self, Role};
 use crate::stop::{Stop, Waited};
 use crate::transport::interrupts::LOOK_PERIOD;
 
+/// The pause after a failure, which mostly is that of a host without descriptors: the connection waits meanwhile.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
 /// Serves the connections that come in on `listener`, one after the other, until `stop` is requested.
 pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
     let watched = match listener.as_fd().try_clone_to_owned() {
@@ -35,6 +39,9 @@ pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
     while matches!(stop.wait(&watched, PollFlags::IN, None), Ok(Waited::Ready)) {
         if let Err(error) = serve_one(link, stop, |daemon| daemon.start(&mut listener)) {
             log_limited!(Level::Error, "the vhost-user framework has failed: {error}");
+            if stop.pause(RETRY_PAUSE) {
+                break;
+            }
         }
     }
 }
@@ -46,9 +53,27 @@ pub(super) fn serve(link: &Link, listener: UnixListener, stop: &Stop) {
 pub(super) fn serve_guard(link: &Link, path: &Path, stop: &Stop) -> io::Result<()> {
     let path = path.to_str().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is not in UTF-8"))?;
     serve_one(link, stop, |daemon| daemon.start_client(path)).map_err(|error| match error {
-        Error::CreateBackendReqHandler(ProtocolError::SocketConnect(error)) => error,
-        error => io::Error::other(error.to_string()),
+        Failed::Host(error)
+        | Failed::Framework(Error::CreateBackendReqHandler(ProtocolError::SocketConnect(error))) => error,
+        error @ Failed::Framework(_) => io::Error::other(error.to_string()),
     })
+}
+
+/// Why a connection is not served.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// The host has no descriptor for it.
+    #[error("{0}; raise the limit of descriptors (ulimit -n)")]
+    Host(#[from] io::Error),
+    /// The framework cannot serve it.
+    #[error("{0}")]
+    Framework(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Framework(error)
+    }
 }
 
 /// Serves the connection that `start` makes, by a daemon of its own, so that nothing of it is left for the next one. Then all
@@ -57,8 +82,8 @@ fn serve_one(
     link: &Link,
     stop: &Stop,
     start: impl FnOnce(&mut VhostUserDaemon<Arc<Backend>>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let backend = Arc::new(Backend::new(link.clone()));
+) -> Result<(), Failed> {
+    let backend = Arc::new(Backend::new(link.clone())?);
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon = VhostUserDaemon::new("vhost-user".into(), Arc::clone(&backend), memory)?;
     start(&mut daemon)?;
@@ -96,6 +121,6 @@ fn serve_one(
     });
     match ended {
         Err(Error::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => Ok(()),
-        ended => ended,
+        ended => Ok(ended?),
     }
 }

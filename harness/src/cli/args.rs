@@ -210,7 +210,7 @@ impl JudgeArguments {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LiveArguments {
     /// Live MIDI at the device's MIDI input instead of a song: a .mid file in its time, a file of MIDI bytes, a FIFO, or a MIDI device
-    /// such as /dev/snd/midiC1D0. What comes out of the driver's capture pin is compared, and its latency shown. Under --clock realtime
+    /// such as /dev/snd/midiC1D0; with the feature midir also `port:` and a part of a port's name. What comes out of the driver's capture pin is compared, and its latency shown. Under --clock realtime
     #[arg(long, value_name = "SOURCE")]
     pub(crate) midi_in: Option<PathBuf>,
     /// How long live MIDI is taken in at most, in seconds

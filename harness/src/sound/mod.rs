@@ -3,6 +3,8 @@
 pub mod bank;
 pub mod live;
 pub mod loudness;
+#[cfg(feature = "cpal")]
+pub mod loudspeakers;
 pub mod measure;
 pub mod midi;
 pub mod pcm;

@@ -1,4 +1,4 @@
-//! Plays sound files on the host's loudspeakers: by the player of the host, since the harness links no library of sound.
+//! Plays sound files on the host's loudspeakers: by a player of the host, or with the feature `cpal` by itself.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,6 +13,9 @@ use crate::provision::{find_program, run};
 
 /// The variable that names a player instead: a program and its arguments, which takes the path of a WAV file at their end.
 pub const PLAYER_VARIABLE: &str = "DMUS_PLAYER";
+
+/// The name of the way without a player, which the feature `cpal` adds.
+const BY_ITSELF: &str = "cpal";
 
 /// Players, with the arguments before the path of a file: those of the sound servers first, which share the device.
 const PLAYERS: [(&str, &[&str]); 4] = [
@@ -31,6 +34,13 @@ pub enum PlayerError {
     /// The variable names no program.
     #[error("{PLAYER_VARIABLE} is `{0}`, which names no program on PATH")]
     Named(String),
+    /// The variable wants a way that this program was built without.
+    #[error("{PLAYER_VARIABLE} is `{BY_ITSELF}`, and this dmus was built without the feature of that name")]
+    NotBuilt,
+    /// The host's output device does not play.
+    #[cfg(feature = "cpal")]
+    #[error(transparent)]
+    Device(#[from] super::loudspeakers::DeviceError),
     /// The player does not run.
     #[error("{player} does not run: {source}")]
     Start {
@@ -71,7 +81,9 @@ pub enum PlayerError {
 impl Diagnosed for PlayerError {
     fn class(&self) -> Class {
         match self {
-            Self::NoPlayer => Class::MissingArtefact,
+            Self::NoPlayer | Self::NotBuilt => Class::MissingArtefact,
+            #[cfg(feature = "cpal")]
+            Self::Device(_) => Class::Host,
             Self::Named(_) | Self::NoSound { .. } | Self::Formats(..) => Class::Usage,
             Self::Start { .. } | Self::Failed { .. } => Class::Host,
             Self::Interrupted(_) => Class::Interrupted,
@@ -85,6 +97,9 @@ impl Diagnosed for PlayerError {
                 "install one (on Debian or Ubuntu: apt-get install pipewire-bin, pulseaudio-utils, alsa-utils or ffmpeg), or name \
                  one with {PLAYER_VARIABLE}"
             )),
+            Self::NotBuilt => Some(format!("build it with --features {BY_ITSELF}, or name a program of the host")),
+            #[cfg(feature = "cpal")]
+            Self::Device(_) => Some(format!("{PLAYER_VARIABLE} names a program that plays instead, such as aplay")),
             Self::Named(_) => Some("name a program and its arguments, such as \"aplay -D hw:1\"".into()),
             Self::Start { .. } | Self::Failed { .. } => Some(format!(
                 "on a machine without sound, copy the file to one that has it; {PLAYER_VARIABLE} names another player"
@@ -98,18 +113,28 @@ impl Diagnosed for PlayerError {
     }
 }
 
-/// A player of the host.
+/// A way to the loudspeakers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Player {
-    program: PathBuf,
-    arguments: Vec<OsString>,
+pub enum Player {
+    /// A program of the host, with the arguments before the path of a file.
+    Program {
+        /// Its path.
+        program: PathBuf,
+        /// The arguments.
+        arguments: Vec<OsString>,
+    },
+    /// The host's output device, without a program.
+    #[cfg(feature = "cpal")]
+    Device,
 }
 
 impl Player {
-    /// Finds the player that the variable names, or the first on PATH.
+    /// Finds the player that the variable names, or the first on PATH. A program with the feature `cpal` plays by itself where the
+    /// variable names nothing.
     ///
     /// # Errors
-    /// [`PlayerError::Named`] when the variable names no program, [`PlayerError::NoPlayer`] when PATH has no player.
+    /// [`PlayerError::Named`] when the variable names no program, [`PlayerError::NotBuilt`] when it wants a feature that is not there,
+    /// [`PlayerError::NoPlayer`] when PATH has no player.
     pub fn find() -> Result<Self, PlayerError> {
         Self::named_or_found(std::env::var(PLAYER_VARIABLE).ok().as_deref(), find_program)
     }
@@ -118,31 +143,59 @@ impl Player {
         if let Some(named) = named.filter(|named| !named.trim().is_empty()) {
             let words = shlex::split(named).unwrap_or_default();
             let (program, arguments) = words.split_first().ok_or_else(|| PlayerError::Named(named.into()))?;
+            if program == BY_ITSELF {
+                return Self::by_itself().ok_or(PlayerError::NotBuilt);
+            }
             let program = found(Path::new(program)).ok_or_else(|| PlayerError::Named(named.into()))?;
-            return Ok(Self { program, arguments: arguments.iter().map(OsString::from).collect() });
+            return Ok(Self::Program { program, arguments: arguments.iter().map(OsString::from).collect() });
+        }
+        if let Some(player) = Self::by_itself() {
+            return Ok(player);
         }
         let mut players = PLAYERS.iter();
         let player = players.find_map(|(name, arguments)| {
             let program = found(Path::new(name))?;
-            Some(Self { program, arguments: arguments.iter().map(OsString::from).collect() })
+            Some(Self::Program { program, arguments: arguments.iter().map(OsString::from).collect() })
         });
         player.ok_or(PlayerError::NoPlayer)
+    }
+
+    const fn by_itself() -> Option<Self> {
+        #[cfg(feature = "cpal")]
+        return Some(Self::Device);
+        #[cfg(not(feature = "cpal"))]
+        None
     }
 
     /// Returns the program's name.
     #[must_use]
     pub fn name(&self) -> String {
-        self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        match self {
+            Self::Program { program, .. } => program.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            #[cfg(feature = "cpal")]
+            Self::Device => BY_ITSELF.into(),
+        }
     }
 
     /// Plays a WAV file to its end.
     ///
     /// # Errors
     /// [`PlayerError::Start`] when the player does not run, [`PlayerError::Failed`] with what it says when it fails,
-    /// [`PlayerError::Interrupted`] when the user interrupts.
+    /// [`PlayerError::Interrupted`] when the user interrupts; with the feature `cpal` also `PlayerError::Device` when the device
+    /// does not play, and [`PlayerError::File`] when the file cannot be read.
     pub fn play(&self, path: &Path) -> Result<(), PlayerError> {
         let player = self.name();
-        let ended = run(Command::new(&self.program).args(&self.arguments).arg(path)).map_err(|source| {
+        let (program, arguments) = match self {
+            Self::Program { program, arguments } => (program, arguments),
+            #[cfg(feature = "cpal")]
+            Self::Device => {
+                return match super::loudspeakers::play(Pcm::read_wav(path)?)? {
+                    super::loudspeakers::Ended::Whole => Ok(()),
+                    super::loudspeakers::Ended::Interrupted => Err(PlayerError::Interrupted(player)),
+                };
+            }
+        };
+        let ended = run(Command::new(program).args(arguments).arg(path)).map_err(|source| {
             if source.kind() == io::ErrorKind::Interrupted {
                 PlayerError::Interrupted(player.clone())
             } else {
@@ -199,14 +252,25 @@ mod tests {
 
     #[test]
     fn takes_the_first_player_on_path_or_the_one_that_is_named() {
-        let player = Player::named_or_found(None, on_path(&["ffplay", "aplay"])).unwrap();
-        assert_eq!((player.name().as_str(), &player.arguments[..]), ("aplay", &["--quiet".into()][..]));
-        let player = Player::named_or_found(Some("sox -q 'a b'"), on_path(&["sox"])).unwrap();
-        assert_eq!(player.arguments, ["-q", "a b"]);
-        assert_eq!(Player::named_or_found(Some(" "), on_path(&["paplay"])).unwrap().name(), "paplay");
-        let none = Player::named_or_found(None, on_path(&[])).unwrap_err();
-        assert!(none.to_string().contains("pw-cat, paplay, aplay, ffplay"), "{none}");
-        assert!(none.remedy().unwrap().contains("alsa-utils"));
+        let program = |name: &str, arguments: &[&str]| Player::Program {
+            program: Path::new("/bin").join(name),
+            arguments: arguments.iter().map(OsString::from).collect(),
+        };
+        let named = Player::named_or_found(Some("sox -q 'a b'"), on_path(&["sox"])).unwrap();
+        assert_eq!(named, program("sox", &["-q", "a b"]));
+        if let Some(device) = Player::by_itself() {
+            assert_eq!(Player::named_or_found(None, on_path(&["aplay"])).unwrap(), device);
+            assert_eq!(Player::named_or_found(Some(BY_ITSELF), on_path(&[])).unwrap().name(), BY_ITSELF);
+        } else {
+            let found = Player::named_or_found(None, on_path(&["ffplay", "aplay"])).unwrap();
+            assert_eq!(found, program("aplay", &["--quiet"]));
+            assert_eq!(Player::named_or_found(Some(" "), on_path(&["paplay"])).unwrap().name(), "paplay");
+            let none = Player::named_or_found(None, on_path(&[])).unwrap_err();
+            assert!(none.to_string().contains("pw-cat, paplay, aplay, ffplay"), "{none}");
+            assert!(none.remedy().unwrap().contains("alsa-utils"));
+            let not_built = Player::named_or_found(Some(BY_ITSELF), on_path(&["cpal"])).unwrap_err();
+            assert!(not_built.remedy().unwrap().contains("--features cpal"), "{not_built}");
+        }
         for named in ["nothing -x", "'"] {
             assert!(matches!(Player::named_or_found(Some(named), on_path(&["aplay"])), Err(PlayerError::Named(_))));
         }
@@ -219,7 +283,7 @@ mod tests {
             let path = scratch.path().join(name);
             fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            Player { program: path, arguments: vec!["-x".into()] }
+            Player::Program { program: path, arguments: vec!["-x".into()] }
         };
         let heard = scratch.path().join("heard");
         let player = script("good", &format!("cp \"$2\" {}", heard.display()));

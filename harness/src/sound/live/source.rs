@@ -12,12 +12,17 @@ use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 
 use super::parser::{Garbage, LiveParser};
+#[cfg(feature = "midir")]
+use super::port::{Brought, Port, PortError};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::sound::midi::{MidiError, MidiMessage, Song};
 
 /// The first bytes of a Standard MIDI File.
 const SONG: &[u8] = b"MThd";
+
+/// What stands before the name of a port that has no file.
+const PORT: &str = "port:";
 
 /// The time of a byte on a MIDI cable: ten bits at 31250 baud.
 const BYTE_TIME: Duration = Duration::from_micros(320);
@@ -36,6 +41,13 @@ pub enum LiveError {
         /// What it is.
         kind: &'static str,
     },
+    /// It is a named port, and this program was built without the feature that takes them.
+    #[error("`{0}` is a MIDI port without a file, and this dmus was built without the feature midir")]
+    NotBuilt(String),
+    /// There is no such port.
+    #[cfg(feature = "midir")]
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// It is no song.
     #[error(transparent)]
     Song(#[from] MidiError),
@@ -48,6 +60,11 @@ impl Diagnosed for LiveError {
     fn class(&self) -> Class {
         match self {
             Self::Kind { .. } => Class::Usage,
+            Self::NotBuilt(_) => Class::MissingArtefact,
+            #[cfg(feature = "midir")]
+            Self::Port(PortError::Name { .. }) => Class::Usage,
+            #[cfg(feature = "midir")]
+            Self::Port(_) => Class::Host,
             Self::Song(error) => error.class(),
             Self::File(error) => error.class(),
         }
@@ -58,10 +75,20 @@ impl Diagnosed for LiveError {
             Self::Kind { .. } => {
                 Some("name a .mid file, a FIFO (mkfifo), or a device such as /dev/snd/midiC1D0".into())
             }
+            Self::NotBuilt(_) => {
+                Some("build it with --features midir, or name the device's file, such as /dev/snd/midiC1D0".into())
+            }
+            #[cfg(feature = "midir")]
+            Self::Port(_) => Some("name one of them, or a file, a FIFO (mkfifo) or a device".into()),
             Self::Song(error) => error.remedy(),
             Self::File(error) => error.remedy(),
         }
     }
+}
+
+/// Returns the name of a port, where a source is one: a file of that name goes first.
+fn port_of(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(PORT).filter(|_| !path.exists())
 }
 
 #[derive(Debug)]
@@ -74,6 +101,9 @@ enum Source {
     Fifo { file: File, written: bool },
     /// A device.
     Device(File),
+    /// A named port.
+    #[cfg(feature = "midir")]
+    Port(Port),
     /// It has ended.
     Ended,
 }
@@ -133,6 +163,12 @@ impl LiveInput {
     /// # Errors
     /// As [`open`](Self::open) has them.
     pub fn check(path: &Path) -> Result<(), LiveError> {
+        if let Some(name) = port_of(path) {
+            #[cfg(feature = "midir")]
+            return Ok(Port::find(name).map(drop)?);
+            #[cfg(not(feature = "midir"))]
+            return Err(LiveError::NotBuilt(name.into()));
+        }
         match Kind::of(path)? {
             Kind::File => read_file(path).map(drop),
             Kind::Fifo | Kind::Device => {
@@ -142,12 +178,24 @@ impl LiveInput {
         }
     }
 
-    /// Opens a file, a FIFO or a device; none of them is waited for.
+    /// Opens a file, a FIFO, a device, or a port by `port:` and a part of its name; none of them is waited for.
     ///
     /// # Errors
     /// [`LiveError::Kind`] for anything else, [`LiveError::Song`] for a Standard MIDI File that is malformed, [`LiveError::File`] for
-    /// what cannot be opened.
+    /// what cannot be opened; for a port [`LiveError::NotBuilt`] without the feature `midir`, and with it `LiveError::Port` where
+    /// there is no such port.
     pub fn open(path: &Path) -> Result<Self, LiveError> {
+        if let Some(name) = port_of(path) {
+            #[cfg(feature = "midir")]
+            return Ok(Self {
+                path: path.into(),
+                source: Source::Port(Port::open(name)?),
+                parser: LiveParser::default(),
+                begun: Instant::now(),
+            });
+            #[cfg(not(feature = "midir"))]
+            return Err(LiveError::NotBuilt(name.into()));
+        }
         let source = match Kind::of(path)? {
             Kind::File => read_file(path)?,
             Kind::Fifo => Source::Fifo { file: open_to_poll(path)?, written: false },
@@ -198,6 +246,22 @@ impl LiveInput {
             }
             Source::Fifo { file, .. } | Source::Device(file) => {
                 read_within(file, &mut chunk, wait).map_err(FileError::own("read", &self.path))?
+            }
+            #[cfg(feature = "midir")]
+            Source::Port(port) => {
+                if port.has_lost() {
+                    polled.notes.push(format!(
+                        "{}: messages came faster than they were taken, and are lost",
+                        self.path.display()
+                    ));
+                }
+                match port.poll(wait) {
+                    Brought::Bytes(bytes) => {
+                        polled.messages = self.parser.push(self.begun.elapsed().as_nanos() as u64, &bytes);
+                        return Ok(polled);
+                    }
+                    Brought::Gone => None,
+                }
             }
             Source::Ended => {
                 polled.ended = true;
@@ -355,6 +419,22 @@ mod tests {
         let found = messages(&mut input, usize::MAX, &mut Vec::new());
         assert_eq!(found, [vec![0xC0, 5], vec![0x90, 1, 2], vec![0x90, 3, 4]]);
         assert_eq!(input.garbage().named, ["before byte 8: the stream ends within a message of 2 bytes so far"]);
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_had_is_named_with_the_remedy() {
+        for refused in [
+            LiveInput::check(Path::new("port:a keyboard of nowhere")).unwrap_err(),
+            LiveInput::open(Path::new("port:a keyboard of nowhere")).unwrap_err(),
+        ] {
+            assert!(refused.remedy().unwrap().contains("device"), "{refused}");
+            if cfg!(not(feature = "midir")) {
+                assert!(refused.to_string().contains("without the feature midir"), "{refused}");
+                assert_eq!(refused.class(), Class::MissingArtefact);
+            }
+        }
+        let folder = Scratch::new().unwrap();
+        assert!(port_of(&folder.path().join("port:x")).is_none(), "only at the beginning");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Gate;
 use crate::log::Reason;
-use crate::ring::{Ring, RingAddresses, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment, Served};
 
 /// Descriptors of a chain: request and response.
 pub const SHAPE: u16 = 2;
@@ -173,19 +173,9 @@ impl<K: Kernel> Control<K> {
         })
     }
 
-    /// Returns whether the card has returned a chain that the driver has not taken.
-    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
-        self.exchange.has_returned(level)
-    }
-
-    /// Returns how the card broke the ring, if it did.
-    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
-        self.exchange.fault(level)
-    }
-
     /// Takes responses. Called from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch) {
-        self.exchange.service(level);
+    pub fn service(&self, level: AtMostDispatch) -> Served {
+        self.exchange.service(level)
     }
 
     /// Sends a request whose response has no payload. Returns the response's status.

@@ -4,7 +4,7 @@ use crate::doorbell::Doorbell;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{Kernel, Signal};
 use crate::lock::Spin;
-use crate::ring::{Ring, RingAddresses, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment, Served};
 
 /// How long one wait is, in milliseconds, before the ring is read without an interrupt: a lost interrupt costs this
 /// time and not the session. A card that is removed goes unnoticed for as long.
@@ -48,20 +48,17 @@ impl<K: Kernel> Exchange<K> {
     }
 
     /// Wakes the waiting thread if the chain has come back. Called from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch) {
-        if self.ring.with(level, |ring| ring.in_flight() != 0 && ring.want_interrupts(true)) {
+    pub fn service(&self, level: AtMostDispatch) -> Served {
+        // The lock is taken once: it costs more than what is done under it.
+        let (wakes, served) = self.ring.with(level, |ring| {
+            let had_returned = ring.has_returned();
+            let wakes = ring.in_flight() != 0 && ring.want_interrupts(true);
+            (wakes, Served { had_returned, fault: ring.fault() })
+        });
+        if wakes {
             self.returned.set(level);
         }
-    }
-
-    /// Returns whether the card has returned a chain that the driver has not taken.
-    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
-        self.ring.with(level, |ring| ring.has_returned())
-    }
-
-    /// Returns how the card broke the ring, if it did.
-    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
-        self.ring.with(level, |ring| ring.fault())
+        served
     }
 
     /// Submits one chain and waits until it comes back, for at most `milliseconds` in which the card runs. Returns how

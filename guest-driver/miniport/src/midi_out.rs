@@ -21,7 +21,7 @@ use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{EventAllocator, Kernel, Signal};
 use crate::lock::Spin;
 use crate::midi::{Parser, Piece, is_message};
-use crate::ring::{Ring, RingAddresses, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, Segment, Served};
 use crate::rundown::Rundown;
 
 /// Descriptors of a chain: a batch.
@@ -38,6 +38,9 @@ const _: () = assert!(BATCH_BYTES <= BATCH_BYTES_MAX as usize);
 
 /// Most render streams at once, of both render pins together.
 pub const STREAMS: usize = 8;
+
+// Sets of streams are numbers of 32 bits.
+const _: () = assert!(STREAMS <= u32::BITS as usize);
 
 /// A batch is closed when less than this is left: room for a short message, or for a worthwhile piece of a long one.
 const RECORD_ROOM_MIN: usize = 32;
@@ -249,21 +252,27 @@ impl<K: Kernel> MidiOut<K> {
     }
 
     /// Takes returned batches off the ring and sends held events. Called from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
-        let (reaped, first) = self.state.with(level, |state| {
+    pub fn service(&self, level: AtMostDispatch, doorbell: &impl Doorbell) -> Served {
+        let (reaped, first, held, mut served) = self.state.with(level, |state| {
+            let had_returned = state.ring.has_returned();
             let reaped = state.reap();
             if reaped {
                 state.ring.want_interrupts(false);
             }
             state.first = (state.first + 1) % STREAMS as u32;
-            (reaped, state.first)
+            (reaped, state.first, state.held(), Served { had_returned, fault: state.ring.fault() })
         });
         if reaped {
             self.progress.set(level);
         }
-        for id in (first..STREAMS as u32).chain(0..first) {
-            self.update(level, id, doorbell, |state, done| _ = state.send(id, done));
+        let holds = |id: &u32| held & (1 << id) != 0;
+        for id in (first..STREAMS as u32).chain(0..first).filter(holds) {
+            self.update(level, id, doorbell, |state, done| {
+                state.send(id, done);
+                served.fault = state.ring.fault();
+            });
         }
+        served
     }
 
     /// Waits until every event of a running stream is in the ring. After `milliseconds` without progress it calls
@@ -308,16 +317,6 @@ impl<K: Kernel> MidiOut<K> {
     /// Returns how many batches the card has.
     pub fn in_flight(&self, level: AtMostDispatch) -> u16 {
         self.state.with(level, |state| state.ring.in_flight())
-    }
-
-    /// Returns whether the card has returned a chain that the driver has not taken.
-    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
-        self.state.with(level, |state| state.ring.has_returned())
-    }
-
-    /// Returns how the card broke the ring, if it did.
-    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
-        self.state.with(level, |state| state.ring.fault())
     }
 
     fn wait_until(
@@ -380,6 +379,12 @@ impl<A> State<A> {
             reaped = true;
         }
         reaped
+    }
+
+    /// Returns the streams that hold events, as a set of their numbers.
+    fn held(&self) -> u32 {
+        let holds = |stream: &&Stream<A>| !stream.held.is_empty();
+        self.streams.iter().flatten().filter(holds).fold(0, |set, stream| set | 1 << stream.id)
     }
 
     fn stream(&mut self, id: u32) -> Option<&mut Stream<A>> {

@@ -118,6 +118,15 @@ pub struct Returned {
     pub written: u32,
 }
 
+/// What the deferred procedure call has found on a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The device had returned a chain.
+    pub had_returned: bool,
+    /// How the device broke the ring, if it did.
+    pub fault: Option<RingFault>,
+}
+
 /// The addresses of a ring on the device's bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingAddresses {

@@ -12,7 +12,7 @@ use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::lock::Gate;
 use crate::log::Reason;
-use crate::ring::{Ring, RingAddresses, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment, Served};
 
 /// Descriptors of a chain: request, header, pages.
 pub const SHAPE: u16 = 3;
@@ -101,19 +101,9 @@ impl<K: Kernel> Wave<K> {
         self.buffer.with(level, |_| self.exchange.restart(level.into()))
     }
 
-    /// Returns whether the card has returned a chain that the driver has not taken.
-    pub fn has_returned(&self, level: AtMostDispatch) -> bool {
-        self.exchange.has_returned(level)
-    }
-
-    /// Returns how the card broke the ring, if it did.
-    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
-        self.exchange.fault(level)
-    }
-
     /// Takes returned buffers. Called from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch) {
-        self.exchange.service(level);
+    pub fn service(&self, level: AtMostDispatch) -> Served {
+        self.exchange.service(level)
     }
 
     /// Has the card render into `pcm`, which holds whole frames and at most [`PCM_BYTES`]. Fills it with silence unless

@@ -7,7 +7,7 @@ use card_spec::queue::Queue;
 use common::{NOTE, PCM, TestDriver};
 use dmus_miniport::card::CardError;
 use dmus_miniport::clock::Anchor;
-use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive};
+use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive, spin_locks_taken};
 use dmus_miniport::wave::{PCM_BYTES, Rendered};
 use portcls::ks::KsState;
 use zerocopy::FromBytes;
@@ -39,6 +39,19 @@ fn renders_consecutive_frames_for_requests_of_any_size() {
         assert!(pcm == expected(first, pcm.len()), "{frames} frames");
         first += frames;
     }
+}
+
+/// Each costs two changes of the IRQL, which an emulated processor feels.
+#[test]
+fn serves_an_interrupt_with_one_spin_lock_for_a_queue_and_one_for_a_fault() {
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    driver.run_wave();
+    stream.put(stream.allocator.message(0, NOTE));
+    assert_eq!(driver.card.render(passive(), &mut [0; 40]), Ok(None));
+    let taken = spin_locks_taken();
+    assert!(!driver.card.service(dispatch()));
+    assert!(spin_locks_taken() - taken <= 2 * Queue::ALL.len() as u64, "{}", spin_locks_taken() - taken);
 }
 
 #[test]

@@ -171,29 +171,20 @@ impl<K: Kernel> Card<K> {
     /// [`recover_or_log`](Self::recover_or_log), from a thread that may wait.
     pub fn service(&self, level: AtMostDispatch) -> bool {
         let epoch = self.epoch();
+        self.take_causes(level);
         let queues = &self.queues;
-        let has_cause = queues.control.has_returned(level)
-            || queues.wave.has_returned(level)
-            || queues.midi_out.has_returned(level)
+        let served = [queues.control.service(level), queues.wave.service(level), queues.midi_out.service(level, self)];
+        let has_cause = served.iter().any(|served| served.had_returned)
             || queues.midi_in.has_returned(level)
             || queues.event_queue.has_returned(level);
         if !has_cause {
             self.check_presence(level);
         }
-        self.take_causes(level);
-        self.queues.control.service(level);
-        self.queues.wave.service(level);
-        self.queues.midi_out.service(level, self);
         while let Some(notice) = self.queues.event_queue.next(level, self) {
             self.handle_notice(level, epoch, &notice);
         }
-        let faults = [
-            self.queues.control.fault(level),
-            self.queues.wave.fault(level),
-            self.queues.midi_out.fault(level),
-            self.queues.midi_in.fault(level),
-            self.queues.event_queue.fault(level),
-        ];
+        let [control, wave, midi_out] = served.map(|served| served.fault);
+        let faults = [control, wave, midi_out, queues.midi_in.fault(level), queues.event_queue.fault(level)];
         if let Some(fault) = faults.into_iter().flatten().next() {
             self.request_recovery(level, epoch, Part::Reason(fault.into()));
         }

@@ -1,6 +1,7 @@
 //! The fake kernel: memory that the fake card can access, locks that detect misuse, waits that return at once.
 #![allow(unsafe_code, reason = "memory shared with a device, here the fake card")]
 
+use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -88,6 +89,14 @@ impl Drop for FakeDma {
 std::thread_local! {
     /// Its address identifies the thread.
     static THREAD: u8 = const { 0 };
+    /// Spin locks that the thread has taken.
+    static SPIN_LOCKS_TAKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns how many times the calling thread has taken a spin lock of any kernel.
+#[must_use]
+pub fn spin_locks_taken() -> u64 {
+    SPIN_LOCKS_TAKEN.get()
 }
 
 /// A lock that waits for other threads, and panics where a kernel's lock would hang.
@@ -112,6 +121,7 @@ impl FakeLock {
 unsafe impl RawSpinLock for FakeLock {
     type Saved = ();
     fn acquire(&self, _: AtMostDispatch) {
+        SPIN_LOCKS_TAKEN.set(SPIN_LOCKS_TAKEN.get() + 1);
         self.take();
     }
     unsafe fn release(&self, (): ()) {

@@ -20,7 +20,7 @@ mod test_calls;
 pub use allocator::FakeAllocator;
 pub use behaviour::Behaviour;
 pub use card::FakeCard;
-pub use kernel::{FakeDma, FakeKernel};
+pub use kernel::{FakeDma, FakeKernel, spin_locks_taken};
 pub use outlet::{CapturedEvent, FakeOutlet};
 pub use pending_request::FakePendingRequest;
 pub use records::{Batch, PlayedEvent, Request};

@@ -154,9 +154,13 @@ pub fn irql() -> KIRQL {
     Cr8::read_raw() as KIRQL
 }
 
-/// Sets the IRQL. Lowering it lets pending interrupts in before it returns.
+/// Sets the IRQL. Lowering it lets pending interrupts in before it returns. An emulator takes long to write the register, and
+/// little to read it; most writes would not change it.
 #[inline]
 pub fn set_irql(level: KIRQL) {
+    if irql() == level & 15 {
+        return;
+    }
     // SAFETY: only masks interrupts; every level from 0 to 15 is legal.
     unsafe { core::arch::asm!("mov cr8, {}", in(reg) u64::from(level & 15)) };
 }

@@ -240,7 +240,7 @@ pub fn forget_translations() {
 /// Requests the dispatch interrupt of a processor.
 pub fn request_dispatch_of(processor: usize) {
     if processor == cpu::number() || online() < 2 {
-        apic::request_dispatch();
+        trap::request_dispatch();
     } else {
         apic::send(APIC_IDS[processor].load(Ordering::Relaxed), trap::DISPATCH_VECTOR);
     }

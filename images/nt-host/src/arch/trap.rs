@@ -8,11 +8,12 @@
 #![allow(unsafe_code, reason = "trap entry")]
 
 use core::arch::global_asm;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use super::cpu::{self, PROCESSORS_MAX};
 use super::{apic, smp, user_half};
 use crate::nt::KIRQL;
+use crate::nt::irql::DISPATCH_LEVEL;
 
 /// Software interrupt that runs deferred procedure calls; class 2 is `DISPATCH_LEVEL`.
 pub const DISPATCH_VECTOR: u8 = 0x2f;
@@ -166,6 +167,23 @@ pub fn interrupted_irql() -> KIRQL {
     INTERRUPTED[cpu::number()].load(Ordering::Relaxed)
 }
 
+/// Interrupts that a processor serves, one within another; the dispatch interrupt is none of them.
+static SERVED: [AtomicU8; PROCESSORS_MAX] = [const { AtomicU8::new(0) }; PROCESSORS_MAX];
+
+/// What the dispatch interrupt is for waits for the end of the interrupts that are served.
+static DISPATCH_AT_END: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; PROCESSORS_MAX];
+
+/// Requests the dispatch interrupt of this processor, which comes as soon as the IRQL allows. In an interrupt, that is at its end:
+/// its handler is called there, for an emulator takes long to interrupt.
+pub fn request_dispatch() {
+    let processor = cpu::number();
+    if SERVED[processor].load(Ordering::Relaxed) > 0 {
+        DISPATCH_AT_END[processor].store(true, Ordering::Relaxed);
+    } else {
+        apic::request_dispatch();
+    }
+}
+
 static HANDLERS: [AtomicPtr<()>; 256] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 256];
 
 /// Lets `handler` serve `vector`.
@@ -207,10 +225,22 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         apic::end_of_interrupt();
         call(handler, vector);
     } else {
+        let served = &SERVED[processor];
+        served.store(served.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         x86_64::instructions::interrupts::enable();
         call(handler, vector);
         x86_64::instructions::interrupts::disable();
         apic::end_of_interrupt();
+        let others = served.load(Ordering::Relaxed) - 1;
+        served.store(others, Ordering::Relaxed);
+        if others == 0 && DISPATCH_AT_END[processor].swap(false, Ordering::Relaxed) {
+            if interrupted < DISPATCH_LEVEL {
+                cpu::set_irql(DISPATCH_LEVEL);
+                call(HANDLERS[usize::from(DISPATCH_VECTOR)].load(Ordering::Acquire), DISPATCH_VECTOR);
+            } else {
+                apic::request_dispatch();
+            }
+        }
     }
     if processor == 0 {
         user_half::show(user_half_shown);

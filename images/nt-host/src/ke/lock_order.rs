@@ -272,7 +272,7 @@ pub fn released(holder: Holder, lock: u64) {
     }
     let Holder::Thread(thread) = holder else {
         let held = of_this_processor();
-        if let Some(slot) = held.iter().rev().find(|slot| slot.load(Ordering::Relaxed) == lock) {
+        if let Some(slot) = held.iter().find(|slot| slot.load(Ordering::Relaxed) == lock) {
             slot.store(0, Ordering::Relaxed);
             COUNT[cpu::number()].fetch_sub(1, Ordering::Relaxed);
         }

@@ -12,7 +12,7 @@ use super::process::Process;
 use super::stack::{self, Stack};
 use super::{dpc, handle, handlers, list, timer, wait};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{PAGE_SIZE, apic, cpu, user_half};
+use crate::arch::{PAGE_SIZE, cpu, trap, user_half};
 use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
@@ -388,7 +388,7 @@ pub(super) fn quantum_tick() {
         (*thread).quantum = (*thread).quantum.saturating_sub(1);
         if (*thread).quantum == 0 {
             RESCHEDULE.store(true, Ordering::Relaxed);
-            apic::request_dispatch();
+            trap::request_dispatch();
         }
     }
 }

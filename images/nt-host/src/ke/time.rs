@@ -9,7 +9,7 @@ use super::{thread, timer};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::paging::{self, Access, Caching};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{PAGE_SIZE, apic, clock, cpu, frames, smp, trap};
+use crate::arch::{PAGE_SIZE, clock, cpu, frames, smp, trap};
 use crate::contract::verifier;
 use crate::export_functions;
 use crate::harness::options;
@@ -159,7 +159,7 @@ fn tick() {
     let due = timer::next_due();
     let now = clock::nanoseconds();
     if due.is_some_and(|due| due * 100 <= now) {
-        apic::request_dispatch();
+        trap::request_dispatch();
     }
     thread::quantum_tick();
     rearm();

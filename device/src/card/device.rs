@@ -31,6 +31,10 @@ use crate::session::render::Renderer;
 use crate::session::slice::Slice;
 use crate::session::{CaptureError, DeviceState, Session};
 
+/// The frames that a thread renders which serves a kick: it takes no other kick meanwhile, for a fraction of the
+/// [`SLICE`](crate::session::slice::SLICE) that ends its work in any case.
+const FILLED_AT_ONCE: u64 = 1024;
+
 /// The card.
 pub struct Card {
     // Fixed configuration: chosen on the command line; survives every reset.
@@ -172,6 +176,13 @@ impl Card {
     fn time_may_move(&self) -> bool {
         let waits = |session: &Session| session.time_may_move() && session.wave_buffer.is_some();
         self.options.clock == Clock::Lockstep && self.state.session.as_ref().is_some_and(waits)
+    }
+
+    /// Returns whether a thread that serves a kick is to render what the wave buffer misses: in lockstep, up to
+    /// [`FILLED_AT_ONCE`] frames that go nowhere else.
+    pub(super) fn fills_at_once(&self) -> bool {
+        let few = |session: &Session| session.missing_frames() <= FILLED_AT_ONCE;
+        self.time_may_move() && self.line_out.is_none() && self.state.session.as_ref().is_some_and(few)
     }
 
     /// Captures a message for a group numbered from 1, at a master time in 100 ns units, or now.

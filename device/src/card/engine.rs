@@ -1,7 +1,7 @@
 //! Runs the card: a thread of its own renders and executes commands, and the transports' threads serve the queues.
 //!
 //! They work on the card by turns. A thread that serves a kick never waits for its turn: the one that has the card ends its
-//! slice and serves the queues instead.
+//! slice and serves the queues instead. In lockstep it also renders a short wave buffer itself, for to wake the card's thread takes longer.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -119,7 +119,11 @@ impl Link {
         };
         let activity = Arc::clone(&card.activity);
         activity.turn();
-        let more = guarded(&mut card, Card::serve_queues).unwrap_or(true);
+        let mut more = guarded(&mut card, Card::serve_queues).unwrap_or(true);
+        if more && card.fills_at_once() {
+            // To wake the card's thread would take longer than it takes to render so little.
+            more = guarded(&mut card, Card::service).unwrap_or(true);
+        }
         let deadline = card.deadline(Instant::now());
         activity.enter(Task::Waiting);
         drop(card);

@@ -85,6 +85,32 @@ fn a_guest_gets_exactly_the_frames_of_the_offline_render() {
     }
 }
 
+/// Returns how often a thread of this process has slept.
+fn sleeps(thread: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// To wake another thread takes longer than to render so little.
+#[test]
+fn a_short_buffer_is_filled_by_the_thread_that_takes_the_kick_and_a_long_one_by_the_cards() {
+    const BUFFERS: u64 = 100;
+    let mut driver = playing(Clock::Lockstep, 48_000);
+    let thread = driver.machine.card().with_card(|_| rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+    let mut sleeps_for = |frames| {
+        let before = sleeps(thread);
+        for _ in 0..BUFFERS {
+            driver.record(frames);
+        }
+        sleeps(thread) - before
+    };
+    let short = sleeps_for(480);
+    assert!(short < BUFFERS / 2, "{short}");
+    let long = sleeps_for(10_000);
+    assert!(long > BUFFERS / 2, "{long}");
+}
+
 #[test]
 fn batches_available_before_a_buffer_play_in_it_whichever_kick_comes_first() {
     let mut driver = playing(Clock::Lockstep, 48_000);

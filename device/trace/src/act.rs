@@ -3,8 +3,10 @@
 use card_spec::queue::Queue;
 
 use crate::device_act::DeviceAct;
+use crate::guest_act::GuestAct;
 use crate::kind::{Kind, PAYLOAD};
 use crate::start::CardStart;
+use crate::voice::VoiceStart;
 
 /// Bit of a record's byte by kind, with a payload: the payload is cut.
 pub(crate) const CUT: u8 = 1 << 7;
@@ -77,6 +79,11 @@ impl Head {
         Self { kind: kind.0, small, value }
     }
 
+    /// Returns a head with these numbers.
+    pub(crate) const fn plain(kind: Kind, small: u16, value: u64) -> Self {
+        Self::new(kind, small, value)
+    }
+
     /// Returns a head with a byte and a number by kind in its last word.
     pub(crate) const fn parted(kind: Kind, small: u16, byte: u8, number: u32) -> Self {
         Self::new(kind, small, (byte as u64) << 24 | (number as u64) << 32)
@@ -98,6 +105,18 @@ impl Head {
     #[must_use]
     pub fn rendered(frame: i64, voices: u32) -> Self {
         Self::new(Kind::RENDERED, u16::try_from(voices).unwrap_or(u16::MAX), frame as u64)
+    }
+
+    /// Returns the head of [`Act::VoiceEnded`].
+    #[must_use]
+    pub const fn voice_ended(lane: u16, frame: i64) -> Self {
+        Self::new(Kind::VOICE_ENDED, lane, frame as u64)
+    }
+
+    /// Returns the head of [`Act::Recording`].
+    #[must_use]
+    pub const fn recording(on: bool) -> Self {
+        Self::new(Kind::RECORDING, on as u16, 0)
     }
 
     /// Returns the head of [`Act::StatusPage`].
@@ -245,6 +264,20 @@ pub enum Act<'r> {
         frame: i64,
         /// Voices that sound.
         voices: u16,
+    },
+    /// A voice sounds.
+    VoiceStarted(VoiceStart),
+    /// A voice does not sound any more.
+    VoiceEnded {
+        /// Its lane.
+        lane: u16,
+        /// The frame before which it has ended: the card looks behind each block that it renders.
+        frame: i64,
+    },
+    /// A client of the control socket has switched recording.
+    Recording {
+        /// Whether the card records from here on. What it did between is not in the trace.
+        on: bool,
     },
     /// The status page was written, to the page that the driver lends or to the one of the transport.
     StatusPage {
@@ -429,6 +462,8 @@ pub enum Act<'r> {
     },
     /// A device whose registers the format does not know.
     Device(DeviceAct<'r>),
+    /// The guest that runs the driver.
+    Guest(GuestAct),
     /// A kind that this version does not know, or a payload that does not fit the kind.
     Unknown {
         /// The kind.
@@ -460,6 +495,9 @@ impl<'r> Act<'r> {
         Some(match kind {
             Kind::CLOCK => Self::Clock { nanoseconds: value, error: small },
             Kind::RENDERED => Self::Rendered { frame: value as i64, voices: small },
+            Kind::VOICE_STARTED => Self::VoiceStarted(VoiceStart::read(small, byte, number, payload)?),
+            Kind::VOICE_ENDED => Self::VoiceEnded { lane: small, frame: value as i64 },
+            Kind::RECORDING => Self::Recording { on: small != 0 },
             Kind::STATUS_PAGE => Self::StatusPage { frame: value, sequence: small },
             Kind::REGISTER_READ => Self::RegisterRead { offset: small, width, value: number, taken },
             Kind::REGISTER_WRITE => Self::RegisterWrite { offset: small, width, value: number, taken },
@@ -498,7 +536,10 @@ impl<'r> Act<'r> {
                 Self::DriverError { code: small, queue, place, expected, got }
             }
             Kind::MARK => Self::Mark { text: text()? },
-            _ => Self::Device(DeviceAct::read(kind, value, payload)?),
+            _ => match GuestAct::read(kind, small, value, payload) {
+                Some(act) => Self::Guest(act),
+                None => Self::Device(DeviceAct::read(kind, value, payload)?),
+            },
         })
     }
 

@@ -36,6 +36,35 @@ fn of(clock: ClockId) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// A moment of this host, as the files of this format know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostMoment {
+    /// Ticks.
+    pub ticks: u64,
+    /// Nanoseconds of the monotonic clock.
+    pub nanoseconds: u64,
+    /// Nanoseconds since 1970.
+    pub since_epoch: u64,
+}
+
+impl HostMoment {
+    /// Whether ticks are those of the processor's time-stamp counter, which a guest's are counted from.
+    pub const TICKS_ARE_TSC: bool = IS_TSC;
+
+    /// Returns the moment of the call.
+    #[must_use]
+    pub fn now() -> Self {
+        let pair = Pair::now();
+        Self { ticks: pair.ticks, nanoseconds: pair.nanoseconds, since_epoch: since_epoch() }
+    }
+
+    /// Returns the ticks of the moment of the call.
+    #[must_use]
+    pub fn ticks() -> u64 {
+        ticks()
+    }
+}
+
 /// Ticks and nanoseconds of one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair {

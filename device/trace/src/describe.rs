@@ -32,6 +32,10 @@ pub fn describe(act: &Act<'_>, detail: Detail) -> String {
     match *act {
         Act::Clock { nanoseconds, error } => format!("clock {nanoseconds} ns, read in {error} ticks"),
         Act::Rendered { frame, voices } => format!("rendered to frame {frame}, {voices} voices"),
+        Act::VoiceStarted(voice) => voice.describe(),
+        Act::VoiceEnded { lane, frame } => format!("voice {lane} has ended before frame {frame}"),
+        Act::Recording { on: true } => "recording goes on".into(),
+        Act::Recording { on: false } => "recording stops".into(),
         Act::StatusPage { frame, sequence } => format!("status page: frame {frame}, sequence {sequence}"),
         Act::RegisterRead { offset, width, value, taken } => register("read ", offset, width, value, taken, names),
         Act::RegisterWrite { offset, width, value, taken } => register("write", offset, width, value, taken, names),
@@ -123,6 +127,7 @@ pub fn describe(act: &Act<'_>, detail: Detail) -> String {
             )
         }
         Act::Device(act) => act.describe(names),
+        Act::Guest(act) => act.describe(),
         Act::Unknown { kind, number, value, payload } => {
             let kind = kind.0;
             format!("kind {kind:#04x}: number {number}, value {value:#x}, payload of {} bytes", payload.len())

@@ -8,7 +8,7 @@ pub const MAGIC: [u8; 8] = *b"DMUSTRCE";
 /// The version of the format whose change a reader does not survive.
 pub const VERSION_MAJOR: u16 = 1;
 /// The version of the format that counts additions.
-pub const VERSION_MINOR: u16 = 1;
+pub const VERSION_MINOR: u16 = 2;
 /// Bytes of the header: a page.
 pub const HEADER_BYTES: usize = 4096;
 

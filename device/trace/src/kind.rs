@@ -38,6 +38,13 @@ kinds! {
     SKIPPED = 0x04, "skipped";
     /// [`Act::Card`](crate::Act::Card). Payload: see [`CardStart`](crate::CardStart).
     CARD = 0x05 | PAYLOAD, "card";
+    /// [`Act::VoiceStarted`](crate::Act::VoiceStarted): the number is the voice's lane, the byte the note, the 4 bytes the instrument. Payload: 8 bytes frame,
+    /// 2 bytes channel group, 1 byte channel, 1 byte velocity.
+    VOICE_STARTED = 0x06 | PAYLOAD, "voice-started";
+    /// [`Act::VoiceEnded`](crate::Act::VoiceEnded): the number is the voice's lane, the last word the frame.
+    VOICE_ENDED = 0x07, "voice-ended";
+    /// [`Act::Recording`](crate::Act::Recording): the number is 1 for on and 0 for off.
+    RECORDING = 0x08, "recording";
     /// [`Act::RegisterRead`](crate::Act::RegisterRead): the number is the offset in BAR 0. In the last word, from bit 0: 24 bits zero, 8 bits width and bit 6
     /// for an access that no register takes, 32 bits value.
     REGISTER_READ = 0x10, "register-read";
@@ -109,6 +116,29 @@ kinds! {
     MARK = 0x48 | PAYLOAD, "mark";
     /// [`DeviceAct::Log`]. Payload: UTF-8.
     LOG = 0x49 | PAYLOAD, "log";
+    /// [`GuestAct::Marks`](crate::GuestAct::Marks). Payload: samples, the error in ticks and in nanoseconds, marks that follow, marks that were
+    /// overwritten, and places without a whole mark, 8 bytes each.
+    GUEST_MARKS = 0x60 | PAYLOAD, "guest-marks";
+    /// [`GuestAct::Irql`](crate::GuestAct::Irql): the low byte of the number is the processor. The last word has the old level in its low byte, and the
+    /// new one in the next.
+    GUEST_IRQL = 0x61, "irql";
+    /// [`GuestAct::Isr`](crate::GuestAct::Isr) that is called: the low byte of the number is the processor, the high byte the IRQL. In the last word, from bit 0:
+    /// 48 bits place of the routine, bit 55 for an offset in the driver, 8 bits vector.
+    ISR_BEGIN = 0x62, "isr-begin";
+    /// [`GuestAct::Isr`](crate::GuestAct::Isr) that returns: as for [`ISR_BEGIN`](Self::ISR_BEGIN), with 1 for the IRQL if it has claimed the interrupt.
+    ISR_END = 0x63, "isr-end";
+    /// [`GuestAct::Dpc`](crate::GuestAct::Dpc) that begins: as for [`ISR_BEGIN`](Self::ISR_BEGIN), without IRQL and vector.
+    DPC_BEGIN = 0x64, "dpc-begin";
+    /// [`GuestAct::Dpc`](crate::GuestAct::Dpc) that ends.
+    DPC_END = 0x65, "dpc-end";
+    /// [`GuestAct::PutMessage`](crate::GuestAct::PutMessage): the low byte of the number is the processor, the high byte the first byte of the event. The last word
+    /// is its presentation time.
+    PUT_MESSAGE = 0x66, "put-message";
+    /// [`GuestAct::PutEnd`](crate::GuestAct::PutEnd): the low byte of the number is the processor. The last word has the status in its low half, the
+    /// number of events in its high half.
+    PUT_END = 0x67, "put-end";
+    /// [`GuestAct::PoolPeak`](crate::GuestAct::PoolPeak): the low byte of the number is the processor, the last word the bytes.
+    POOL_PEAK = 0x68, "pool-peak";
     /// In a slot that continues a record.
     CONTINUES = 0x7f, "continues";
 }
@@ -122,7 +152,7 @@ impl Source {
     pub const CARD: Self = Self(0);
     /// The harness, or another client of the control socket.
     pub const HARNESS: Self = Self(1);
-    /// The guest. Its records are not written yet.
+    /// The guest. The harness writes its records to a file of their own, with ticks of the host.
     pub const GUEST: Self = Self(2);
 
     /// Returns its name; `None` for one that this version does not know.

@@ -49,6 +49,12 @@
 //! when the process ended, or is being written now, and counts as a gap. A thread that is stopped within a record while the
 //! others go once around the ring may damage one record that it then writes over.
 //!
+//! # Marks of the guest
+//!
+//! Records of source [`Source::GUEST`] are not written by the card: the harness reads them from the memory of a guest that lends a ring of
+//! marks, turns the guest's ticks into those of the host by the samples that it has of both, and writes them to a file of this format beside
+//! the card's. That file begins with a record of kind [`Kind::GUEST_MARKS`], which says by how much their times can be wrong.
+//!
 //! # Time
 //!
 //! The header, and a record of kind [`Kind::CLOCK`] some hundred times a second while there are records, pair ticks with nanoseconds, with
@@ -62,6 +68,7 @@ mod copy;
 mod decode;
 mod describe;
 mod device_act;
+mod guest_act;
 mod header;
 mod kind;
 mod map;
@@ -72,6 +79,7 @@ mod slot;
 mod start;
 mod timeline;
 mod trace_option;
+mod voice;
 mod writer;
 
 pub use act::{Act, Head, Setup};
@@ -80,10 +88,12 @@ pub use card_spec::diagnosis::Diagnosis;
 pub use card_spec::notice::NoticeKind;
 pub use card_spec::queue::Queue;
 pub use card_spec::registers::{FILE as REGISTER_FILE, FILE_BYTES as REGISTER_FILE_BYTES};
+pub use clock::HostMoment;
 pub use contents::{Event, NoticeSpan, WaveSpan, answer_status, events, notice, queue_name, request_code, wave_span};
 pub use copy::{TooLarge, copy};
 pub use describe::{Detail, describe};
 pub use device_act::{DMA_BYTES_MAX, DeviceAct};
+pub use guest_act::{GuestAct, MarksSummary, Routine};
 pub use header::{FLAG_PCM, FLAG_TSC, HEADER_BYTES, Header, MAGIC, VERSION_MAJOR, VERSION_MINOR};
 pub use kind::{Kind, Source};
 pub use payload::pcm_hash;
@@ -92,4 +102,5 @@ pub use registers::{fields as register_fields, name as register_name};
 pub use slot::SLOT_BYTES;
 pub use start::{CardStart, memory_payload, regions};
 pub use trace_option::{TraceOption, TraceOptionError};
+pub use voice::VoiceStart;
 pub use writer::{CreateError, SIZE_DEFAULT, SIZE_MAX, SIZE_MIN, Settings, Writer, Written};

@@ -1,7 +1,10 @@
 //! A reader of traces that were changed: an error or fewer records, and never more than there were.
 
 use card_spec::queue::Queue;
-use card_trace::{Detail, HEADER_BYTES, Head, Item, Kind, Reader, SIZE_MIN, Settings, Source, Writer, describe};
+use card_trace::{
+    Detail, HEADER_BYTES, Head, Item, Kind, Reader, SIZE_MIN, Settings, Source, VoiceStart, Writer, copy, describe,
+};
+use card_trace::{GuestAct, MarksSummary, Record, Routine};
 
 /// The numbers of a generator by Marsaglia, the same in every run.
 struct Dice(u64);
@@ -30,6 +33,10 @@ fn trace() -> Vec<u8> {
         writer.record_with(Source::CARD, Head::chain_taken(Queue::CONTROL, 1, 16, false), &[&request]);
         writer.record_with(Source::CARD, Head::chain_taken(Queue::MIDI_OUT, 1, 0, false), &[&batch]);
         writer.record_with(Source::CARD, Head::chain_returned(Queue::CONTROL, 1, 30), &[&request]);
+        let (lane, frame) = (index as u16, index as i64);
+        let voice = VoiceStart { lane, group: 0, channel: 1, note: 60, velocity: 100, instrument: 5, frame };
+        writer.record_with(Source::CARD, voice.head(), &[&voice.payload()]);
+        writer.record(Source::CARD, Head::voice_ended(lane, frame + 480));
     }
     std::fs::read(path).unwrap()
 }
@@ -79,4 +86,38 @@ fn records_are_described_with_names_and_members() {
     has("midi-out takes chain 1: batch 0 of stream 1: 2 events\nat ");
     has("group 1: 90 3c 64\nevent 1 runs past the batch");
     has("control returns chain 1: ALTERED, 24 bytes, tag 0x909090909090909");
+}
+
+#[test]
+fn no_change_of_a_file_of_marks_makes_the_reader_panic_or_a_record_without_words() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("card.trace");
+    drop(Writer::create(&path, Settings { size: SIZE_MIN, pcm: false, program: "a test" }).unwrap());
+    let header = Reader::open(&path).unwrap().header().clone();
+    let routine = Routine { place: 0x1234, in_driver: true };
+    let acts = [
+        GuestAct::Marks(MarksSummary::default()),
+        GuestAct::Irql { processor: 1, old: 2, new: 9 },
+        GuestAct::Isr { processor: 0, begins: true, vector: 0x91, level: 9, routine },
+        GuestAct::Dpc { processor: 0, begins: false, routine },
+        GuestAct::PutMessage { processor: 0, first: 0x90, time: 5 },
+        GuestAct::PutEnd { processor: 0, events: 1, status: 0 },
+        GuestAct::PoolPeak { processor: 0, bytes: 4096 },
+    ];
+    let records: Vec<Record> = (0..100).flat_map(|at| acts.map(|act| Record::of_guest(at, &act))).collect();
+    let whole = copy(&header, &records).unwrap();
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..=dice.roll(60) {
+            // In the slots, of which the first hold the records.
+            let at = HEADER_BYTES + dice.roll(24 * 800);
+            bytes[at] ^= 1 << dice.roll(8);
+        }
+        let (_, items) = Reader::of_bytes(bytes).unwrap().read_all().unwrap();
+        for item in &items {
+            let Item::Record(record) = item else { continue };
+            assert!(!describe(&record.act(), Detail::Full).is_empty());
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::sync::Barrier;
 
 use card_spec::queue::Queue;
 use card_trace::{
-    Act, CardStart, DMA_BYTES_MAX, Detail, DeviceAct, FLAG_PCM, HEADER_BYTES, Head, Item, Kind, ReadError, Reader,
-    Record, SIZE_MIN, SLOT_BYTES, Settings, Setup, Source, Writer, copy, describe, memory_payload, pcm_hash, regions,
+    Act, CardStart, DMA_BYTES_MAX, Detail, DeviceAct, FLAG_PCM, GuestAct, HEADER_BYTES, Head, HostMoment, Item, Kind,
+    MarksSummary, ReadError, Reader, Record, Routine, SIZE_MIN, SLOT_BYTES, Settings, Setup, Source, VoiceStart,
+    Writer, copy, describe, memory_payload, pcm_hash, regions,
 };
 use tempfile::TempDir;
 
@@ -77,6 +78,11 @@ fn every_kind_of_record_is_read_as_it_was_written() {
     writer.record_with(card, Head::memory(), &[&memory]);
     writer.record_with(Source::HARNESS, Head::command(), &[br#"{"cmd":"disarm-faults"}"#]);
     writer.record_with(Source::HARNESS, Head::mark(), &["take \u{266b} 1".as_bytes()]);
+    let voice =
+        VoiceStart { lane: 300, group: 999, channel: 9, note: 127, velocity: 1, instrument: 0x8000_0205, frame: -480 };
+    writer.record_with(card, voice.head(), &[&voice.payload()]);
+    writer.record(card, Head::voice_ended(300, 96_000));
+    writer.record(Source::HARNESS, Head::recording(false));
 
     let (records, gaps) = read(&path);
     let acts: Vec<Act<'_>> = records.iter().map(Record::act).collect();
@@ -131,6 +137,9 @@ fn every_kind_of_record_is_read_as_it_was_written() {
             Act::Memory { regions: &memory },
             Act::Command { text: r#"{"cmd":"disarm-faults"}"# },
             Act::Mark { text: "take \u{266b} 1" },
+            Act::VoiceStarted(voice),
+            Act::VoiceEnded { lane: 300, frame: 96_000 },
+            Act::Recording { on: false },
         ]
     );
     assert_eq!(regions(&memory).collect::<Vec<_>>(), [(0, 0xa0000), (0x1_0000_0000, 1 << 30)]);
@@ -387,4 +396,44 @@ fn acts_of_a_device_are_read_as_they_were_written_and_say_what_the_device_says()
     let names: Vec<_> = records.iter().map(|record| record.kind.name().unwrap()).collect();
     let kinds = ["register-write", "register-read", "reset", "interrupt", "dma-read", "dma-write"];
     assert_eq!(names[..6], kinds);
+}
+
+#[test]
+fn records_of_the_guest_are_read_as_they_were_made_at_their_ticks() {
+    let (_folder, path) = place();
+    let writer = Writer::create(&path, SETTINGS).unwrap();
+    writer.record(Source::CARD, Head::reset(1));
+    let header = Reader::open(&path).unwrap().header().clone();
+    let summary = MarksSummary { samples: 2, error_ticks: 3, error_ns: 4, marks: 5, overwritten: u64::MAX, unread: 6 };
+    let driver = Routine { place: 0x1234, in_driver: true };
+    let system = Routine { place: 0x8000_0001_2345, in_driver: false };
+    let acts = [
+        GuestAct::Marks(summary),
+        GuestAct::Irql { processor: 1, old: 2, new: 15 },
+        GuestAct::Isr { processor: 0, begins: true, vector: 0x91, level: 9, routine: driver },
+        GuestAct::Isr { processor: 255, begins: false, vector: 0x91, level: 1, routine: driver },
+        GuestAct::Dpc { processor: 1, begins: true, routine: system },
+        GuestAct::Dpc { processor: 1, begins: false, routine: system },
+        GuestAct::PutMessage { processor: 0, first: 0xf0, time: i64::MIN },
+        GuestAct::PutEnd { processor: 0, events: 16, status: 0xc000_0001 },
+        GuestAct::PoolPeak { processor: 0, bytes: u64::MAX },
+    ];
+    let now = HostMoment::now();
+    let records: Vec<Record> =
+        (now.ticks..).step_by(1000).zip(&acts).map(|(at, act)| Record::of_guest(at, act)).collect();
+    let bytes = copy(&header, records.iter().chain([&Record::of_clock(now.ticks, now.nanoseconds)])).unwrap();
+    let (_, items) = Reader::of_bytes(bytes).unwrap().read_all().unwrap();
+    let read: Vec<&Record> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Record(record) if record.kind != Kind::CLOCK => Some(record),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(read.iter().map(|record| record.act()).collect::<Vec<_>>(), acts.map(Act::Guest));
+    assert!(read.iter().all(|record| record.source == Source::GUEST && record.time >= 0));
+    let lines: Vec<String> = read.iter().map(|record| describe(&record.act(), Detail::Names)).collect();
+    assert_eq!(lines[2], "processor 0: ISR driver+0x1234 begins at IRQL 9, vector 0x91");
+    assert_eq!(lines[4], "processor 1: DPC 0xffff800000012345 begins");
+    assert!(lines[0].contains("at most 3 ticks (4 ns) wrong by 2 samples"), "{}", lines[0]);
 }

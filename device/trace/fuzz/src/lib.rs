@@ -3,7 +3,7 @@
 //! Holds after every input: nothing panics; records and gaps account for no more slots than the ring has; a record's payload is
 //! no longer than the header says; the numbers of records ascend.
 
-use card_trace::{Act, Detail, HEADER_BYTES, Item, Reader, SLOT_BYTES, describe};
+use card_trace::{Act, Detail, GuestAct, HEADER_BYTES, Item, Reader, SLOT_BYTES, describe};
 
 /// Slots of the ring that an input fills.
 const SLOTS: u64 = 64;
@@ -34,6 +34,8 @@ pub fn drive(input: &[u8]) {
             Act::WaveReturned { pcm, .. } => pcm.len() + 40,
             Act::Mark { text } | Act::FaultStruck { text } | Act::Command { text } => text.len(),
             Act::Memory { regions } => regions.len(),
+            Act::Guest(GuestAct::Marks(_)) => 48,
+            Act::VoiceStarted(_) => 12,
             Act::Unknown { payload, .. } => payload.len(),
             _ => 0,
         };

@@ -13,6 +13,7 @@ pub mod streams;
 pub mod synth;
 pub mod sysex;
 pub mod timeline;
+pub mod voices;
 
 pub use capture::CaptureError;
 pub use parameters::Parameters;

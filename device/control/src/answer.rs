@@ -21,6 +21,42 @@ pub struct Disarmed {
     pub disarmed: usize,
 }
 
+/// A voice that sounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Voice {
+    /// Its lane, which no other voice has while it sounds.
+    pub lane: usize,
+    /// The channel group, from 0.
+    pub group: u16,
+    /// The channel, 0 to 15.
+    pub channel: u8,
+    /// The key, 0 to 127.
+    pub note: u8,
+    /// The velocity of its note-on.
+    pub velocity: u8,
+    /// The program, 0 to 127.
+    pub program: u8,
+    /// The bank: CC0 and CC32.
+    pub bank: (u8, u8),
+    /// Whether the program is a drum kit.
+    pub drums: bool,
+    /// Whether its note has not ended.
+    pub held: bool,
+    /// The frame at which it has started.
+    pub frame: i64,
+}
+
+/// Answers `voices`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Voices {
+    /// The frame that is rendered next; `None` where the driver has no session.
+    pub position: Option<i64>,
+    /// The voices, in the order of their lanes.
+    pub voices: Vec<Voice>,
+}
+
 /// An event that the card has taken from the driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenEvent {

@@ -41,6 +41,13 @@ pub enum Command {
     },
     /// Disarms every fault that has not struck. Answered with [`Disarmed`](crate::answer::Disarmed).
     DisarmFaults {},
+    /// Reads the voices that sound. Answered with [`Voices`](crate::answer::Voices).
+    Voices {},
+    /// Switches the recording of the trace.
+    Record {
+        /// Whether the card records from now on.
+        on: bool,
+    },
     /// Puts a mark into the trace.
     Mark {
         /// Its text, at most [`MARK_BYTES_MAX`](crate::limits::MARK_BYTES_MAX) bytes.
@@ -107,6 +114,8 @@ mod tests {
                 r#"{"cmd":"inject-fault","fault":{"kind":"lost-interrupt","queue":3},"at":{"frame":4800}}"#,
             ),
             (Command::DisarmFaults {}, r#"{"cmd":"disarm-faults"}"#),
+            (Command::Voices {}, r#"{"cmd":"voices"}"#),
+            (Command::Record { on: false }, r#"{"cmd":"record","on":false}"#),
             (Command::Mark { text: "take 2".into() }, r#"{"cmd":"mark","text":"take 2"}"#),
             (Command::Shutdown {}, r#"{"cmd":"shutdown"}"#),
         ] {

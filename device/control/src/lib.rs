@@ -20,6 +20,9 @@
 //! |---|---|---|
 //! | `status` | | [`Status`] |
 //! | `stats` | | [`Statistics`](status::Statistics) |
+//! | `voices` | | [`Voices`](answer::Voices): the voices that sound |
+//! | `mark` | `text` | puts a mark into the trace |
+//! | `record` | `on` | stops the recording of the trace, or goes on with it; a record tells where |
 //! | `advance` | `frames` | lockstep only: renders so many frames; [`Advanced`](answer::Advanced) |
 //! | `events` | | takes the events that the card took from the driver since the last such command, from before a reset too; [`TakenEvents`](answer::TakenEvents) |
 //! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captures the message for the driver |

@@ -29,6 +29,7 @@ use crate::session::clock::{CATCH_UP, QUANTUM};
 use crate::session::output::Lost;
 use crate::session::render::Renderer;
 use crate::session::slice::Slice;
+use crate::session::voices::VoiceWatch;
 use crate::session::{CaptureError, DeviceState, Session};
 
 /// The frames that a thread renders which serves a kick: it takes no other kick meanwhile, for a fraction of the
@@ -49,6 +50,8 @@ pub struct Card {
     pub(super) wave: Wave,
     pub(super) event: Event,
     renderer: Renderer,
+    /// The voices that the trace knows.
+    voices: VoiceWatch,
     line_out: Option<LineOut>,
     /// The current task of the card's thread, for other threads to read.
     pub activity: Arc<Activity>,
@@ -85,6 +88,7 @@ impl Card {
             bus,
             registers,
             renderer: Renderer::new(options.render_block),
+            voices: VoiceWatch::default(),
             line_out: None,
             activity: Arc::default(),
             kicked: Arc::default(),
@@ -337,7 +341,11 @@ impl Card {
             // What strikes with the buffer that these frames complete is recorded behind them.
             self.bus.lock().faults_mut().set_frame(session.timeline.position());
             self.registers.add(Counter::FramesRendered, rendered.len() as u64);
-            self.registers.trace().rendered(session.timeline.position(), session.synth.active_voices());
+            let (trace, position) = (self.registers.trace(), session.timeline.position());
+            trace.rendered(position, session.synth.active_voices());
+            if trace.records() {
+                self.voices.look(trace, session.id, &session.synth, position);
+            }
             if let Some(line_out) = &mut self.line_out {
                 line_out.write(rendered, session.parameters.sample_rate);
             }

@@ -1,5 +1,6 @@
 //! Reads the card's status for the control socket ([`card_control::status`]).
 
+use card_control::answer::{Voice, Voices};
 use card_control::status::{
     Counters, DiagnosisStatus, DriverErrorStatus, RunningStatistics, SessionStatus, Status, StreamStatus, TraceStatus,
 };
@@ -9,6 +10,7 @@ use sha2::Digest;
 use super::device::Card;
 use crate::diagnosis::{Counter, Dated, Registers};
 use crate::session::Session;
+use crate::session::voices::first_frame;
 
 /// Reads the status of a card as it is now.
 #[must_use]
@@ -28,6 +30,26 @@ pub fn status(card: &Card) -> Status {
             ring_bytes: written.ring_bytes,
         }),
     }
+}
+
+/// Reads the voices of a card that sound.
+#[must_use]
+pub fn voices(card: &Card) -> Voices {
+    let Some(session) = card.session() else { return Voices::default() };
+    let position = session.timeline.position();
+    let voices = session.synth.voices().map(|voice| Voice {
+        lane: voice.lane,
+        group: voice.group,
+        channel: voice.channel,
+        note: voice.note,
+        velocity: voice.velocity,
+        program: voice.patch.program,
+        bank: (voice.patch.bank_msb, voice.patch.bank_lsb),
+        drums: voice.patch.drums,
+        held: voice.held,
+        frame: first_frame(&voice, position),
+    });
+    Voices { position: Some(position), voices: voices.collect() }
 }
 
 fn session_status(session: &Session) -> SessionStatus {

@@ -31,6 +31,7 @@ pub(super) fn answer(
             let statistics = link.with_card(|card| card.session().map(status::running_statistics)).map_err(gone)?;
             accepted(&Statistics { counters: status::counters(&link.registers), statistics })
         }
+        Command::Voices {} => accepted(&link.with_card(|card| status::voices(card)).map_err(gone)?),
         Command::Advance { frames } => {
             if frames > ADVANCE_FRAMES_MAX {
                 return Err(format!("{frames} frames are more than {ADVANCE_FRAMES_MAX} at once"));
@@ -87,6 +88,13 @@ pub(super) fn answer(
                 return Err(format!("a mark of {} bytes is longer than {MARK_BYTES_MAX}", text.len()));
             }
             match link.registers.trace().mark(&text) {
+                true => accepted(&Done {}),
+                false => Err("the card records no trace; start it with --trace FILE".into()),
+            }
+        }
+        // On the card's thread, so that no act of the card's is recorded in part.
+        Command::Record { on } => {
+            match link.with_card(move |card| card.registers().trace().switch(on)).map_err(gone)? {
                 true => accepted(&Done {}),
                 false => Err("the card records no trace; start it with --trace FILE".into()),
             }

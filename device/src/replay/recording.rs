@@ -3,7 +3,7 @@
 use std::io;
 
 use card_control::PROGRAM;
-use card_trace::{Act, CardStart, Header, Item, ReadError, Reader, Record};
+use card_trace::{Act, CardStart, Header, Item, ReadError, Reader, Record, Source};
 
 /// Why a trace cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,14 @@ pub enum RecordingError {
         "record {number} of the recording holds only a part of what the driver sent; record with a larger ring (--trace FILE,size=256M)"
     )]
     Cut {
+        /// The record.
+        number: u64,
+    },
+    /// Recording was switched off for a while.
+    #[error(
+        "recording was stopped (record {number}), so what the driver did until it went on is not known; record without `trace off`"
+    )]
+    Stopped {
         /// The record.
         number: u64,
     },
@@ -118,6 +126,11 @@ impl Recording {
         }
         if header.overwritten > 0 || gap_slots > 0 {
             return Err(RecordingError::Lost { overwritten: header.overwritten, gap_slots });
+        }
+        // What the harness has put between is the guest's, which a replay has not.
+        records.retain(|record| record.source != Source::GUEST);
+        if let Some(stopped) = records.iter().find(|record| record.act() == (Act::Recording { on: false })) {
+            return Err(RecordingError::Stopped { number: stopped.number });
         }
         let is_cut = |record: &&Record| matches!(record.act(), Act::ChainTaken { cut: true, .. });
         if let Some(cut) = records.iter().find(is_cut) {

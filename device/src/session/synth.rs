@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use card_spec::limits::DOWNLOAD_MEMORY_BYTES;
 use dls_synth::{
-    Bank, ConfigError, DownloadError, DownloadHandle, Synth, SynthConfig, UnknownHandle, Unload, VolumeItem,
+    Bank, ConfigError, DownloadError, DownloadHandle, SoundingVoice, Synth, SynthConfig, UnknownHandle, Unload,
+    VolumeItem,
 };
 
 /// A synthesizer, its downloads and its volumes.
@@ -75,6 +76,11 @@ impl SessionSynth {
     #[must_use]
     pub fn active_voices(&self) -> u32 {
         self.synth.active_voices()
+    }
+
+    /// Iterates over the voices that sound, in the order of their lanes.
+    pub fn voices(&self) -> impl Iterator<Item = SoundingVoice> {
+        self.synth.voices()
     }
 
     /// Returns the number of notes lost since the session began.

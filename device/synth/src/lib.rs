@@ -58,8 +58,9 @@ mod voice;
 pub use bank::{Bank, InstrumentDescription};
 pub use config::{ConfigError, Kernel, SynthConfig, UnknownKernel};
 pub use container::{ContainedSong, is_container};
+pub use dls::collection::Patch;
 pub use dls::{BankError, Rule, Warning, Warnings};
 pub use handles::{
     DownloadError, DownloadErrorReason, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem,
 };
-pub use synth::Synth;
+pub use synth::{SoundingVoice, Synth};

@@ -70,6 +70,12 @@ impl Mixer {
         self.blocks.iter().flat_map(|block| block.voices.iter().flatten())
     }
 
+    /// Iterates over all sounding voices, stolen ones included, each with the number of its lane, which it has to its end.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = (usize, &Voice)> {
+        let lanes = self.blocks.iter().flat_map(|block| &block.voices).enumerate();
+        lanes.filter_map(|(lane, voice)| Some((lane, voice.as_ref()?)))
+    }
+
     /// Iterates over all sounding voices mutably, stolen ones included.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.blocks.iter_mut().flat_map(|block| {

@@ -3,8 +3,8 @@
 use card_spec::control::{RequestCode, RequestHeader};
 use card_spec::queue::Queue;
 use card_spec::registers::ISR;
-use card_trace::{Act, Detail, Item, Reader, Record, SIZE_DEFAULT, Settings, Source, Writer, describe};
-use dmus_card::fake::{Driver, Machine};
+use card_trace::{Act, Detail, Item, Reader, Record, SIZE_DEFAULT, Settings, Source, VoiceStart, Writer, describe};
+use dmus_card::fake::{Driver, Machine, STREAM_RENDER};
 use dmus_card::trace::Trace;
 use serde_json::json;
 use zerocopy::FromBytes;
@@ -112,4 +112,94 @@ fn a_mark_needs_a_trace_and_a_trace_needs_room() {
     let (code, _, error) = run(&["--socket-path", &other, "--trace", "/dev/full"]);
     assert_eq!(code, 5, "{error}");
     assert!(error.contains("no regular file"), "{error}");
+}
+
+#[test]
+fn a_voice_is_listed_while_it_sounds_and_its_start_and_end_are_recorded() {
+    let folder = TempDir::new().unwrap();
+    let [socket, control, trace] = ["card", "control", "trace"].map(|name| place(&folder, name).0);
+    let mut command = program();
+    command.arg("--socket-path").arg(&socket).arg("--control").arg(&control).args(["--clock", "lockstep"]);
+    let _card = Running::start(command.arg("--trace").arg(&trace));
+    let mut client = Control::connect(&control);
+    let none = client.command(&json!({"cmd": "voices"}));
+    assert_eq!((&none["position"], &none["voices"]), (&json!(null), &json!([])));
+    let mut driver = Driver::new(Machine::connect(&socket));
+    driver.open();
+    driver.play(48_000);
+    // Frame 100, in the second channel group; program 5 before it, and another one behind it at the same time.
+    let at = 100 * 10_000_000 / 48_000 + 1;
+    driver.send(
+        STREAM_RENDER,
+        &[(0, 2, &[0xc3, 5]), (at, 2, &[0x93, 60, 90]), (at, 2, &[0xc3, 6]), (4 * at, 2, &[0x83, 60, 0])],
+    );
+    driver.record(300);
+    let voices = client.command(&json!({"cmd": "voices"}));
+    let voice = &voices["voices"][0];
+    let is = ["group", "channel", "note", "velocity", "program", "frame"].map(|name| voice[name].as_i64().unwrap());
+    assert_eq!(is, [1, 3, 60, 90, 5, 100], "{voices}");
+    assert_eq!((&voice["held"], &voices["position"]), (&json!(true), &json!(300)));
+    driver.record(200);
+    assert_eq!(client.command(&json!({"cmd": "voices"}))["voices"][0]["held"], json!(false));
+    // The release of any instrument of the bank is shorter.
+    driver.record(48_000);
+    driver.record(48_000);
+    driver.record(48_000);
+    assert_eq!(client.command(&json!({"cmd": "voices"}))["voices"], json!([]));
+
+    let records = records(&trace);
+    let started: Vec<VoiceStart> = records
+        .iter()
+        .filter_map(|record| if let Act::VoiceStarted(voice) = record.act() { Some(voice) } else { None })
+        .collect();
+    let ended: Vec<(u16, i64)> = records
+        .iter()
+        .filter_map(
+            |record| if let Act::VoiceEnded { lane, frame } = record.act() { Some((lane, frame)) } else { None },
+        )
+        .collect();
+    assert!(!started.is_empty() && ended.len() == started.len(), "{started:?} {ended:?}");
+    for voice in &started {
+        let is = (voice.group, voice.channel, voice.note, voice.velocity, voice.instrument, voice.frame);
+        assert_eq!(is, (1, 3, 60, 90, 5, 100));
+        assert!(ended.iter().any(|(lane, frame)| *lane == voice.lane && *frame > 400), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_recording_that_is_switched_off_says_so_and_is_not_replayed() {
+    let folder = TempDir::new().unwrap();
+    let [socket, control, trace] = ["card", "control", "trace"].map(|name| place(&folder, name).0);
+    let mut command = program();
+    command.arg("--socket-path").arg(&socket).arg("--control").arg(&control).args(["--clock", "lockstep"]);
+    let mut card = Running::start(command.arg("--trace").arg(&trace));
+    let mut driver = Driver::new(Machine::connect(&socket));
+    driver.open();
+    let mut client = Control::connect(&control);
+    let mut switch = |on: bool| assert_eq!(client.command(&json!({"cmd": "record", "on": on}))["ok"], json!(true));
+    switch(true);
+    switch(false);
+    switch(false);
+    driver.play(48_000);
+    driver.record(300);
+    switch(true);
+    driver.record(300);
+    card.0.kill().unwrap();
+    wait_until("the card is gone", || !card.is_running());
+
+    let records = records(&trace);
+    let switched: Vec<bool> = records
+        .iter()
+        .filter_map(|record| if let Act::Recording { on } = record.act() { Some(on) } else { None })
+        .collect();
+    assert_eq!(switched, [false, true], "what changes nothing is no record");
+    let off = records.iter().position(|record| record.act() == (Act::Recording { on: false })).unwrap();
+    assert_eq!(records[off + 1].act(), Act::Recording { on: true }, "nothing is recorded between");
+    let waves = records.iter().filter(|record| matches!(record.act(), Act::WaveReturned { .. })).count();
+    assert_eq!(waves, 1, "only the buffer behind it is recorded");
+
+    let (_, out) = place(&folder, "out");
+    let (code, _, error) = run(&["replay", &trace.to_string_lossy(), "--out", &out]);
+    assert_eq!(code, 8, "{error}");
+    assert!(error.contains(&format!("record {}", records[off].number)) && error.contains("trace off"), "{error}");
 }

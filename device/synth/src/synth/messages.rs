@@ -63,7 +63,9 @@ impl Synth {
         let state = self.channel_mut(group, channel).clone();
         let Some((instrument_handle, program)) = self.find_program(&state) else { return };
         self.notes = self.notes.saturating_add(1);
-        let note = Note { group, channel, note: key, velocity, serial: self.notes, instrument_handle };
+        let (bank_msb, bank_lsb) = state.bank;
+        let patch = Patch { drums: state.drums, bank_msb, bank_lsb, program: state.program };
+        let note = Note { group, channel, note: key, velocity, patch, serial: self.notes, instrument_handle };
         let matching = program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?)));
         // On the stack: threads that must not wait play notes.
         let mut layers = [None; LAYERS_MAX];

@@ -3,6 +3,9 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod messages;
+mod sounding;
+
+pub use sounding::SoundingVoice;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

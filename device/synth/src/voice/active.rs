@@ -9,7 +9,7 @@ use super::oscillator;
 use super::sample::Cursor;
 use super::zone::{Output, Zone};
 use crate::channel::Channel;
-use crate::dls::collection::Wave;
+use crate::dls::collection::{Patch, Wave};
 
 /// Time from 0 dB to -96 dB of a voice that gives way to another: as short as goes without a click.
 const STOLEN_SECONDS: f32 = 0.010;
@@ -77,6 +77,7 @@ pub(crate) struct Voice {
     pub(crate) group: u16,
     pub(crate) channel: u8,
     pub(crate) note: u8,
+    pub(crate) patch: Patch,
     /// The number of the note-on that started it; layers have the same.
     pub(crate) serial: u64,
     pub(crate) key_group: u16,
@@ -90,7 +91,7 @@ pub(crate) struct Voice {
     /// Whether it needs a filter.
     pub(crate) filtered: bool,
     key: i32,
-    velocity: u8,
+    pub(crate) velocity: u8,
     articulation: Arc<Articulation>,
     pitch_master: Option<PitchMaster>,
     output: Output,
@@ -113,6 +114,8 @@ pub(crate) struct Note {
     pub(crate) channel: u8,
     pub(crate) note: u8,
     pub(crate) velocity: u8,
+    /// What the channel had selected.
+    pub(crate) patch: Patch,
     pub(crate) serial: u64,
     pub(crate) instrument_handle: u32,
 }
@@ -140,6 +143,7 @@ impl Voice {
             group: note.group,
             channel: note.channel,
             note: note.note,
+            patch: note.patch,
             serial: note.serial,
             key_group: zone.key_group,
             sources: [note.instrument_handle, wave_handle],

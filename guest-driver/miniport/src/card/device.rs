@@ -171,7 +171,6 @@ impl<K: Kernel> Card<K> {
     /// [`recover_or_log`](Self::recover_or_log), from a thread that may wait.
     pub fn service(&self, level: AtMostDispatch) -> bool {
         let epoch = self.epoch();
-        self.take_causes(level);
         let queues = &self.queues;
         let served = [queues.control.service(level), queues.wave.service(level), queues.midi_out.service(level, self)];
         let has_cause = served.iter().any(|served| served.had_returned)
@@ -180,6 +179,7 @@ impl<K: Kernel> Card<K> {
         if !has_cause {
             self.check_presence(level);
         }
+        self.take_causes(level);
         while let Some(notice) = self.queues.event_queue.next(level, self) {
             self.handle_notice(level, epoch, &notice);
         }

@@ -12,4 +12,5 @@ pub mod limits;
 pub mod lossy;
 pub mod process;
 pub mod run_id;
+pub mod stamp;
 pub mod standstill;

@@ -1,7 +1,6 @@
 //! What a playback test writes into its run folder: what ran, first; the verdict, last.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +11,7 @@ use super::verdict::Verdict;
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
+use crate::host::stamp::Stamp;
 use crate::machine::conditions::Conditions;
 use crate::testbed::Choice;
 use crate::testbed::violations::{FindingsReport, ViolationPolicy};
@@ -72,9 +72,6 @@ pub(super) struct PassedVerdict<'a> {
     pub(super) reproduce: &'a str,
 }
 
-/// What a file was when it was hashed: its length, its inode, and when it was modified, in nanoseconds.
-type Stamp = (u64, u64, i128);
-
 /// The files that this process has hashed. A suite runs the same ones in each scenario.
 static HASHED: Mutex<BTreeMap<PathBuf, (Stamp, String)>> = Mutex::new(BTreeMap::new());
 
@@ -84,9 +81,7 @@ impl Image {
     /// # Errors
     /// [`FileError`] where it cannot be read.
     fn of(path: &Path) -> Result<Self, FileError> {
-        let found = std::fs::metadata(path).map_err(FileError::own("read", path))?;
-        let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-        let stamp: Stamp = (found.len(), found.ino(), modified);
+        let stamp = Stamp::of(path)?;
         let hashed = || HASHED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = hashed().get(path).filter(|(of, _)| *of == stamp).map(|(_, sha256)| sha256.clone());
         let sha256 = match known {

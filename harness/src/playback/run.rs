@@ -1,10 +1,8 @@
 //! Runs a playback test: streams a song through the driver, and compares the PCM with the offline render.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use card_control::Clock;
-use card_control::render::RenderSummary;
 use guest_protocol::{Pace, Request, Statistics};
 
 use super::capture::capture;
@@ -23,7 +21,8 @@ use crate::machine::{MachineError, Offer, Received};
 use crate::provision::Artefacts;
 use crate::sound::midi::{CHANNEL_GROUP, Song, TICKS_A_SECOND};
 use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, PcmFormat, difference};
-use crate::sound::render::{self, RenderOptions, Rendered, Rendering};
+use crate::sound::render::{self, RenderOptions};
+use crate::sound::render_once::{self, RenderOnce, RenderedOnce};
 use crate::testbed::bug_check;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{SessionError, StartedDevice};
@@ -191,7 +190,7 @@ struct Played {
 
 /// An offline render that was started for a format and a rate.
 struct Offline {
-    rendering: Rendering,
+    rendering: RenderOnce,
     music: MusicFormat,
     sample_rate: u32,
 }
@@ -270,7 +269,7 @@ impl Run<'_> {
         // Another one ends first: it reads and writes the same files.
         self.offline = None;
         render::write_events(&music.song(song).events, &self.folder.file(EVENTS))?;
-        let rendering = render::start(&RenderOptions {
+        let rendering = render_once::start(RenderOptions {
             card: self.provisioned.artefacts.card.clone(),
             events: self.folder.file(EVENTS),
             out: self.folder.file(OFFLINE_WAV),
@@ -562,13 +561,14 @@ impl Run<'_> {
         Ok(match (&prepared.judge, pcm, received) {
             (Judge::Offline, Some((pcm, sha256)), _) => {
                 let Some(Offline { rendering, .. }) = self.offline.take() else { return Ok(Judgement::Plays) };
-                let Rendered { summary, warnings } = rendering.watch(|_, _| {})?;
+                let mut offline = rendering.finish()?;
+                let warnings = offline.rendered.warnings.clone();
                 for text in &warnings {
                     self.observer.event(&Event::Warning { text: text.clone() });
                 }
                 self.of_bank = warnings;
-                let difference = self.compare(pcm, sha256, &summary)?;
-                Judgement::Offline { difference, offline_sha256: summary.pcm_sha256 }
+                let difference = self.compare(pcm, sha256, &mut offline)?;
+                Judgement::Offline { difference, offline_sha256: offline.rendered.summary.pcm_sha256 }
             }
             (Judge::Reference { wav, tolerance }, Some((pcm, _)), _) => {
                 let Some(reference) = &prepared.reference else { return Ok(Judgement::Plays) };
@@ -586,14 +586,19 @@ impl Run<'_> {
 
     /// Compares with the offline render by the hash of its samples, and sample by sample only where that differs: where it
     /// does not, guest.wav holds the same, and the render's file is removed unread.
-    fn compare(&self, pcm: &Pcm, sha256: &str, summary: &RenderSummary) -> Result<Option<Difference>, PlaybackError> {
-        let offline_wav: &Path = &self.folder.file(OFFLINE_WAV);
-        if sha256 == summary.pcm_sha256 {
-            std::fs::remove_file(offline_wav).map_err(FileError::own("remove", offline_wav))?;
+    fn compare(
+        &self,
+        pcm: &Pcm,
+        sha256: &str,
+        rendered: &mut RenderedOnce,
+    ) -> Result<Option<Difference>, PlaybackError> {
+        if sha256 == rendered.rendered.summary.pcm_sha256 {
+            rendered.remove_sound()?;
             return Ok(None);
         }
-        let offline = Pcm::read_wav(offline_wav)?;
-        if offline.sha256() != summary.pcm_sha256 {
+        rendered.expect_sound()?;
+        let offline = Pcm::read_wav(&self.folder.file(OFFLINE_WAV))?;
+        if offline.sha256() != rendered.rendered.summary.pcm_sha256 {
             self.observer
                 .event(&Event::Warning { text: "the offline render's file is not what its summary says".into() });
         }

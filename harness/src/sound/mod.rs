@@ -10,6 +10,7 @@ pub mod midi;
 pub mod pcm;
 pub mod player;
 pub mod render;
+pub mod render_once;
 pub mod song_file;
 pub mod song_source;
 pub mod songs;

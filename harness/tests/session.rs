@@ -305,6 +305,22 @@ fn reads_the_last_report_although_the_line_has_ended() {
 }
 
 #[test]
+fn takes_a_reply_that_is_read_after_qemu_has_ended() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let line = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        let event = guest_protocol::ToHost::Event(guest_protocol::Event::Ready);
+        std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
+        // The line ends.
+    });
+    let gone = DeadProcess(Death::of(Part::Qemu, Ended::Exit(33)));
+    let mut session = Session::new(ours, gone, LIMIT, None, &Silent).unwrap();
+    session.ready().unwrap();
+    line.join().unwrap();
+    assert_eq!(session.hello().unwrap_err().class(), Class::GuestCrashed);
+}
+
+#[test]
 fn collects_what_the_guest_found_without_stopping() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let finding = guest_protocol::Finding {

@@ -282,6 +282,8 @@ impl<'a, H: Health> Session<'a, H> {
     /// console text, bug checks and deaths.
     fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
         let mut checks = 0;
+        // Since when QEMU is known to have ended.
+        let mut ended = None;
         loop {
             if interrupt::requested() {
                 return Err(SessionError::Interrupted(step.into()));
@@ -317,11 +319,16 @@ impl<'a, H: Health> Session<'a, H> {
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.explain_end(step)),
                 Err(RecvTimeoutError::Timeout) if wait.is_zero() => return Err(self.timed_out(step)),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.health.death().is_some() {
-                        return Err(self.explain_end(step));
+                Err(RecvTimeoutError::Timeout) => match self.health.death() {
+                    // What it said before, perhaps the reply, may not have been read yet, and its line ends after it.
+                    Some(death) if death.part == Part::Qemu => {
+                        if ended.get_or_insert_with(Instant::now).elapsed() > DRAIN {
+                            return Err(self.explain_end(step));
+                        }
                     }
-                }
+                    Some(_) => return Err(self.explain_end(step)),
+                    None => {}
+                },
             }
         }
     }

@@ -117,7 +117,13 @@ fn lists_the_pins_of_a_driver_that_lacks_the_needed_ones() {
 }
 
 fn midi_pins() -> Vec<PinFactory> {
-    let pin = |flow_in| PinFactory { flow_in, communication: 1, instances: 1, data_ranges: vec![DataRange::Midi] };
+    let pin = |flow_in| PinFactory {
+        flow_in,
+        communication: 1,
+        instances: 1,
+        data_ranges: vec![DataRange::Midi],
+        not_streamed: None,
+    };
     vec![pin(false), pin(true)]
 }
 

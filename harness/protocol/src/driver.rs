@@ -40,6 +40,8 @@ pub struct PinFactory {
     pub instances: u32,
     /// The data ranges that the factory declares.
     pub data_ranges: Vec<DataRange>,
+    /// Why the guest cannot stream through the pin, whatever the driver declares; `None` where it can.
+    pub not_streamed: Option<String>,
 }
 
 /// A data range of a pin factory (`KSDATARANGE` and its extensions).

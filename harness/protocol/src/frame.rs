@@ -25,6 +25,20 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     Ok(frame)
 }
 
+/// Encodes one message for a line that frames by itself ([`ReliableLine`](crate::line::ReliableLine)).
+///
+/// # Errors
+/// [`FrameError`] when postcard cannot encode the message, which no message of this protocol causes.
+pub fn encode_message<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    postcard::to_allocvec(message).map_err(FrameError)
+}
+
+/// Decodes what [`encode_message`] has encoded. `None` for bytes that are no message: the peer speaks another version.
+#[must_use]
+pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
 /// A piece of what was received from the line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Received<T> {

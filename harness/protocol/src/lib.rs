@@ -6,8 +6,12 @@
 //! may send [`ToHost::Event`] at any time.
 //!
 //! Large data does not pass through the line: the guest names ranges of its own physical memory ([`Bulk`]), and the
-//! harness, which maps the guest's memory, reads and writes them. A guest may lend [rings](RingPlace) in its memory, through
+//! harness, which maps the guest's memory, reads and writes them; where it cannot ([`BulkAccess::Line`]), bytes pass in requests.
+//! A guest may lend [rings](RingPlace) in its memory, through
 //! which frames pass from then on; both sides still take frames from the line.
+//!
+//! A line that loses, repeats or mixes bytes carries [`line::ReliableLine`] instead of frames: its messages are those of [`encode_message`],
+//! with length, sequence and CRC.
 //!
 //! A session with the NT host: `Hello`, `LoadDriver`, `StartDevice`, `OpenFilter`, `CreatePin` for the render pin and
 //! the wave pin, `AllocateBulk` for events and PCM, `Play`, `Close` for each pin, `StopDevice`, `UnloadDriver`, `Shutdown`.
@@ -23,6 +27,7 @@ mod frame;
 mod handle;
 mod inspection;
 mod installation;
+pub mod line;
 mod memory;
 pub mod options;
 pub mod pause;
@@ -36,7 +41,7 @@ mod stream;
 
 pub use driver::{DataRange, DriverInfo, Import, PinFactory};
 pub use event::{BugCheck, Event, Finding, FindingKind, Level, StackFrame};
-pub use frame::{Deframer, FrameError, Received, encode};
+pub use frame::{Deframer, FrameError, Received, decode_message, encode, encode_message};
 pub use handle::Handle;
 pub use inspection::{
     Book, ComObject, ConnectedInterrupt, Deferred, Holder, Inspection, PEEK_BYTES_MAX, PciBar, PciFunction, PendingIrp,
@@ -46,7 +51,7 @@ pub use installation::{
     Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey,
     RegistryRoot, RegistryValue,
 };
-pub use memory::Bulk;
+pub use memory::{Bulk, BulkAccess, LINE_BULK_BYTES_MAX};
 pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};
 pub use property::{Caller, PropertyRequest, PropertyVerb};
 pub use reply::{CAME_WITH, Failure, FailureKind, Reply};
@@ -58,7 +63,7 @@ pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, PlayMidi, StreamF
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; harness and guest must have the same.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";

@@ -9,7 +9,7 @@ use crate::driver::{DriverInfo, Import, PinFactory};
 use crate::handle::Handle;
 use crate::inspection::Inspection;
 use crate::installation::RegisteredInterface;
-use crate::memory::Bulk;
+use crate::memory::{Bulk, BulkAccess};
 use crate::probe::{Figure, RuleState};
 use crate::statistics::Statistics;
 use crate::stream::CapturedEvent;
@@ -27,6 +27,8 @@ pub enum Reply {
         guest: String,
         /// Guest-physical memory in bytes.
         memory: u64,
+        /// How the harness reaches ranges of [`Request::AllocateBulk`](crate::Request::AllocateBulk).
+        bulk: BulkAccess,
     },
     /// `DriverEntry` succeeded.
     DriverLoaded(DriverInfo),
@@ -111,6 +113,38 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// What the guest has in its books.
     Inspected(Inspection),
+    /// SHA-256 of a range.
+    Hash([u8; 32]),
+    /// A program has ended.
+    ProgramEnded {
+        /// Its exit code.
+        code: u32,
+        /// What it wrote to standard output and standard error, at most [`LINE_BULK_BYTES_MAX`](crate::LINE_BULK_BYTES_MAX) bytes.
+        output: Vec<u8>,
+        /// Whether it wrote more, which is dropped.
+        cut: bool,
+    },
+    /// A part of a file, and the length of the whole.
+    FilePart {
+        /// The bytes; fewer than were asked for at the end of the file.
+        bytes: Vec<u8>,
+        /// The file's length.
+        length: u64,
+    },
+    /// The system's view of the device.
+    DeviceProblem {
+        /// Its device instance id.
+        instance: String,
+        /// The status flags (`DN_*`).
+        status: u32,
+        /// The problem code (`CM_PROB_*`); 0 for none.
+        problem: u32,
+    },
+    /// The driver is installed; whether the system wants to be started anew first.
+    Installed {
+        /// Whether it does.
+        reboot: bool,
+    },
 }
 
 /// Why a request failed.
@@ -144,4 +178,6 @@ pub enum FailureKind {
     Timeout,
     /// The driver needs a part of Windows that this guest does not have.
     NotHosted,
+    /// This kind of guest cannot do that, whatever the driver; a case that needs it is skipped with this reason.
+    Unsupported,
 }

@@ -1,6 +1,7 @@
 //! Requests of the harness.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +160,50 @@ pub enum Request {
     },
     /// Reads a part of the guest's books. → [`Reply::Inspected`](crate::Reply::Inspected)
     Inspect(Book),
+    /// Reads a part of a range of [`Request::AllocateBulk`], at most [`LINE_BULK_BYTES_MAX`](crate::LINE_BULK_BYTES_MAX) bytes.
+    /// → [`Reply::Bytes`](crate::Reply::Bytes)
+    ReadBulk(Bulk),
+    /// Writes into a range of [`Request::AllocateBulk`], at most [`LINE_BULK_BYTES_MAX`](crate::LINE_BULK_BYTES_MAX) bytes.
+    /// → [`Reply::Done`](crate::Reply::Done)
+    WriteBulk {
+        /// Where.
+        address: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Hashes a part of a range of [`Request::AllocateBulk`]. → [`Reply::Hash`](crate::Reply::Hash)
+    HashBulk(Bulk),
+    /// Runs a program in the guest until it ends, or ends it after a time. → [`Reply::ProgramEnded`](crate::Reply::ProgramEnded)
+    RunProgram {
+        /// The command line; `%NAME%` is replaced by variables of the environment.
+        line: String,
+        /// The time, in milliseconds.
+        limit_ms: u32,
+    },
+    /// Reads a part of a file of the guest. → [`Reply::FilePart`](crate::Reply::FilePart)
+    ReadFile {
+        /// Its path; `%NAME%` is replaced by variables of the environment.
+        path: String,
+        /// The offset of the first byte.
+        offset: u64,
+        /// Bytes, at most [`LINE_BULK_BYTES_MAX`](crate::LINE_BULK_BYTES_MAX).
+        bytes: u32,
+    },
+    /// Installs the driver of an INF for every device with a hardware id. → [`Reply::Installed`](crate::Reply::Installed)
+    InstallDriver {
+        /// The path of the INF in the guest.
+        inf: String,
+        /// The hardware id: `PCI\VEN_1AF4&DEV_1067`.
+        hardware_id: String,
+    },
+    /// Removes the device from the system's books, as a device manager does; it is found again by a scan.
+    /// → [`Reply::Done`](crate::Reply::Done)
+    RemoveDevice,
+    /// Reads status and problem code of the device. → [`Reply::DeviceProblem`](crate::Reply::DeviceProblem)
+    DeviceProblem,
+    /// Starts the system anew after answering; the guest is then heard of with another epoch of its line.
+    /// → [`Reply::Done`](crate::Reply::Done)
+    Reboot,
 }
 
 /// What [`Request::Starve`] takes from an allocator.

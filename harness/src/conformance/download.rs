@@ -4,7 +4,6 @@ use guest_protocol::{Bulk, Caller, Handle, PropertyRequest, PropertyVerb, Reques
 
 use super::error::ProbeError;
 use super::probe::ProbeContext;
-use crate::testbed::TestBedError;
 use crate::testbed::session::OpenedFilter;
 use crate::testbed::synthesizer::{DLS_DOWNLOAD, DLS_PROPERTIES, DLS_UNLOAD, synthesizer_nodes};
 
@@ -250,7 +249,7 @@ pub(super) fn user_memory(
 ) -> Result<(Bulk, u64), ProbeError> {
     let bulk = probe.bed.session.allocate(bytes.len() as u64)?;
     let bulk = Bulk { address: bulk.address, length: bytes.len() as u64 };
-    probe.bed.memory().write(bulk, bytes).map_err(TestBedError::Memory)?;
+    probe.bed.write_bulk(bulk, bytes)?;
     let address = probe.bed.session.map_user(bulk, caller)?;
     Ok((bulk, address))
 }

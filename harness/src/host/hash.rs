@@ -1,6 +1,12 @@
-//! SHA-256 in hexadecimal.
+//! SHA-256, and hexadecimal.
 
 use sha2::{Digest, Sha256};
+
+/// Returns the SHA-256 of bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
 
 /// Returns the SHA-256 of bytes, in lower-case hexadecimal.
 #[must_use]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use card_control::{InjectedFault, Trigger};
-use guest_protocol::{BugCheck, DriverInfo, Request, RuleState};
+use guest_protocol::{BugCheck, Bulk, BulkAccess, DriverInfo, Request, RuleState};
 
 use super::bug_check;
 use super::error::TestBedError;
@@ -143,6 +143,28 @@ impl<'o> TestBed<'o> {
     #[must_use]
     pub const fn memory(&self) -> &GuestMemory {
         &self.session.health.machine.memory
+    }
+
+    /// Writes into a range that the guest has lent: through its memory, or by requests where the harness does not map it.
+    ///
+    /// # Errors
+    /// [`TestBedError::Memory`] where the range is outside guest memory, [`TestBedError::Session`] for what the guest says.
+    pub fn write_bulk(&mut self, bulk: Bulk, bytes: &[u8]) -> Result<(), TestBedError> {
+        match self.session.bulk_access() {
+            BulkAccess::Mapped => self.memory().write(bulk, bytes).map_err(TestBedError::Memory),
+            BulkAccess::Line => Ok(self.session.write_bulk(bulk, bytes)?),
+        }
+    }
+
+    /// Reads a range that the guest has lent, as [`TestBed::write_bulk`] writes.
+    ///
+    /// # Errors
+    /// As for [`TestBed::write_bulk`].
+    pub fn read_bulk(&mut self, bulk: Bulk) -> Result<Vec<u8>, TestBedError> {
+        match self.session.bulk_access() {
+            BulkAccess::Mapped => self.memory().read(bulk).map_err(TestBedError::Memory),
+            BulkAccess::Line => Ok(self.session.read_bulk(bulk)?),
+        }
     }
 
     /// Returns the options that the card was started with.

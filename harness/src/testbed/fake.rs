@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
 use guest_protocol::{
-    BugCheck, Bulk, DataRange, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play, Received,
-    Reply, Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
+    BugCheck, Bulk, BulkAccess, DataRange, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play,
+    Received, Reply, Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
 };
 
 use crate::machine::GuestMemory;
@@ -47,7 +47,8 @@ pub struct FakeGuest {
 /// Returns the pin factories of a DirectMusic filter: render and wave, and one of another kind before them.
 #[must_use]
 pub fn directmusic_pins() -> Vec<PinFactory> {
-    let pin = |flow_in, data_ranges| PinFactory { flow_in, communication: 1, instances: 1, data_ranges };
+    let pin =
+        |flow_in, data_ranges| PinFactory { flow_in, communication: 1, instances: 1, data_ranges, not_streamed: None };
     let pcm = DataRange::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16, bits_min: 16 };
     vec![
         pin(false, vec![DataRange::Other]),
@@ -121,6 +122,7 @@ impl FakeGuest {
                 version: if self.fault == Some(Fault::OtherVersion) { VERSION + 1 } else { VERSION },
                 guest: "fake".into(),
                 memory: self.memory.bytes(),
+                bulk: BulkAccess::Mapped,
             },
             Request::LoadDriver => Reply::DriverLoaded(DriverInfo {
                 file_bytes: 0,

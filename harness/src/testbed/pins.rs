@@ -148,8 +148,13 @@ impl<'a> Candidate<'a> {
         let wanted = |music: &MusicFormat| options.music.is_none_or(|only| only == *music);
         let render_of = |music: MusicFormat| Some((pins.iter().position(|pin| is_render(pin, music))? as u32, music));
         let (render, music) = MusicFormat::ALL.into_iter().filter(wanted).filter(|_| *data_path).find_map(render_of)?;
-        let wave = pins.iter().zip(0..).find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
-        let gives_pcm = pins.iter().any(|pin| !pin.flow_in && pin.data_ranges.iter().any(is_pcm));
+        let streamed = |pin: &&PinFactory| pin.not_streamed.is_none();
+        let wave = pins
+            .iter()
+            .zip(0..)
+            .filter(|(pin, _)| streamed(pin))
+            .find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
+        let gives_pcm = pins.iter().filter(streamed).any(|pin| !pin.flow_in && pin.data_ranges.iter().any(is_pcm));
         (wave.is_some() || !gives_pcm).then_some(Self { subdevice, render, music, wave })
     }
 
@@ -183,7 +188,11 @@ pub fn open_song_pins<H: Health>(
         best = best.into_iter().chain(allowed).min_by_key(Candidate::rank);
         for (number, pin) in opened.pins.iter().enumerate() {
             let flow = if pin.flow_in { "in" } else { "out" };
-            let opens = if opened.data_path { "" } else { ", which the guest has no data path for" };
+            let opens = match &pin.not_streamed {
+                Some(reason) => format!(", which this guest does not stream: {reason}"),
+                None if opened.data_path => String::new(),
+                None => ", which the guest has no data path for".into(),
+            };
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}{opens}\n", pin.data_ranges);
         }
     }
@@ -227,7 +236,7 @@ fn open_candidate<H: Health>(
 }
 
 fn is_render(pin: &PinFactory, music: MusicFormat) -> bool {
-    pin.flow_in && pin.instances > 0 && pin.data_ranges.contains(&music.data_range())
+    pin.flow_in && pin.instances > 0 && pin.not_streamed.is_none() && pin.data_ranges.contains(&music.data_range())
 }
 
 const fn is_pcm(carries: &DataRange) -> bool {
@@ -273,7 +282,13 @@ mod tests {
             bits: bits.1,
             bits_min: bits.0,
         };
-        PinFactory { flow_in: false, communication: 1, instances: 1, data_ranges: vec![DataRange::Other, range] }
+        PinFactory {
+            flow_in: false,
+            communication: 1,
+            instances: 1,
+            data_ranges: vec![DataRange::Other, range],
+            not_streamed: None,
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl StreamMemory {
             Some((frames, format)) => Some((bed.session.allocate(frames * format.frame_bytes())?, frames, format)),
             None => None,
         };
-        bed.memory().write(bulk, records).map_err(TestBedError::Memory)?;
+        bed.write_bulk(bulk, records)?;
         Ok(Self { records: bulk, records_bytes, event_count, pcm })
     }
 
@@ -81,9 +81,9 @@ impl StreamMemory {
     /// Reads the PCM that the guest collected, in the pin's format.
     ///
     /// # Errors
-    /// [`TestBedError::Memory`] where the range is outside guest memory.
-    pub fn read_pcm(&self, bed: &TestBed<'_>) -> Result<Vec<u8>, TestBedError> {
-        bed.memory().read(self.pcm_range()).map_err(TestBedError::Memory)
+    /// [`TestBedError::Memory`] where the range is outside guest memory, [`TestBedError::Session`] for what the guest says.
+    pub fn read_pcm(&self, bed: &mut TestBed<'_>) -> Result<Vec<u8>, TestBedError> {
+        bed.read_bulk(self.pcm_range())
     }
 
     /// Gives the memory back to the guest.

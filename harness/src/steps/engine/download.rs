@@ -38,7 +38,7 @@ impl Engine<'_, '_> {
         let last = parts.len().saturating_sub(1);
         for (index, part) in parts.iter().enumerate() {
             let bulk = self.bed.session.allocate(part.len() as u64)?;
-            self.bed.memory().write(bulk, part).map_err(crate::testbed::TestBedError::Memory)?;
+            self.bed.write_bulk(bulk, part)?;
             let part_of = Bulk { address: bulk.address, length: part.len() as u64 };
             let address = match caller {
                 GuestCaller::Kernel => {

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{BugCheck, FindingKind, Level, Reply, Request, ToGuest, ToHost, encode};
+use guest_protocol::{BugCheck, BulkAccess, FindingKind, Level, Reply, Request, ToGuest, ToHost};
 
+use super::arrival::Arrival;
 use super::consequence::Consequence;
 use super::error::SessionError;
-use super::line::{Arrival, GuestLine, Writer, listen};
+use super::line::{GuestLine, Writer, listen};
 use crate::event::{Event, Observer};
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
@@ -82,6 +83,8 @@ pub struct Session<'a, H> {
     pub collected: Collected,
     /// When the processes were checked last.
     checked: Instant,
+    /// How the guest's ranges are reached, once it has said so.
+    pub(super) bulk_access: BulkAccess,
 }
 
 impl<'a, H: Health> Session<'a, H> {
@@ -111,6 +114,7 @@ impl<'a, H: Health> Session<'a, H> {
             output: GuestOutput::default(),
             collected: Collected::default(),
             checked: Instant::now(),
+            bulk_access: BulkAccess::Mapped,
         })
     }
 
@@ -143,7 +147,11 @@ impl<'a, H: Health> Session<'a, H> {
     pub fn ready(&mut self) -> Result<Instant, SessionError> {
         let deadline = self.deadline(self.limit);
         loop {
-            let (at, message) = self.next("boot the guest", deadline)?;
+            let (at, message) = match self.next("boot the guest", deadline) {
+                // It is what is waited for, or a part of a boot: setup starts the system more than once.
+                Err(SessionError::GuestRestarted { .. }) => continue,
+                other => other?,
+            };
             if message == ToHost::Event(guest_protocol::Event::Ready) {
                 return Ok(at);
             }
@@ -165,7 +173,7 @@ impl<'a, H: Health> Session<'a, H> {
         let id = self.next_id;
         self.next_id += 1;
         let protocol = |what: String| SessionError::Protocol { step: step.into(), what };
-        let frame = encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
+        let frame = self.writer.encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
         if let Err(error) = self.writer.send(&frame) {
             // A broken line does not explain anything; the ends of the processes do.
             return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.explain_end(step) } else { error.into() });
@@ -317,6 +325,7 @@ impl<'a, H: Health> Session<'a, H> {
                     Err(error) => return Err(self.unless_card_died(step, error)),
                 },
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
+                Ok((_, Arrival::Restarted)) => return Err(SessionError::GuestRestarted { step: step.into() }),
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.explain_end(step)),
                 Err(RecvTimeoutError::Timeout) if wait.is_zero() => return Err(self.timed_out(step)),
                 Err(RecvTimeoutError::Timeout) => match self.health.death() {
@@ -431,7 +440,7 @@ impl<'a, H: Health> Session<'a, H> {
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok((_, Arrival::Restarted)) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
         // Reads the rest of the line. The line ends with QEMU; QEMU, and the line with it, may outlive the card.
@@ -449,6 +458,7 @@ impl<'a, H: Health> Session<'a, H> {
                     _ => {}
                 },
                 Arrival::Text(text) => self.console_text(&text),
+                Arrival::Restarted => {}
                 Arrival::End => break,
             }
         }

@@ -57,6 +57,12 @@ pub enum SessionError {
         /// The step.
         step: String,
     },
+    /// The guest's system, or its agent, started anew.
+    #[error("the guest's system, or its agent, started anew during \"{step}\"")]
+    GuestRestarted {
+        /// The step.
+        step: String,
+    },
     /// A debugger ended QEMU.
     #[error("the debugger ended the guest during \"{step}\": it left without detaching")]
     EndedByDebugger {
@@ -114,14 +120,14 @@ fn refusal(failure: &Failure) -> String {
 impl Diagnosed for SessionError {
     fn class(&self) -> Class {
         match self {
-            Self::BugCheck(_) | Self::GuestEnded { .. } => Class::GuestCrashed,
+            Self::BugCheck(_) | Self::GuestEnded { .. } | Self::GuestRestarted { .. } => Class::GuestCrashed,
             Self::Timeout { .. } => Class::Timeout,
             Self::CardDied { .. } | Self::DeviceLost { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
             Self::EndedByDebugger { .. } => Class::Interrupted,
             Self::Refused { failure, .. } => match failure.kind {
                 FailureKind::Image => Class::BadInput,
-                FailureKind::MissingImports(_) | FailureKind::NotHosted => Class::NotHosted,
+                FailureKind::MissingImports(_) | FailureKind::NotHosted | FailureKind::Unsupported => Class::NotHosted,
                 FailureKind::NoDevice | FailureKind::Status(_) => Class::TestFailed,
                 FailureKind::Memory | FailureKind::Request => Class::HarnessBug,
                 FailureKind::Timeout => Class::Timeout,
@@ -138,6 +144,9 @@ impl Diagnosed for SessionError {
                 "the stack of the bug check says where; fix the driver, or report it if the driver is right"
             }
             Self::GuestEnded { .. } => "console.log and qemu.log in the run folder say what came before",
+            Self::GuestRestarted { .. } => {
+                "a bug check restarts a system that is set so: the dump on its disk says where the driver failed"
+            }
             Self::Timeout { .. } => {
                 "post-mortem.txt in the run folder says where the guest hangs; --timeout gives more time"
             }
@@ -167,6 +176,7 @@ impl Diagnosed for SessionError {
                 FailureKind::NotHosted => {
                     "the driver is not at fault: run it on a Windows guest, or build its PortCls part without the framework"
                 }
+                FailureKind::Unsupported => "this kind of guest does not do that: run the case on the NT host",
                 FailureKind::Image => "give a 64-bit Windows driver image (.sys)",
                 _ => return None,
             },

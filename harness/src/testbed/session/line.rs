@@ -6,60 +6,82 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use guest_protocol::{DOORBELL, Deframer, Event, Received, ToHost};
+use guest_protocol::{DOORBELL, Deframer, Event, FrameError, Received, ToGuest, ToHost, encode, encode_message};
 
+use super::arrival::Arrival;
+use super::reliable::SharedLine;
 use super::rings::{self, RingReader, RingWriter};
 use crate::machine::GuestMemory;
 
 /// Most arrivals that wait for the session. A full queue keeps the guest from sending more.
 const ARRIVALS_MAX: usize = 16_384;
 
-/// An arrival on the line.
-pub(super) enum Arrival {
-    /// A message of the protocol.
-    Message(ToHost),
-    /// Console text, such as the firmware's.
-    Text(Vec<u8>),
-    /// The end of the line.
-    End,
-}
-
 /// The harness's end of a guest's serial line, and the guest's memory where the harness has it.
 #[derive(Debug)]
 pub struct GuestLine {
     stream: UnixStream,
     memory: Option<GuestMemory>,
+    reliable: bool,
 }
 
 impl GuestLine {
     /// Creates the line of a guest whose memory the harness has, so that the guest can lend rings in it.
     #[must_use]
     pub const fn with_memory(stream: UnixStream, memory: GuestMemory) -> Self {
-        Self { stream, memory: Some(memory) }
+        Self { stream, memory: Some(memory), reliable: false }
+    }
+
+    /// Creates the line of a guest that speaks [`guest_protocol::line`] on it: one with a system of its own, whose firmware,
+    /// consoles and queues share the port.
+    #[must_use]
+    pub const fn reliable(stream: UnixStream) -> Self {
+        Self { stream, memory: None, reliable: true }
     }
 }
 
 impl From<UnixStream> for GuestLine {
     fn from(stream: UnixStream) -> Self {
-        Self { stream, memory: None }
+        Self { stream, memory: None, reliable: false }
     }
 }
 
 /// What writes to the guest.
 pub(super) struct Writer {
     stream: UnixStream,
-    /// The ring to the guest, once the guest has lent it.
-    ring: Arc<Mutex<Option<RingWriter>>>,
+    way: Way,
+}
+
+/// The way to the guest.
+enum Way {
+    /// Frames, through the ring to the guest once the guest has lent it.
+    Frames(Arc<Mutex<Option<RingWriter>>>),
+    /// A reliable line.
+    Reliable(SharedLine),
 }
 
 impl Writer {
-    /// Sends a frame: through the ring where there is one with room for it, else byte by byte. The guest answers a frame before
+    /// Encodes a message as [`Writer::send`] takes it.
+    ///
+    /// # Errors
+    /// [`FrameError`], as of [`encode`].
+    pub(super) fn encode(&self, message: &ToGuest) -> Result<Vec<u8>, FrameError> {
+        match self.way {
+            Way::Frames(_) => encode(message),
+            Way::Reliable(_) => encode_message(message),
+        }
+    }
+
+    /// Sends a message; a frame through the ring where there is one with room for it, else byte by byte. The guest answers a frame before
     /// it gets the next one, so that the two ways need no order.
     ///
     /// # Errors
     /// The error of the line, or of the host that cannot reach guest memory.
     pub(super) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = match &self.way {
+            Way::Reliable(line) => return line.send(&mut self.stream, frame),
+            Way::Frames(ring) => ring,
+        };
+        let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
         let through_ring = ring.as_mut().map_or(Ok(false), |ring| ring.put(frame))?;
         self.stream.write_all(if through_ring { &[DOORBELL] } else { frame })
     }
@@ -70,17 +92,20 @@ impl Writer {
 /// # Errors
 /// The error of the thread that the host does not let start, or of the line that cannot be cloned.
 pub(super) fn listen(line: GuestLine) -> io::Result<(Writer, Receiver<(Instant, Arrival)>)> {
-    let GuestLine { stream, memory } = line;
+    let GuestLine { stream, memory, reliable } = line;
     let (arrivals, incoming) = sync_channel(ARRIVALS_MAX);
-    let writer = Writer { stream: stream.try_clone()?, ring: Arc::default() };
-    let listener = Listener {
-        arrivals,
-        memory: memory.map(Arc::new),
-        ring: None,
-        to_guest: writer.ring.clone(),
-        at: Instant::now(),
-    };
-    std::thread::Builder::new().name("line".into()).spawn(move || listener.read_line(stream))?;
+    let own = stream.try_clone()?;
+    let thread = std::thread::Builder::new().name("line".into());
+    if reliable {
+        let line = SharedLine::new();
+        let writer = Writer { stream: own, way: Way::Reliable(line.clone()) };
+        thread.spawn(move || line.read(stream, &arrivals))?;
+        return Ok((writer, incoming));
+    }
+    let ring: Arc<Mutex<Option<RingWriter>>> = Arc::default();
+    let writer = Writer { stream: own, way: Way::Frames(ring.clone()) };
+    let listener = Listener { arrivals, memory: memory.map(Arc::new), ring: None, to_guest: ring, at: Instant::now() };
+    thread.spawn(move || listener.read_line(stream))?;
     Ok((writer, incoming))
 }
 
@@ -168,7 +193,7 @@ impl Listener {
 mod tests {
     use std::time::Duration;
 
-    use guest_protocol::{Bulk, RingPlace, encode};
+    use guest_protocol::{Bulk, RingPlace};
 
     use super::*;
 

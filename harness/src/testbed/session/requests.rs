@@ -66,7 +66,10 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError::Protocol`] for a guest of another version; otherwise as for [`Session::call`].
     pub fn hello(&mut self) -> Result<Hello, SessionError> {
         match self.simple("say hello", Request::Hello { version: VERSION })? {
-            Reply::Hello { version: VERSION, guest, memory } => Ok(Hello { guest, memory }),
+            Reply::Hello { version: VERSION, guest, memory, bulk } => {
+                self.bulk_access = bulk;
+                Ok(Hello { guest, memory })
+            }
             Reply::Hello { version, guest, .. } => Err(SessionError::Protocol {
                 step: "say hello".into(),
                 what: format!("{guest} speaks version {version}, the harness version {VERSION}"),
@@ -296,6 +299,7 @@ impl<H: Health> Session<'_, H> {
     }
 }
 
-fn unexpected(step: &str, reply: &Reply) -> SessionError {
+/// Returns the error of a reply that does not belong to its request.
+pub(super) fn unexpected(step: &str, reply: &Reply) -> SessionError {
     SessionError::Protocol { step: step.into(), what: format!("the answer is {reply:?}") }
 }

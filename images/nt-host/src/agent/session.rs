@@ -9,10 +9,12 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle, KsState,
-    PinFactory, Play, PlayMidi, Probe, PropertyRequest, RegisteredInterface, Reply, Request, RuleState, Starvation,
-    Statistics, StreamFormat, VERSION,
+    Bulk, BulkAccess, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle,
+    KsState, LINE_BULK_BYTES_MAX, PinFactory, Play, PlayMidi, Probe, PropertyRequest, RegisteredInterface, Reply,
+    Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
 };
+
+use sha2::{Digest as _, Sha256};
 
 use super::bulk::Ranges;
 use super::libraries::LIBRARIES;
@@ -154,12 +156,36 @@ impl Session {
                 inspect::poke(space, address, value, width).map(|()| Reply::Done)
             }
             Request::Inspect(book) => Ok(Reply::Inspected(inspect::inspect(book))),
+            Request::ReadBulk(bulk) => self.line_bulk(bulk).map(|bytes| Reply::Bytes(bytes.to_vec())),
+            Request::WriteBulk { address, bytes } => {
+                let bulk = Bulk { address, length: bytes.len() as u64 };
+                self.line_bulk(bulk)?.copy_from_slice(&bytes);
+                Ok(Reply::Done)
+            }
+            Request::HashBulk(bulk) => self.ranges.bytes(bulk).map(|bytes| Reply::Hash(Sha256::digest(bytes).into())),
+            Request::RunProgram { .. } => Err(unsupported("runs no programs")),
+            Request::ReadFile { .. } => Err(unsupported("has no files")),
+            Request::InstallDriver { .. } => Err(unsupported("gets its installation with its options")),
+            Request::RemoveDevice => Err(unsupported("keeps no books of devices: StopDevice removes one")),
+            Request::DeviceProblem => Err(unsupported("has no problem codes: it answers with the driver's status")),
+            Request::Reboot => Err(unsupported("is started anew by QEMU")),
             Request::CancelProperty(handle) => {
                 let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
                 sent.cancel();
                 Ok(Reply::Done)
             }
         }
+    }
+
+    /// Returns the bytes of a range that pass through the line.
+    fn line_bulk(&mut self, bulk: Bulk) -> Result<&mut [u8], Failure> {
+        if bulk.length > LINE_BULK_BYTES_MAX.into() {
+            return Err(failure::request(format!(
+                "at most {LINE_BULK_BYTES_MAX} bytes pass at once, not {}",
+                bulk.length
+            )));
+        }
+        self.ranges.bytes(bulk)
     }
 
     /// Returns the place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the
@@ -530,6 +556,7 @@ fn hello(version: u16) -> Result<Reply, Failure> {
         version: VERSION,
         guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(),
         memory: frames::total(),
+        bulk: BulkAccess::Mapped,
     })
 }
 
@@ -560,6 +587,10 @@ fn contract() -> Vec<RuleState> {
     let of_midi = if midi::applies() { midi::TABLE } else { &[] };
     let of_ports = if ports::applies() { ports::TABLE } else { &[] };
     rules::TABLE.iter().chain(of_midi).chain(of_ports).map(state).collect()
+}
+
+fn unsupported(why: &str) -> Failure {
+    Failure { kind: FailureKind::Unsupported, message: format!("the NT host {why}") }
 }
 
 fn no_handle(handle: Handle) -> Failure {
@@ -597,6 +628,7 @@ fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
         flow_in: pin.flows_in(),
         communication: pin.communication,
         instances: pin.max_filter,
+        not_streamed: None,
         data_ranges: pin
             .ranges
             .iter()

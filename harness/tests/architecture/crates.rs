@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dls-synth-bench", &["dls-synth"]),
     ("dmus-miniport", &["card-spec", "portcls"]),
     ("dmuscard", &["card-spec", "dmus-miniport", "portcls"]),
+    ("dmus-agent", &["guest-protocol"]),
     ("nt-host", &["guest-protocol"]),
     ("dmus", &["card-control", "card-qtest", "card-trace", "driver-audit", "driver-package", "guest-protocol"]),
 ];

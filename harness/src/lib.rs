@@ -8,7 +8,7 @@
 //! | [`dist`] | the download: tarball and Debian package |
 //! | [`package`] | driver packages for Windows: image, INF, catalogue, signatures |
 //! | [`prompt`] | a prompt between steps: lines, views, the session as a scenario |
-//! | [`scenario`], [`page_test`], [`debugger_test`] | TOML scenarios, and the suite of the project |
+//! | [`scenario`], [`page_test`], [`debugger_test`], [`agent_test`] | TOML scenarios, and the suite of the project |
 //! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
@@ -23,6 +23,7 @@
 //!
 //! [`testbed`] is the layer for tests of a driver of your own.
 
+pub mod agent_test;
 pub mod alloc_faults;
 pub mod bench;
 pub mod conformance;

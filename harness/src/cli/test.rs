@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dmus::agent_test::test_agent;
 use dmus::debugger_test::test_debuggers;
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::page_test::test_page;
@@ -44,6 +45,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let mut report = suite.run()?;
     report.add(test_page(&workspace, &terminal)?);
     report.add(test_debuggers(&workspace, &terminal)?);
+    report.add(test_agent(&workspace, &terminal)?);
     drop(terminal);
     print_failed(&report);
     // In CI a test that was not run must not look like one that passed.

@@ -29,6 +29,12 @@ pub enum Artefact {
     Chromium,
     /// A debugger that reads the driver's PDB.
     Lldb,
+    /// Wine, under which the guest agent is tested.
+    Wine,
+    /// The guest agent for 64-bit Windows.
+    Agent,
+    /// The guest agent for 32-bit Windows.
+    AgentX86,
     /// The rules of accessibility by which the page is tested.
     Axe,
 }
@@ -50,6 +56,9 @@ impl Artefact {
             Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
             Self::Chromium => "Chromium",
             Self::Lldb => "lldb",
+            Self::Wine => "Wine",
+            Self::Agent => "the guest agent (dmus-agent.exe)",
+            Self::AgentX86 => "the guest agent for 32-bit Windows (dmus-agent.exe)",
             Self::Axe => "the rules of accessibility (axe-core)",
         }
     }

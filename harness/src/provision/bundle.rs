@@ -163,6 +163,9 @@ pub(crate) const fn file_of(artefact: Artefact) -> Option<&'static str> {
         | Artefact::SoundFont
         | Artefact::Chromium
         | Artefact::Lldb
+        | Artefact::Wine
+        | Artefact::Agent
+        | Artefact::AgentX86
         | Artefact::Axe => None,
     }
 }

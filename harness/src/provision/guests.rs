@@ -95,6 +95,30 @@ pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
     build(provisioner, "the NT host", "nt-host", command, is_host)
 }
 
+/// The variable by which a test is told the guest agent's program.
+pub const AGENT_VARIABLE: &str = "DMUS_AGENT";
+
+/// The targets of the guest agent. It is a program, which may use the vector registers of the compiler's own target.
+pub(super) const AGENT_X64: &str = "x86_64-pc-windows-msvc";
+/// See [`AGENT_X64`].
+pub(super) const AGENT_X86: &str = "i686-pc-windows-msvc";
+
+/// Builds the guest agent for Windows.
+pub(super) fn agent(provisioner: &Provisioner<'_>, target: &str) -> Result<PathBuf, ProvisionError> {
+    const NAME: &str = "dmus-agent";
+    let (mut command, _) = guest_cargo(provisioner, target)?;
+    command.args(["--package", NAME, "--bin", NAME]);
+    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    build_as(
+        provisioner,
+        &format!("the guest agent for {target}"),
+        NAME,
+        &format!("{NAME}-{target}"),
+        command,
+        is_program,
+    )
+}
+
 /// A flavour of the driver.
 pub(super) struct Flavour {
     /// Its name for people.

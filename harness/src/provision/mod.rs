@@ -33,6 +33,7 @@ mod rust_source;
 mod same_image;
 mod sources;
 mod unpacked;
+mod wine;
 mod workspace;
 
 pub use artefact::{Artefact, Artefacts};
@@ -44,8 +45,10 @@ pub(crate) use command::{run, run_logged};
 pub use error::ProvisionError;
 pub use firmware::firmware_of;
 pub use fluidsynth::{FLUIDSYNTH_VARIABLE, SOUND_FONT_VARIABLE, private_fluidsynth, system_fluidsynth};
+pub use guests::AGENT_VARIABLE;
 pub use lldb::{INSTALL_LLDB, LLDB_VARIABLE, LLDB_VERSION_MIN, lldb_dap_of, lldb_here};
 pub use provisioner::{Overrides, Provisioner};
 pub use qemu::{Fitness, PrivateQemu, QEMU_VERSION_MIN, fitness, has_vfio_user, system_qemu};
 pub use rust_source::toolchain_source;
+pub use wine::{WINE_VARIABLE, ZLIB_VARIABLE, zlib_of};
 pub use workspace::Workspace;

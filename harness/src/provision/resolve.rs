@@ -6,7 +6,7 @@ use super::artefact::{Artefact, Artefacts};
 use super::bundle::Bundle;
 use super::error::ProvisionError;
 use super::provisioner::{Overrides, Provisioner, named_file};
-use super::{axe, chromium, fluidsynth, guests, lldb, qemu};
+use super::{axe, chromium, fluidsynth, guests, lldb, qemu, wine};
 
 impl Provisioner<'_> {
     /// Provisions every artefact of a run.
@@ -44,6 +44,9 @@ impl Provisioner<'_> {
             Artefact::SoundFont => fluidsynth::sound_font(self)?,
             Artefact::Chromium => chromium::program(self)?,
             Artefact::Lldb => lldb::program(self)?,
+            Artefact::Wine => wine::program(self)?,
+            Artefact::Agent => guests::agent(self, guests::AGENT_X64)?,
+            Artefact::AgentX86 => guests::agent(self, guests::AGENT_X86)?,
             Artefact::Axe => axe::script(self)?,
         };
         self.record(artefact.text(), &path.display().to_string());

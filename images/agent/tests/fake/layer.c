@@ -177,6 +177,7 @@ static NTSTATUS property(HANDLE handle, IO_STATUS_BLOCK *block, const void *in, 
         say("state %d %d", n, state);
         if (state != pins[n].state + 1 && state != pins[n].state - 1) return wrong("a state that is skipped");
         pins[n].state = state;
+        if (state == KSSTATE_STOP && pins[n].block) complete(n, 0xC0000120, 0); /* A stopped stream gives its buffers back. */
         return 0;
     }
     if (IsEqualGUID(&p->Set, &PIN_SET)) {

@@ -9,8 +9,8 @@ mod harness;
 use std::time::Duration;
 
 use guest_protocol::{
-    Caller, DataRange, Delivery, Event, FailureKind, Handle, KsState, Pace, PlayMidi, PropertyRequest, PropertyVerb,
-    Reply, Request, StreamFormat, VERSION,
+    Caller, CapturedEvent, DataRange, Delivery, Event, FailureKind, Handle, KsState, Pace, PlayMidi, PropertyRequest,
+    PropertyVerb, Reply, Request, StreamFormat, VERSION,
 };
 
 use guest::Guest;
@@ -161,7 +161,12 @@ fn midi_pins_capture_properties_and_refusals() {
     // A capture pin gets buffers as soon as it runs, and what it fills comes back in order.
     let capture = create(&mut harness, filter, 3, StreamFormat::Midi);
     harness.ask(Request::SetState { pin: capture, state: KsState::Run });
+    assert_eq!(harness.ask(Request::TakeCaptured { pin: capture }), Reply::Captured { events: vec![], discarded: 0 });
     harness.ask(Request::SetState { pin: capture, state: KsState::Stop });
+    // The first buffer comes back empty; each of the others has a note 5 ms after the buffer's time.
+    let note = CapturedEvent { time: 51_000, channel_group: 1, flags: 0, data: vec![0x90, 60, 100] };
+    let captured = Reply::Captured { events: vec![note; 3], discarded: 0 };
+    assert_eq!(harness.ask(Request::TakeCaptured { pin: capture }), captured);
     harness.ask(Request::Close(capture));
     assert_eq!(guest.log().lines().filter(|line| *line == "read 3").count(), 4);
 

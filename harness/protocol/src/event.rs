@@ -57,6 +57,9 @@ pub enum Event {
         /// How often, the first time included.
         count: u64,
     },
+    /// The guest lends a range of its memory for [marks](crate::Mark), or has lent it before, and waits for samples of the harness's
+    /// ticks there; only with [`options::MARKS`](crate::options::MARKS).
+    Marks(Bulk),
 }
 
 /// Severity of a log line.

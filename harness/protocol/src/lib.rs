@@ -8,7 +8,8 @@
 //! Large data does not pass through the line: the guest names ranges of its own physical memory ([`Bulk`]), and the
 //! harness, which maps the guest's memory, reads and writes them; where it cannot ([`BulkAccess::Line`]), bytes pass in requests.
 //! A guest may lend [rings](RingPlace) in its memory, through
-//! which frames pass from then on; both sides still take frames from the line.
+//! which frames pass from then on; both sides still take frames from the line. It may lend a ring of [marks](Mark), which the harness reads when
+//! it wants to know what the guest did and when.
 //!
 //! A line that loses, repeats or mixes bytes carries [`line::ReliableLine`] instead of frames: its messages are those of [`encode_message`],
 //! with length, sequence and CRC.
@@ -28,6 +29,7 @@ mod handle;
 mod inspection;
 mod installation;
 pub mod line;
+mod marks;
 mod memory;
 pub mod options;
 pub mod pause;
@@ -50,6 +52,10 @@ pub use inspection::{
 pub use installation::{
     Install, Installation, InstallationError, InstalledInterface, Model, RegisteredInterface, RegistryKey,
     RegistryRoot, RegistryValue,
+};
+pub use marks::{
+    MARK_BYTES, MARKS_ANSWERED, MARKS_ASKED, MARKS_HEADER_BYTES, MARKS_HOST_TICKS, MARKS_TAKEN, Mark, MarkKind,
+    mark_count, pair_error, pair_number,
 };
 pub use memory::{Bulk, BulkAccess, LINE_BULK_BYTES_MAX};
 pub use probe::{CheckMethod, Figure, Probe, RuleState, Wrapping};

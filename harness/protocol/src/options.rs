@@ -49,3 +49,6 @@ pub const KEEP_GOING: &str = "keep-going";
 pub const BREAK_ON: &str = "break-on";
 /// The value of [`BREAK_ON`] for each violation and each bug check.
 pub const BREAK_ON_ANY: &str = "any";
+/// With `on`, the guest marks changes of the IRQL, interrupts, deferred procedure calls, calls of `PutMessage` and peaks of the driver's pool
+/// in a ring that it lends ([`Event::Marks`](crate::Event::Marks)). `off` is the default: marks cost time.
+pub const MARKS: &str = "marks";

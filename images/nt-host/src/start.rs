@@ -9,8 +9,8 @@ use crate::arch::{apic, clock, cpu, heap, paging, serial, smp, trap};
 use crate::bugcheck::{debugger, response};
 use crate::contract::{delay, watch};
 use crate::ex::variables;
-use crate::harness::link;
 use crate::harness::options::{self, Options, Time};
+use crate::harness::{link, marks};
 use crate::{agent, alloc_faults, exports, ke, mm, pci, pnp, portcls};
 
 /// Brings the machine up and serves the harness. The entry code calls it on the main stack, interrupts off, with the
@@ -40,6 +40,9 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     smp::start(fw_cfg::processors(), ke::second_processor);
     if let Some(millions) = options::current().calibrate {
         calibrate(millions);
+    }
+    if options::current().marks {
+        marks::lend();
     }
     pci::init();
     pnp::installation::init();

@@ -4,7 +4,7 @@ use guest_protocol::{Deframer, Event, Level, Received, Reply, Request, ToGuest, 
 
 use super::session::Session;
 use crate::bugcheck::{findings, response};
-use crate::harness::link;
+use crate::harness::{link, marks};
 use crate::{arch, ke};
 
 /// How long the loop sleeps when nothing comes: it wakes by itself when something does.
@@ -29,11 +29,14 @@ pub fn serve() -> ! {
             match received {
                 Received::Message(ToGuest { id, request }) => {
                     let last = request == Request::Shutdown;
+                    // Behind the last work of the driver that is worth a time, and not where the answer is the last thing said.
+                    let stops = request == Request::StopDevice;
                     let result = session.answer(request);
                     if last && response::unjudged() != 0 {
                         crate::warn!("{} violations were not judged: option verifier=off", response::unjudged());
                     }
                     findings::send_counts();
+                    marks::pair_if_due(stops);
                     let done = last && result == Ok(Reply::Done);
                     link::send(&ToHost::Answer { id, result });
                     if done {

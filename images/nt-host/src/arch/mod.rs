@@ -10,6 +10,7 @@ pub mod frames;
 pub mod fw_cfg;
 pub mod heap;
 pub mod hpet;
+pub mod marks;
 pub mod pageable;
 pub mod paging;
 mod rings;

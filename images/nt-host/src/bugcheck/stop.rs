@@ -10,7 +10,7 @@ use super::stack::{self, Context};
 use super::{blame, debugger, findings, names, response};
 use crate::arch::stop::{self, Stop};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{cpu, smp};
+use crate::arch::{cpu, marks, smp};
 use crate::harness::link;
 
 /// What stops the system.
@@ -107,6 +107,8 @@ fn halt(report: Report<'_>) -> ! {
         stack: frames,
     };
     link::send_last(Event::BugCheck(bug_check));
+    // The harness, which has the report now, knows where the marks are.
+    let _ = marks::sample();
     if let Some(routine) = LAST.with(|last| last.take()) {
         routine();
     }

@@ -5,5 +5,7 @@
 pub(crate) mod failure;
 #[cfg(target_os = "none")]
 pub mod link;
+#[cfg(target_os = "none")]
+pub mod marks;
 pub mod options;
 pub mod stopwatch;

@@ -44,6 +44,8 @@ pub struct Options {
     pub keep_going: bool,
     /// At which violation the machine pauses.
     pub break_on: Option<BreakOn>,
+    /// Whether the guest marks what it does, in a ring that it lends.
+    pub marks: bool,
 }
 
 /// The driver's device, where the harness names it.
@@ -178,6 +180,7 @@ impl Default for Options {
             waived: Vec::new(),
             keep_going: false,
             break_on: None,
+            marks: false,
         }
     }
 }
@@ -264,6 +267,13 @@ impl Options {
             }
             option::KEEP_GOING => {
                 self.keep_going = match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return None,
+                }
+            }
+            option::MARKS => {
+                self.marks = match value {
                     "on" => true,
                     "off" => false,
                     _ => return None,
@@ -376,6 +386,7 @@ mod tests {
         let lenient = Options::parse("waive=33,105\nkeep-going=on").unwrap();
         assert_eq!((lenient.waived, lenient.keep_going), ([33, 105].into(), true));
         assert_eq!(Options::parse("break-on=39").unwrap().break_on, Some(BreakOn::Rule(39)));
+        assert!(Options::parse("marks=on").unwrap().marks && !Options::default().marks);
         assert_eq!(Options::parse("break-on=any").unwrap().break_on, Some(BreakOn::Any));
     }
 
@@ -408,6 +419,7 @@ mod tests {
             "keep-going=maybe",
             "break-on=0",
             "break-on=some",
+            "marks=maybe",
             "calibrate",
         ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");

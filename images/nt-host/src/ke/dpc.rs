@@ -4,9 +4,11 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use guest_protocol::MarkKind;
+
 use super::{list, resident, stack, thread, time, timer, wait};
 use crate::arch::cpu::{self, PROCESSORS_MAX};
-use crate::arch::{apic, smp, trap};
+use crate::arch::{apic, marks, smp, trap};
 use crate::contract::{delay, verifier};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KDEFERRED_ROUTINE, KDPC, LIST_ENTRY, PVOID, object_type};
@@ -176,12 +178,14 @@ fn run_queue(processor: usize) {
         delay::point();
         crate::arch::pageable::page_out();
         RUN.fetch_add(1, Ordering::Relaxed);
+        marks::mark(MarkKind::DpcBegin, 0, routine as usize as u64);
         // SAFETY: the routine that the driver queued, with its arguments.
         stack::on_processors_stack(|| {
             crate::ke::driver_call::call("a deferred procedure call", || unsafe {
                 routine(dpc, context, argument1, argument2)
             });
         });
+        marks::mark(MarkKind::DpcEnd, 0, routine as usize as u64);
         ACTIVE[processor].store(false, Ordering::Relaxed);
     }
 }

@@ -5,10 +5,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use guest_protocol::MarkKind;
+
 use super::{message_connection, spin_lock, stack};
 use crate::arch::cpu::{self, PROCESSORS_MAX};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{apic, clock, smp, stop, trap};
+use crate::arch::{apic, clock, marks, smp, stop, trap};
 use crate::contract::{checks, delay, rules, verifier, watch};
 use crate::devnode;
 use crate::harness::stopwatch::{self, Mark};
@@ -227,6 +229,12 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
         cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
         spin_lock::acquire("an interrupt service routine", (*interrupt).ActualLock);
         crate::arch::pageable::page_out();
+        let place = match ((*interrupt).MessageServiceRoutine, (*interrupt).ServiceRoutine) {
+            (Some(routine), _) => routine as usize as u64,
+            (None, routine) => routine.map_or(0, |routine| routine as usize as u64),
+        };
+        let vector = (*interrupt).Vector as u8;
+        marks::mark(MarkKind::IsrBegin, u16::from_le_bytes([vector, cpu::irql()]), place);
         let begun = clock::nanoseconds();
         let routine = || {
             if let Some(routine) = (*interrupt).MessageServiceRoutine {
@@ -239,6 +247,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
         };
         let claimed =
             stack::on_processors_stack(|| crate::ke::driver_call::call("an interrupt service routine", routine));
+        marks::mark(MarkKind::IsrEnd, u16::from_le_bytes([vector, u8::from(claimed != 0)]), place);
         watch_duration(clock::nanoseconds() - begun);
         spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);
@@ -617,6 +626,6 @@ export_functions! {
     /// Gives the interrupt's lock back.
     [FROM_DISPATCH] fn KeReleaseInterruptSpinLock(interrupt: *mut KINTERRUPT, old: KIRQL) {
         spin_lock::release("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
-        cpu::set_irql(old);
+        super::level::set(cpu::irql(), old);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::lock_order;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{cpu, pageable, smp};
+use crate::arch::{cpu, marks, pageable, smp};
 use crate::bugcheck::stack::Context;
 use crate::contract::{checks, verifier};
 use crate::export_functions;
@@ -18,14 +18,20 @@ pub fn raise(level: KIRQL) -> KIRQL {
     if level >= DISPATCH_LEVEL {
         pageable::page_out();
     }
-    cpu::set_irql(level);
+    set(old, level);
     old
+}
+
+/// Sets the IRQL, which was `old`, and marks the change.
+pub(super) fn set(old: KIRQL, new: KIRQL) {
+    marks::irql(old, new);
+    cpu::set_irql(new);
 }
 
 /// Lowers the IRQL for a driver, and checks that below `DISPATCH_LEVEL` it holds no spin lock.
 pub(super) fn lower(function: &'static str, new: KIRQL) {
     check_lowered(function, new, None);
-    cpu::set_irql(new);
+    set(cpu::irql(), new);
 }
 
 fn check_lowered(function: &str, new: KIRQL, context: Option<Context>) {
@@ -68,7 +74,7 @@ pub(crate) fn written(frame: &TrapFrame, new: u64) {
     if new >= DISPATCH_LEVEL {
         pageable::page_out();
     }
-    cpu::set_irql(new);
+    set(old, new);
 }
 
 export_functions! {

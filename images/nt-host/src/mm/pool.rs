@@ -11,10 +11,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 
+use guest_protocol::MarkKind;
+
 use super::{exposed, mdl};
 use crate::arch::paging::{self, Access, Caching};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::arch::{PAGE_SIZE, cpu, frames, pageable, pages_spanning, window};
+use crate::arch::{PAGE_SIZE, cpu, frames, marks, pageable, pages_spanning, window};
 use crate::contract::{verifier, watch};
 use crate::ke::timer;
 use crate::nt::irql::APC_LEVEL;
@@ -176,7 +178,10 @@ fn enter(address: u64, allocation: Allocation) {
         if allocation.owner == Owner::Driver {
             pool.count += 1;
             pool.bytes += allocation.size;
-            pool.peak = pool.peak.max(pool.bytes);
+            if pool.bytes > pool.peak {
+                pool.peak = pool.bytes;
+                marks::mark(MarkKind::PoolPeak, 0, pool.peak);
+            }
         }
     });
 }

@@ -6,6 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::vec::Vec;
+
+use guest_protocol::MarkKind;
 
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{
@@ -22,6 +25,25 @@ std::thread_local! {
 /// Returns what is one processor's alone: here, the address of a value of the thread.
 pub(crate) fn processor() -> usize {
     NUMBER.with(|number| core::ptr::from_ref(number) as usize)
+}
+
+std::thread_local! {
+    static MARKS: RefCell<Vec<(MarkKind, u16, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Returns whether anything is marked: here, always.
+pub(crate) fn marks_are_on() -> bool {
+    true
+}
+
+/// Keeps a mark.
+pub(crate) fn mark(kind: MarkKind, number: u16, value: u64) {
+    MARKS.with_borrow_mut(|marks| marks.push((kind, number, value)));
+}
+
+/// Takes this thread's marks.
+pub(crate) fn take_marks() -> Vec<(MarkKind, u16, u64)> {
+    MARKS.take()
 }
 
 /// What answers I/O ports: gets the port and what is written, or `None` for a read.

@@ -23,6 +23,8 @@ pub(crate) fn call_driver<R>(what: &str, body: impl FnOnce() -> R) -> R {
     result
 }
 
+pub(crate) use crate::arch::marks::{are_on as marks_are_on, mark};
+
 /// Tells the harness what a driver asked for and does not get.
 pub(crate) fn warn(what: core::fmt::Arguments<'_>) {
     crate::warn!("{what}");

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
+use guest_protocol::MarkKind;
+
 use super::delivery::{Batch, Chain};
 use super::sequencer::{Sequencer, Verdict};
 use super::unpack::{Message, fragments};
@@ -15,7 +17,7 @@ use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
-use crate::portcls::com::abi::KernelEvent;
+use crate::portcls::com::abi::{EVENT_PACKAGE, INLINE_BYTES, KernelEvent};
 use crate::portcls::com::slots;
 use crate::portcls::kernel;
 use crate::portcls::kernel::lock::Lock;
@@ -241,8 +243,14 @@ impl Pin {
         let (begun, ticks) = (clock::now(), kernel::ticks());
         let status = match &self.bytes {
             Some(bytes) => bytes.put(&self.allocator, first),
-            // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
-            None => unsafe { slots::put_message_at_dispatch(self.minor_target(), first) },
+            None => {
+                // SAFETY: the batch's events, which are not the stream's yet.
+                unsafe { mark_events(first) };
+                // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
+                let status = unsafe { slots::put_message_at_dispatch(self.minor_target(), first) };
+                kernel::mark(MarkKind::PutEnd, u16::try_from(count).unwrap_or(u16::MAX), status.cast_unsigned().into());
+                status
+            }
         };
         let took = clock::now() - begun;
         self.longest_put.fetch_max(took.cast_unsigned(), Ordering::Relaxed);
@@ -275,6 +283,47 @@ impl Pin {
         }
         if let Some(bytes) = &self.bytes {
             bytes.discard();
+        }
+    }
+}
+
+/// Marks the events of a batch, and instead of a package those in it.
+///
+/// # Safety
+/// `first` is the first of a chain of valid events, whose last one has no successor.
+unsafe fn mark_events(first: *const KernelEvent) {
+    if !kernel::marks_are_on() {
+        return;
+    }
+    let mut event = first;
+    while !event.is_null() {
+        // SAFETY: by the caller.
+        let (bytes, flags, time, next) =
+            unsafe { ((*event).event_bytes, (*event).flags, (*event).time, (*event).next) };
+        if flags & EVENT_PACKAGE == 0 {
+            let length = u8::try_from(bytes).unwrap_or(u8::MAX);
+            // SAFETY: by the caller; no package.
+            let data = unsafe { first_byte(event) };
+            kernel::mark(MarkKind::PutMessage, u16::from_le_bytes([data, length]), time.cast_unsigned());
+        } else {
+            // SAFETY: by the caller; the data of a package is a chain of events.
+            unsafe { mark_events((*event).data.package) };
+        }
+        event = next;
+    }
+}
+
+/// Returns the first byte of an event's data; 0 for no data.
+///
+/// # Safety
+/// The event is valid, and no package.
+unsafe fn first_byte(event: *const KernelEvent) -> u8 {
+    // SAFETY: by the caller; a short event has its data in it, a longer one points to it.
+    unsafe {
+        match usize::from((*event).event_bytes) {
+            0 => 0,
+            1..=INLINE_BYTES => (*event).data.inline[0],
+            _ => (*event).data.buffer.read(),
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct CardOptions {
 /// The name of the trace of a device of the user's in a run folder.
 pub const DEVICE_TRACE: &str = "device.trace";
 
+/// The name of the trace of the guest's marks in a run folder.
+pub const GUEST_TRACE: &str = "guest.trace";
+
 /// The name of the card's trace in a run folder.
 pub const CARD_TRACE: &str = "card.trace";
 

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use card_control::answer::{self, Advanced, Disarmed, Done, TakenEvents};
+use card_control::answer::{self, Advanced, Disarmed, Done, TakenEvents, Voices};
 use card_control::{AnswerError, Command, InjectedFault, Status, Trigger};
 use serde::de::DeserializeOwned;
 
@@ -87,6 +87,22 @@ impl CardControl {
     /// The socket's error, or [`io::ErrorKind::TimedOut`] where the card does not answer.
     pub fn status(&self) -> io::Result<Status> {
         self.execute(&Command::Status {})
+    }
+
+    /// Reads the voices that sound.
+    ///
+    /// # Errors
+    /// The socket's error, the card's refusal, or [`io::ErrorKind::TimedOut`] where the card does not answer.
+    pub fn voices(&self) -> io::Result<Voices> {
+        self.execute(&Command::Voices {})
+    }
+
+    /// Stops the recording of the card's trace, or goes on with it.
+    ///
+    /// # Errors
+    /// The socket's error, the card's refusal, or [`io::ErrorKind::TimedOut`] where the card does not answer.
+    pub fn record(&self, on: bool) -> io::Result<()> {
+        self.execute::<Done>(&Command::Record { on }).map(|Done {}| ())
     }
 
     /// Arms a fault of the card, which is live at the trigger, or at once without one.

@@ -23,7 +23,9 @@ mod qmp;
 mod running_device;
 pub mod stub;
 
-pub use card::{CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, DEVICE_TRACE, Replacement};
+pub use card::{
+    CARD_TRACE, Card, CardFreezer, CardOptions, CardReplacer, CardSockets, DEVICE_TRACE, GUEST_TRACE, Replacement,
+};
 pub use control::CardControl;
 pub use death::{Death, Part};
 pub use device::Device;

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use card_control::{InjectedFault, Trigger};
+use card_trace::HostMoment;
 use guest_protocol::{BugCheck, Bulk, BulkAccess, DriverInfo, Request, RuleState};
 
 use super::bug_check;
 use super::error::TestBedError;
+use super::guest_marks::{self, GuestMarksError};
 use super::provisioned::Provisioned;
 use super::run_folder::RunFolder;
-use super::session::{Consequence, Hello, Session, SessionError, StartedDevice};
+use super::session::{Consequence, Hello, MarkRing, Session, SessionError, StartedDevice};
 use super::violations::{FindingsReport, ViolationPolicy};
 use crate::event::Event;
 use crate::host::ended::Ended;
@@ -20,8 +22,8 @@ use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
-    Card, CardControl, CardOptions, CardReplacer, Device, DeviceControl, GuestMemory, Health, LeaveError, Offer, Part,
-    ProcessKiller, Processes, Received, Replacement, guest_exit,
+    Card, CardControl, CardOptions, CardReplacer, Device, DeviceControl, GUEST_TRACE, GuestMemory, Health, LeaveError,
+    Offer, Part, ProcessKiller, Processes, Received, Replacement, guest_exit,
 };
 use crate::provision::inf;
 
@@ -79,6 +81,8 @@ pub struct TestBed<'o> {
     device: Option<StartedDevice>,
     /// The client of a device that is not the card, where it has a control socket.
     control: Option<DeviceControl>,
+    /// A moment before the guest's first instruction.
+    started: HostMoment,
     /// Holds the device's sockets; goes after the processes.
     _scratch: Scratch,
 }
@@ -105,6 +109,7 @@ impl<'o> TestBed<'o> {
             driver: None,
             device: None,
             control,
+            started: HostMoment::now(),
             _scratch: scratch,
         }
     }
@@ -453,6 +458,21 @@ impl<'o> TestBed<'o> {
         (&self.provisioned.artefacts.driver, &self.provisioned.artefacts.nt_host)
     }
 
+    /// Writes what the guest has marked so far into the run folder, as a trace beside the card's ([`GUEST_TRACE`]). Does nothing where the guest
+    /// marks nothing, and where the logs are not kept.
+    ///
+    /// # Errors
+    /// [`GuestMarksError`] for marks whose time is not known, memory that cannot be read, or a file that cannot be written.
+    pub fn keep_marks(&self) -> Result<(), GuestMarksError> {
+        let Some(((folder, label), range)) = self.folder.as_ref().zip(self.session.marks.range()) else {
+            return Ok(());
+        };
+        let name = label.as_ref().map_or_else(|| GUEST_TRACE.into(), |label| format!("guest-{label}.trace"));
+        let ring = MarkRing::read(self.memory(), range)?;
+        let driver = self.driver.as_ref().map(|driver| driver.base..driver.base + u64::from(driver.image_bytes));
+        guest_marks::write(&folder.file(&name), &ring, driver.as_ref(), self.started)
+    }
+
     /// Finds out where a guest hangs: writes the processor's registers, and the guest's own report to a non-maskable
     /// interrupt, into the run folder. What cannot be had is left out: the failure is the time-out.
     pub fn post_mortem(&mut self, reproduce: &str) {
@@ -525,6 +545,15 @@ impl<'o> TestBed<'o> {
                 Err(TestBedError::BadEnd("a reset".into()))
             }
             Err(LeaveError::Died(death)) => Err(SessionError::QemuFailed { death, step: STEP.into() }.into()),
+        }
+    }
+}
+
+impl Drop for TestBed<'_> {
+    fn drop(&mut self) {
+        // The run is judged without them.
+        if let Err(error) = self.keep_marks() {
+            self.session.observer().event(&Event::Warning { text: error.to_string() });
         }
     }
 }

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use card_trace::HostMoment;
 use guest_protocol::InstallationError;
+use guest_protocol::options::MARKS;
 
 use super::assembly::{bare_options, guest_line};
 use super::bed::TestBed;
@@ -360,13 +362,22 @@ impl<'o> TestBedBuilder<'o> {
         })
     }
 
+    /// Returns whether the guest marks what it does: beside a trace, and not where the guest is measured.
+    fn marks(&self) -> bool {
+        let measured = self.guest_options.is_some() || !self.conditions.verifier;
+        self.card.trace && !measured && HostMoment::TICKS_ARE_TSC
+    }
+
     fn machine_options(&self, provisioned: &Provisioned, socket: &Path) -> Result<MachineOptions, TestBedError> {
         let device = &provisioned.device;
         let guest_options = self
             .guest_options
             .clone()
             .unwrap_or_else(|| self.conditions.guest_options(&self.guest_log, self.card.clock));
-        let guest_options = guest_options + &self.policy.guest_options();
+        let mut guest_options = guest_options + &self.policy.guest_options();
+        if self.marks() {
+            guest_options += &format!("{MARKS}=on\n");
+        }
         let name = device.name();
         let installation = device.installation.as_ref().map(|installation| {
             let too_large = |error: InstallationError| MachineError::Resource {

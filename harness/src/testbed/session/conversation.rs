@@ -11,6 +11,7 @@ use super::arrival::Arrival;
 use super::consequence::Consequence;
 use super::error::SessionError;
 use super::line::{GuestLine, Writer, listen};
+use super::marks::MarksPlace;
 use crate::event::{Event, Observer};
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
@@ -81,6 +82,8 @@ pub struct Session<'a, H> {
     output: GuestOutput,
     /// What the guest has found without stopping.
     pub collected: Collected,
+    /// Where the guest's marks are.
+    pub marks: MarksPlace,
     /// When the processes were checked last.
     checked: Instant,
     /// How the guest's ranges are reached, once it has said so.
@@ -99,7 +102,7 @@ impl<'a, H: Health> Session<'a, H> {
         console: Option<File>,
         observer: &'a dyn Observer,
     ) -> io::Result<Self> {
-        let (writer, incoming) = listen(line.into())?;
+        let (writer, incoming, marks) = listen(line.into())?;
         Ok(Self {
             writer,
             incoming,
@@ -113,6 +116,7 @@ impl<'a, H: Health> Session<'a, H> {
             last_seen: String::new(),
             output: GuestOutput::default(),
             collected: Collected::default(),
+            marks,
             checked: Instant::now(),
             bulk_access: BulkAccess::Mapped,
         })

@@ -9,6 +9,7 @@ use std::time::Instant;
 use guest_protocol::{DOORBELL, Deframer, Event, FrameError, Received, ToGuest, ToHost, encode, encode_message};
 
 use super::arrival::Arrival;
+use super::marks::MarksPlace;
 use super::reliable::SharedLine;
 use super::rings::{self, RingReader, RingWriter};
 use crate::machine::GuestMemory;
@@ -87,26 +88,37 @@ impl Writer {
     }
 }
 
+/// What writes to a guest, what arrives from it, and where its marks are.
+pub(super) type Listening = (Writer, Receiver<(Instant, Arrival)>, MarksPlace);
+
 /// Starts to listen to a line. The thread ends with the line, which ends with the guest or with the session.
 ///
 /// # Errors
 /// The error of the thread that the host does not let start, or of the line that cannot be cloned.
-pub(super) fn listen(line: GuestLine) -> io::Result<(Writer, Receiver<(Instant, Arrival)>)> {
+pub(super) fn listen(line: GuestLine) -> io::Result<Listening> {
     let GuestLine { stream, memory, reliable } = line;
     let (arrivals, incoming) = sync_channel(ARRIVALS_MAX);
     let own = stream.try_clone()?;
     let thread = std::thread::Builder::new().name("line".into());
+    let marks = MarksPlace::default();
     if reliable {
         let line = SharedLine::new();
         let writer = Writer { stream: own, way: Way::Reliable(line.clone()) };
         thread.spawn(move || line.read(stream, &arrivals))?;
-        return Ok((writer, incoming));
+        return Ok((writer, incoming, marks));
     }
     let ring: Arc<Mutex<Option<RingWriter>>> = Arc::default();
     let writer = Writer { stream: own, way: Way::Frames(ring.clone()) };
-    let listener = Listener { arrivals, memory: memory.map(Arc::new), ring: None, to_guest: ring, at: Instant::now() };
+    let listener = Listener {
+        arrivals,
+        memory: memory.map(Arc::new),
+        ring: None,
+        to_guest: ring,
+        marks: marks.clone(),
+        at: Instant::now(),
+    };
     thread.spawn(move || listener.read_line(stream))?;
-    Ok((writer, incoming))
+    Ok((writer, incoming, marks))
 }
 
 /// The session does not take arrivals any more.
@@ -118,6 +130,7 @@ struct Listener {
     memory: Option<Arc<GuestMemory>>,
     ring: Option<(RingReader, Deframer)>,
     to_guest: Arc<Mutex<Option<RingWriter>>>,
+    marks: MarksPlace,
     /// When the bytes that are being decoded were read.
     at: Instant,
 }
@@ -159,6 +172,17 @@ impl Listener {
                     Ok(()) => continue,
                     Err(error) => Arrival::Text(format!("the guest's rings are not used: {error}").into_bytes()),
                 },
+                Received::Message(ToHost::Event(Event::Marks(range))) => match self.take_marks(range) {
+                    Ok(()) => continue,
+                    Err(error) => Arrival::Text(format!("the guest's marks are not used: {error}").into_bytes()),
+                },
+                Received::Message(message @ ToHost::Event(Event::BugCheck(_))) => {
+                    self.arrived(Arrival::Message(message))?;
+                    if let Some(memory) = &self.memory {
+                        self.marks.stopped(memory);
+                    }
+                    continue;
+                }
                 Received::Message(message) => Arrival::Message(message),
                 Received::Text(text) => Arrival::Text(text),
             };
@@ -174,6 +198,11 @@ impl Listener {
         self.ring = Some((reader, Deframer::new()));
         *self.to_guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         Ok(())
+    }
+
+    fn take_marks(&self, range: guest_protocol::Bulk) -> io::Result<()> {
+        let without = || io::Error::new(io::ErrorKind::Unsupported, "the harness does not have this guest's memory");
+        self.marks.lent(self.memory.as_ref().ok_or_else(without)?, range)
     }
 
     fn read_ring(&mut self) -> Result<(), Unheard> {
@@ -212,7 +241,7 @@ mod tests {
         let memory = GuestMemory::new(1 << 20).unwrap();
         let guests = Arc::new(memory.share().unwrap());
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let (mut writer, incoming) = listen(GuestLine::with_memory(ours, memory)).unwrap();
+        let (mut writer, incoming, _) = listen(GuestLine::with_memory(ours, memory)).unwrap();
         theirs.write_all(&frame(Event::Entered)).unwrap();
         assert!(matches!(next(&incoming), Arrival::Message(ToHost::Event(Event::Entered))));
 
@@ -245,7 +274,7 @@ mod tests {
     #[test]
     fn says_why_rings_are_not_used_and_goes_on_without() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let (mut writer, incoming) = listen(ours.into()).unwrap();
+        let (mut writer, incoming, _) = listen(ours.into()).unwrap();
         theirs.write_all(&frame(Event::Rings(RANGE))).unwrap();
         assert!(matches!(next(&incoming), Arrival::Text(text) if text.starts_with(b"the guest's rings are not used")));
         writer.send(b"request").unwrap();

@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 use dmus::host::failure::Class;
 use dmus::host::file_error::FileError;
 use dmus::report::{out, out_json};
-use dmus::trace::{Filter, Stats, Trace, diff, follow, json_line, pcapng, perfetto, stats, text_line};
+use dmus::trace::{
+    Filter, GuestStats, Stats, Times, Trace, diff, follow, json_line, pcapng, perfetto, stats, text_line,
+};
 use serde_json::json;
 
 use super::error::{Outcome, UsageError};
@@ -20,7 +22,9 @@ const FILTER: &str = "A filter is conditions that all hold, with | between alter
   kind=chain-taken,mark      the kind: clock, rendered, status-page, register-read, register-write, config-read, config-write,
                              identity-read, features, queue-started, queue-stopped, kicked, reset, disconnected, chain-taken,
                              chain-returned, wave-returned, interrupt, fault-struck, driver-error, mark, command, memory,
-                             card, skipped; of a device of your own also dma-read, dma-write, midi-sent, midi-received, log
+                             card, skipped, voice-started, voice-ended, recording; of a device of your own also dma-read, dma-write, midi-sent, midi-received, log;
+                             of a guest that marks what it does guest-marks, irql, isr-begin, isr-end, dpc-begin, dpc-end,
+                             put-message, put-end, pool-peak
   queue=wave,control         the queue: control, midi-out, midi-in, wave, event
   source=card                what has recorded: card, harness, guest
   text~OPEN                  a word of the description
@@ -33,7 +37,8 @@ pub(crate) enum TraceVerb {
     /// Print the records, one a line
     #[command(after_help = FILTER)]
     Show(ShowArguments),
-    /// Count: records by kind, kicks, chains and interrupts by queue, how long chains are held
+    /// Count: records by kind, kicks, chains and interrupts by queue, how long chains are held; how long the guest's service routines and DPCs
+    /// take
     Stats(StatsArguments),
     /// Find the first difference of two traces, by what they mean and not by time; exit code 1 when there is one
     Diff(DiffArguments),
@@ -54,7 +59,7 @@ pub(crate) struct ShowArguments {
     /// Only the records that it chooses
     #[arg(long, value_name = "EXPR", default_value = "")]
     filter: String,
-    /// Go on with what is recorded from now on, until Ctrl-C
+    /// Go on with what the card records from now on, until Ctrl-C; the guest's marks are written when its run has ended
     #[arg(long)]
     follow: bool,
     /// 0: numbers; 1: names of registers, requests and states; 2: members and events too
@@ -120,7 +125,7 @@ pub(super) fn trace(verb: &TraceVerb) -> Outcome {
     match verb {
         TraceVerb::Show(arguments) => show(arguments),
         TraceVerb::Stats(arguments) => {
-            let stats = stats(&Trace::read(&arguments.file)?);
+            let stats = stats(&Trace::read_with_guest(&arguments.file)?);
             if arguments.json {
                 out_json(&json!(stats));
             } else {
@@ -162,7 +167,7 @@ fn show(arguments: &ShowArguments) -> Outcome {
         })?;
         return Ok(None);
     }
-    let trace = Trace::read(&arguments.file)?;
+    let trace = Trace::read_with_guest(&arguments.file)?;
     if trace.header.overwritten > 0 && !arguments.json {
         out(&format!("           ... {} records were overwritten before these", trace.header.overwritten));
     }
@@ -202,11 +207,41 @@ fn stats_text(stats: &Stats) -> String {
             micro(queue.held_ns_max)
         );
     }
+    if let Some(guest) = &stats.guest {
+        text += &guest_text(guest);
+    }
+    text
+}
+
+fn guest_text(guest: &GuestStats) -> String {
+    let mut text = format!(
+        "\n\n  guest: {} marks, {} overwritten; times at most {:.1} us wrong by {} samples\n  \
+         {} changes of the IRQL, {} events put, {} interrupts not claimed, {} bytes of pool at most\n\n  \
+         routine                      count       mean      worst",
+        guest.marks,
+        guest.overwritten,
+        guest.error_ns as f64 / 1e3,
+        guest.samples,
+        guest.irql_changes,
+        guest.events_put,
+        guest.not_claimed,
+        guest.pool_peak_bytes
+    );
+    let named = |what: &'static str| move |(name, times): (&String, &Times)| (format!("{what} {name}"), *times);
+    let routines = guest.isr.iter().map(named("ISR")).chain(guest.dpc.iter().map(named("DPC")));
+    for (name, times) in routines.chain([("PutMessage".to_owned(), guest.put_message)]) {
+        text += &format!(
+            "\n  {name:<26} {:>7} {:>7.1} us {:>7.1} us",
+            times.count,
+            times.mean_ns / 1e3,
+            times.worst_ns as f64 / 1e3
+        );
+    }
     text
 }
 
 fn compare(arguments: &DiffArguments) -> Outcome {
-    let (left, right) = (Trace::read(&arguments.left)?, Trace::read(&arguments.right)?);
+    let (left, right) = (Trace::read_with_guest(&arguments.left)?, Trace::read_with_guest(&arguments.right)?);
     for (trace, path) in [(&left, &arguments.left), (&right, &arguments.right)] {
         if trace.header.overwritten > 0 || trace.gap_slots > 0 {
             let text = format!(
@@ -230,7 +265,7 @@ fn compare(arguments: &DiffArguments) -> Outcome {
 }
 
 fn export(arguments: &ExportArguments) -> Outcome {
-    let trace = Trace::read(&arguments.file)?;
+    let trace = Trace::read_with_guest(&arguments.file)?;
     let write = |path: &Path, bytes: &[u8]| -> Result<(), FileError> {
         fs::write(path, bytes).map_err(FileError::own("write", path))?;
         out(&format!("{}: {} records, {} bytes", path.display(), trace.records.len(), bytes.len()));

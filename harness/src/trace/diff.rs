@@ -3,15 +3,16 @@
 //! Which queue is served first, how many events a batch holds, and how often either side notifies the other depends on the host. So each
 //! lane is compared by itself: requests with their answers, events one by one, wave buffers, notices, registers, faults and errors.
 //! Tags, descriptors, addresses and numbers of sessions, which a driver chooses, are left out, as is the master time of an anchor; times of events
-//! count from the first event.
+//! count from the first event. Of a guest's marks the events for `PutMessage` are compared, and which routines of the driver have run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
 use card_trace::Queue;
 use card_trace::{
-    Act, Detail, DeviceAct, NoticeKind, Record, RequestCode, describe, events, notice, request_code, wave_span,
+    Act, Detail, DeviceAct, GuestAct, NoticeKind, Record, RequestCode, Source, describe, events, notice, request_code,
+    wave_span,
 };
 use serde::Serialize;
 
@@ -43,11 +44,17 @@ pub enum Lane {
     Midi,
     /// Interrupts. Two runs differ in them, a recording and its replay do not.
     Interrupts,
+    /// Voices that started and ended. Two runs differ in where they were looked at, a recording and its replay do not.
+    Voices,
+    /// Events that the guest handed to the driver, where both traces have its marks.
+    PutMessage,
+    /// The service routines and deferred procedure calls of the driver that the guest has run, where both traces have its marks.
+    Routines,
 }
 
 impl Lane {
     /// Every lane, in the order in which they are compared.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Rings,
         Self::Registers,
         Self::Requests,
@@ -60,6 +67,9 @@ impl Lane {
         Self::Dma,
         Self::Midi,
         Self::Interrupts,
+        Self::Voices,
+        Self::PutMessage,
+        Self::Routines,
     ];
 }
 
@@ -87,6 +97,9 @@ impl fmt::Display for Lane {
             Self::Dma => "memory accesses",
             Self::Midi => "MIDI bytes",
             Self::Interrupts => "interrupts",
+            Self::Voices => "voices",
+            Self::PutMessage => "events for PutMessage",
+            Self::Routines => "routines of the driver",
         })
     }
 }
@@ -128,7 +141,20 @@ pub fn diff(left: &[Record], right: &[Record], context: usize) -> Option<Differe
 /// Finds the first difference of two traces that are compared as `aim` says.
 #[must_use]
 pub fn diff_as(aim: Aim, left: &[Record], right: &[Record], context: usize) -> Option<Difference> {
-    let (left, right) = (entries(aim, left), entries(aim, right));
+    let is_of_guest = |record: &Record| record.source == Source::GUEST;
+    let guest = aim == Aim::Runs && left.iter().any(is_of_guest) && right.iter().any(is_of_guest);
+    let (mut left, mut right) = (entries(aim, left), entries(aim, right));
+    // Cards before version 1.2 of the format do not record voices.
+    let has_voices = |all: &[Entry]| all.iter().any(|entry| entry.lane == Lane::Voices);
+    if !has_voices(&left) {
+        right.retain(|entry| entry.lane != Lane::Voices);
+    }
+    if !guest {
+        // A trace without marks says nothing about the guest.
+        let of_card = |entry: &Entry| !matches!(entry.lane, Lane::PutMessage | Lane::Routines);
+        left.retain(of_card);
+        right.retain(of_card);
+    }
     let mut found: Vec<Difference> =
         Lane::ALL.iter().filter_map(|lane| in_lane(*lane, &left, &right, context)).collect();
     // A trace that ends within a lane differs at its end.
@@ -168,6 +194,8 @@ fn entries(aim: Aim, records: &[Record]) -> Vec<Entry> {
     let mut first_event = (aim == Aim::Replay).then_some(0);
     let mut asked = None;
     let mut lost = BTreeMap::<u32, u64>::new();
+    // How often each runs, and which first, depends on the host.
+    let mut routines = BTreeSet::new();
     for record in records {
         let number = record.number;
         let mut put = |lane, text| entries.push(Entry { lane, number, text });
@@ -231,6 +259,17 @@ fn entries(aim: Aim, records: &[Record]) -> Vec<Entry> {
             Act::Reset { .. } | Act::Features { .. } => put(Lane::Rings, describe(&act, Detail::Names)),
             Act::FaultStruck { text } => put(Lane::Faults, text.to_owned()),
             Act::DriverError { .. } => put(Lane::Errors, describe(&act, Detail::Names)),
+            Act::VoiceStarted(_) | Act::VoiceEnded { .. } if aim == Aim::Replay => {
+                put(Lane::Voices, describe(&act, Detail::Names));
+            }
+            // When they sound is compared where the card takes them: the guest's own checks, which no card takes, come when they come.
+            Act::Guest(GuestAct::PutMessage { first, .. }) => put(Lane::PutMessage, format!("{first:02x}...")),
+            Act::Guest(GuestAct::Isr { routine, .. }) if routine.in_driver => {
+                routines.insert(format!("ISR {routine}"));
+            }
+            Act::Guest(GuestAct::Dpc { routine, .. }) if routine.in_driver => {
+                routines.insert(format!("DPC {routine}"));
+            }
             Act::Device(device) => {
                 if let Some((lane, text)) = lane_of(&device).zip(device.meaning()) {
                     put(lane, text);
@@ -242,6 +281,7 @@ fn entries(aim: Aim, records: &[Record]) -> Vec<Entry> {
     let end = records.last().map_or(0, |record| record.number);
     let sums = lost.into_iter().map(|(stream, sum)| format!("{sum} events of stream {stream} lost"));
     entries.extend(sums.map(|text| Entry { lane: Lane::Notices, number: end, text }));
+    entries.extend(routines.into_iter().map(|text| Entry { lane: Lane::Routines, number: end, text }));
     entries
 }
 
@@ -417,5 +457,27 @@ mod tests {
         });
         let found = diff(&left.records, &right.records, 3).unwrap();
         assert_eq!((found.left_number, found.left.len(), found.right.len()), (None, 0, 1));
+    }
+
+    #[test]
+    fn marks_of_the_guest_are_compared_where_both_traces_have_them() {
+        let plain = trace(|writer| events(writer, &[(10, NOTE)])).records;
+        let with = |acts: &[GuestAct]| -> Vec<Record> {
+            plain.iter().cloned().chain(acts.iter().map(|act| Record::of_guest(5, act))).collect()
+        };
+        let put = |first, time| GuestAct::PutMessage { processor: 0, first, time };
+        let dpc = |place| GuestAct::Dpc {
+            processor: 0,
+            begins: true,
+            routine: card_trace::Routine { place, in_driver: true },
+        };
+        let marked = with(&[put(0xf0, 0), put(0x90, 100), put(0x80, 150), dpc(16), dpc(32), dpc(16)]);
+        assert_eq!(diff(&plain, &marked, 3), None);
+        // When an event is due, and how often a routine runs, is no difference.
+        assert_eq!(diff(&marked, &with(&[dpc(32), put(0xf0, 0), put(0x90, 7), put(0x80, 57), dpc(16)]), 3), None);
+        let other = diff(&marked, &with(&[put(0xf0, 0), put(0x90, 7), put(0x81, 57), dpc(16), dpc(32)]), 3).unwrap();
+        assert_eq!((other.lane, other.equal, other.right), (Lane::PutMessage, 2, vec!["81...".to_owned()]));
+        let fewer = diff(&marked, &with(&[put(0xf0, 0), put(0x90, 7), put(0x80, 57), dpc(16)]), 3).unwrap();
+        assert_eq!((fewer.lane, fewer.left), (Lane::Routines, vec!["DPC driver+0x20".to_owned()]));
     }
 }

@@ -9,9 +9,14 @@ use crate::host::leftovers::Scratch;
 pub(super) fn trace(record: impl FnOnce(&Writer)) -> Trace {
     let folder = Scratch::new().unwrap();
     let path = folder.path().join("card.trace");
-    record(&Writer::create(&path, Settings { size: SIZE_MIN, pcm: false, program: "a test" }).unwrap());
+    write(&path, record);
     assert!(Reader::open(&path).is_ok());
     Trace::read(folder.path()).unwrap()
+}
+
+/// Writes a trace of what `record` records.
+pub(super) fn write(path: &std::path::Path, record: impl FnOnce(&Writer)) {
+    record(&Writer::create(path, Settings { size: SIZE_MIN, pcm: false, program: "a test" }).unwrap());
 }
 
 /// Returns three records: a kick, a chain of the control queue without a payload, and a mark of the harness in slots 2 and 3.

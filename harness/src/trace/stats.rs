@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use card_trace::{Act, Record, queue_name};
 use serde::Serialize;
 
+use super::guest_stats::{GuestStats, guest_stats};
 use super::read::Trace;
 
 /// Counts of a trace.
@@ -28,6 +29,8 @@ pub struct Stats {
     pub kinds: BTreeMap<String, u64>,
     /// What each queue did.
     pub queues: BTreeMap<String, QueueStats>,
+    /// What the guest has marked; `None` without marks.
+    pub guest: Option<GuestStats>,
 }
 
 /// Counts of a queue.
@@ -60,6 +63,7 @@ pub fn stats(trace: &Trace) -> Stats {
         gap_slots: trace.gap_slots,
         span_ns: time(trace.records.last()).saturating_sub(time(trace.records.first())),
         bytes_per_record: header.taken as f64 * card_trace::SLOT_BYTES as f64 / header.records().max(1) as f64,
+        guest: guest_stats(&trace.records),
         ..Stats::default()
     };
     let mut taken: BTreeMap<(u16, u16), i64> = BTreeMap::new();

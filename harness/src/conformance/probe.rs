@@ -8,6 +8,7 @@ use super::context::Context;
 use super::error::{ConformanceError, ProbeError, is_about_the_device};
 use super::findings::Findings;
 use crate::event::Timeline;
+use crate::host::leftovers::remove_traces;
 use crate::machine::CardOptions;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{OpenedFilter, SessionError, StartedDevice};
@@ -132,7 +133,12 @@ pub(super) fn with_guest(
     let mut bed = TestBedBuilder::new()
         .provisioned(context.provisioned.clone())
         .run_folder(folder)
-        .card(&CardOptions { transport: context.transport, sandbox: context.sandbox, ..card_options.clone() })
+        .card(&CardOptions {
+            transport: context.transport,
+            sandbox: context.sandbox,
+            trace: true,
+            ..card_options.clone()
+        })
         .conditions(context.conditions)
         .violation_policy(context.policy)
         .timeout(context.timeout)
@@ -147,6 +153,10 @@ pub(super) fn with_guest(
         && let Some(TestBedError::Session(SessionError::BugCheck(found))) = error.testbed()
     {
         bed.write_bug_check(found, &context.reproduce)?;
+    }
+    drop(bed);
+    if !matches!(result, Err(ProbeError::Failed(_) | ProbeError::Violated { .. })) {
+        remove_traces(folder.path(), None);
     }
     result
 }

@@ -16,7 +16,7 @@ mod watcher;
 pub(crate) use cache::CACHE_LOCK;
 pub(crate) use mark::{RunMark, marks_of};
 pub(crate) use owner::{OWNER_VARIABLE, owner, processes_of};
-pub use runs::{Cleaned, RUNS_BYTES_MAX, RUNS_MAX, Removed, clean, prune, remove_large_files};
+pub use runs::{Cleaned, RUNS_BYTES_MAX, RUNS_MAX, Removed, clean, prune, remove_large_files, remove_traces};
 pub use scratch::Scratch;
 pub(crate) use scratch::{SOCKET_BYTES_BELOW, SOCKET_PATH_BYTES_MAX};
 pub use sweep::sweep;

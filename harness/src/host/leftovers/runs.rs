@@ -27,7 +27,10 @@ const RUNS: &str = "runs";
 pub(super) const VERDICT: &str = "verdict.json";
 
 /// The extensions of large files: sound files, and traces of the card.
-const LARGE: [&str; 3] = ["wav", "pcm", "trace"];
+const LARGE: [&str; 3] = ["wav", "pcm", TRACE];
+
+/// The extension of traces.
+const TRACE: &str = "trace";
 
 /// The age at which an empty run folder without mark is removed: its owner may be about to mark it.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
@@ -66,6 +69,20 @@ pub fn remove_large_files(run: &Path) -> u64 {
     let is_large = |path: &Path| path.extension().is_some_and(|found| LARGE.iter().any(|large| found == *large));
     let files = files_below(run).into_iter().filter(|(path, _)| is_large(path));
     files.filter(|(path, _)| fs::remove_file(path).is_ok()).map(|(_, bytes)| bytes).sum()
+}
+
+/// Removes the traces that one test bed has left in a run folder, by the label of its logs; without a label, those of the test bed that has
+/// none. What cannot be removed stays.
+pub fn remove_traces(run: &Path, label: Option<&str>) {
+    let label = label.map_or_else(String::new, |label| format!("-{label}"));
+    let begins = ["card", "device", "guest"].map(|part| format!("{part}{label}."));
+    let is_one = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.extension().is_some_and(|found| found == TRACE) && begins.iter().any(|begin| name.starts_with(begin))
+    };
+    let entries = fs::read_dir(run).into_iter().flatten().flatten().map(|entry| entry.path());
+    // What stays costs some megabytes until the folder goes.
+    entries.filter(|path| is_one(path)).for_each(|path| _ = fs::remove_file(path));
 }
 
 /// Removes the oldest run folders until at most [`RUNS_MAX`] with [`RUNS_BYTES_MAX`] are left; `None` where there were not
@@ -221,6 +238,19 @@ mod tests {
         fs::write(folder.join(VERDICT), "{}").unwrap();
         fs::write(folder.join("guest.wav"), vec![0; bytes]).unwrap();
         folder
+    }
+
+    #[test]
+    fn removes_the_traces_of_one_label_and_nothing_else() {
+        let scratch = Scratch::new().unwrap();
+        let names = ["card-a.trace", "card-a.2.trace", "guest-a.trace", "card-b-a.trace", "card.trace", "card-a.log"];
+        names.iter().for_each(|name| fs::write(scratch.path().join(name), []).unwrap());
+        remove_traces(scratch.path(), Some("a"));
+        let left = names.map(|name| scratch.path().join(name).exists());
+        assert_eq!(left, [false, false, false, true, true, true]);
+        remove_traces(scratch.path(), None);
+        let left = names.map(|name| scratch.path().join(name).exists());
+        assert_eq!(left, [false, false, false, true, false, true]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use card_control::Transport;
 
 use crate::conformance::Dice;
 use crate::event::{Event, Observer};
+use crate::host::leftovers::remove_traces;
 use crate::jobs::in_order;
 use crate::provision::inf;
 use crate::testbed::Provisioned;
@@ -113,6 +114,7 @@ pub fn run(inside: &Inside<'_>, folder: &RunFolder) -> Result<Report, InsideErro
         if let Some(problem) = seen.problem_without_fault(expected.as_deref()) {
             return Err(InsideError::WithoutFault { transport: transport.name(), problem });
         }
+        remove_traces(folder.path(), Some(&run::label(&good, transport)));
         expected = seen.before;
     }
     let expected = expected.unwrap_or_default();
@@ -132,6 +134,9 @@ pub fn run(inside: &Inside<'_>, folder: &RunFolder) -> Result<Report, InsideErro
     in_order(inside.jobs, &jobs, inside.observer, job, |job, (seen, took)| {
         let seen: Observation = seen?;
         let outcome = Outcome::of(job.transport, &faults[job.row], &seen, &expected, (job.instant, job.delay_us), took);
+        if outcome.problems.is_empty() {
+            remove_traces(folder.path(), Some(&run::label(&faults[job.row], job.transport)));
+        }
         let row = &mut rows[job.row];
         for problem in &outcome.problems {
             let text = format!("{}, {} over {}: {problem}", row.area, row.fault, job.transport.name());

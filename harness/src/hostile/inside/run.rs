@@ -52,10 +52,15 @@ pub(super) struct Attempt<'a> {
     pub(super) tune: &'a Tune,
 }
 
+/// Returns the label of the files that the guest of a fault leaves.
+pub(super) fn label(fault: &Fault, transport: Transport) -> String {
+    format!("{}-{}", fault.name, transport.name())
+}
+
 impl Attempt<'_> {
     /// Runs the guest. Returns what was seen of card, QEMU and guest.
     pub(super) fn run(self) -> Result<Observation, InsideError> {
-        let label = format!("{}-{}", self.fault.name, self.transport.name());
+        let label = label(self.fault, self.transport);
         let mut provisioned = self.provisioned.clone();
         provisioned.device.installation = Some(self.installation.clone());
         let policy = ViolationPolicy { keep_going: true, ..ViolationPolicy::default() };
@@ -65,7 +70,7 @@ impl Attempt<'_> {
             .memory(MEMORY)
             // The guest is not to find fault with this driver.
             .conditions(Conditions { verifier: false, ..Conditions::default() })
-            .card(&CardOptions { transport: self.transport, ..CardOptions::default() })
+            .card(&CardOptions { transport: self.transport, trace: true, ..CardOptions::default() })
             .violation_policy(&policy)
             .timeout(self.timeout)
             .start()

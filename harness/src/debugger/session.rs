@@ -62,6 +62,30 @@ impl Debugging {
     /// # Errors
     /// [`DebuggerError`] for a socket that cannot be used, a place that the driver has not, and files that cannot be written.
     pub fn prepare(&self, images: &Images<'_>, folder: &Path, sockets: &Path) -> Result<Session, DebuggerError> {
+        self.prepare_for(images, folder, sockets, None)
+    }
+
+    /// Prepares the session of a guest that runs and has mapped its driver at an address, as [`prepare`](Self::prepare) does. Returns
+    /// how a debugger is attached.
+    ///
+    /// # Errors
+    /// [`DebuggerError`] as for [`prepare`](Self::prepare).
+    pub fn prepare_running(
+        &self,
+        images: &Images<'_>,
+        folder: &Path,
+        mapped: Option<u64>,
+    ) -> Result<String, DebuggerError> {
+        Ok(self.prepare_for(images, folder, folder, mapped)?.stub.how_to_attach)
+    }
+
+    fn prepare_for(
+        &self,
+        images: &Images<'_>,
+        folder: &Path,
+        sockets: &Path,
+        mapped: Option<u64>,
+    ) -> Result<Session, DebuggerError> {
         let socket = self.socket.clone().unwrap_or_else(|| StubSocket::Unix(sockets.join(SOCKET))).absolute()?;
         socket.check()?;
         let lines = Lines::read(images.driver).map_err(FileError::input(images.driver))?;
@@ -79,6 +103,7 @@ impl Debugging {
             break_at: &self.break_at,
             break_on: self.break_on,
             has_pdb: lines.from() == DebugInformation::Pdb,
+            mapped,
         };
         let folder = absolute(folder)?;
         let written = write(&folder, &facts)?;

@@ -39,8 +39,10 @@ class ImageLoaded(gdb.Breakpoint):
         self.known = False
 
     def stop(self):
-        base = argument("rdi")
-        name = text_at(argument("rdx"), argument("rcx"))
+        self.place(argument("rdi"), text_at(argument("rdx"), argument("rcx")))
+        return False
+
+    def place(self, base, name):
         if self.known:
             gdb.execute(f'remove-symbol-file "{SESSION["driver"]}"', to_string=True)
         slide = base - SESSION["image_base"]
@@ -48,11 +50,10 @@ class ImageLoaded(gdb.Breakpoint):
         say(f"{SESSION['driver']} is {name} of the guest, at {base:#x}")
         if SESSION["pdb"]:
             say("its debug information is a PDB, which gdb does not read: use lldb for lines and locals")
-        if not self.known and not SESSION["break_at"] and SESSION["break_on"] is None:
+        if not self.known and SESSION["mapped"] is None and not SESSION["break_at"] and SESSION["break_on"] is None:
             entry = "DriverEntry" if gdb.lookup_global_symbol("DriverEntry") else f"*{base + SESSION['entry']:#x}"
             gdb.Breakpoint(entry)
         self.known = True
-        return False
 
 
 class Violation(gdb.Breakpoint):
@@ -77,7 +78,9 @@ def prepare():
     for there, here in SESSION["source_map"]:
         gdb.execute(f"set substitute-path {there} {here}")
     gdb.execute(f'file "{SESSION["nt_host"]}"', to_string=True)
-    ImageLoaded()
+    loaded = ImageLoaded()
+    if SESSION["mapped"] is not None:
+        loaded.place(SESSION["mapped"], "the driver")
     if SESSION["break_on"] is not None:
         Violation()
     for place in SESSION["break_at"]:

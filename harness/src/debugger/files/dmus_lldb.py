@@ -68,6 +68,8 @@ def connect(debugger, command, result, internal):
     except RuntimeError as error:
         result.SetError(str(error))
         return
+    if SESSION["mapped"] is not None:
+        place_driver(target, SESSION["mapped"], "the driver")
     for place in SESSION["break_at"]:
         target.BreakpointCreateByLocation(place["file"], place["line"])
     say("connected; `process detach` lets the guest go on alone, and leaving lldb without it ends the guest")
@@ -76,8 +78,11 @@ def connect(debugger, command, result, internal):
 def image_loaded(frame, location, internal):
     """Places the driver that the guest has just mapped, and stops in it."""
     target = frame.GetThread().GetProcess().GetTarget()
-    base = argument(frame, "rdi")
-    name = text_at(frame, argument(frame, "rdx"), argument(frame, "rcx"))
+    return place_driver(target, argument(frame, "rdi"), text_at(frame, argument(frame, "rdx"), argument(frame, "rcx")))
+
+
+def place_driver(target, base, name):
+    """Places the driver. Returns whether the guest stays where it is, because that failed."""
     module = target.FindModule(lldb.SBFileSpec(SESSION["driver"]))
     known = module.IsValid()
     if not known:
@@ -90,7 +95,7 @@ def image_loaded(frame, location, internal):
         say(f"{SESSION['driver']} cannot be placed at {base:#x}: {error.GetCString()}")
         return True
     say(f"{SESSION['driver']} is {name} of the guest, at {base:#x}")
-    if not known and not SESSION["break_at"] and SESSION["break_on"] is None:
+    if not known and SESSION["mapped"] is None and not SESSION["break_at"] and SESSION["break_on"] is None:
         entry = target.BreakpointCreateByName("DriverEntry", module.GetFileSpec().GetFilename())
         if entry.GetNumLocations() == 0:
             target.BreakpointDelete(entry.GetID())

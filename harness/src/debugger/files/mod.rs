@@ -32,6 +32,8 @@ pub(super) struct Facts<'a> {
     pub(super) break_on: Option<BreakOn>,
     /// Whether the driver's debug information is a PDB.
     pub(super) has_pdb: bool,
+    /// Where the guest has mapped the driver, if it has before a debugger comes.
+    pub(super) mapped: Option<u64>,
 }
 
 /// The files that were written.
@@ -74,15 +76,18 @@ pub(super) fn write(folder: &Path, facts: &Facts<'_>) -> Result<Written, FileErr
     put(folder.join("session.json"), &pretty(&session(facts)))?;
     let lldb_python = put(folder.join("dmus_lldb.py"), LLDB_PYTHON)?;
     let gdb_python = put(folder.join("dmus_gdb.py"), GDB_PYTHON)?;
+    // A guest that runs is stopped where it is when a debugger connects, which is what the user wants to see.
+    let (lldb_goes_on, gdb_goes_on) =
+        if facts.mapped.is_none() { ("process continue\n", "continue\n") } else { ("", "") };
     // Both take a path in double quotes.
     let lldb = format!(
         "# Connects lldb (16 or newer) to the guest, and stops where session.json says: lldb -s session.lldb\n\
-         command script import \"{}\"\ndmus-connect\nprocess continue\n",
+         command script import \"{}\"\ndmus-connect\n{lldb_goes_on}",
         lldb_python.display()
     );
     let gdb = format!(
         "# Connects gdb to the guest, and stops where session.json says: gdb -x session.gdb\n\
-         source {}\ndmus-connect\ncontinue\n",
+         source {}\ndmus-connect\n{gdb_goes_on}",
         gdb_python.display()
     );
     let launch = launch(facts, &lldb_python, &gdb_python);
@@ -116,6 +121,7 @@ fn session(facts: &Facts<'_>) -> Value {
         "break_at": places,
         "break_on": rule,
         "pdb": facts.has_pdb,
+        "mapped": facts.mapped,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The guest's books: interrupts, DPCs, threads, requests, pool, objects.
 
+use std::collections::BTreeMap;
+
 use guest_protocol::{Book, Holder, Inspection, Reply, Request};
 use serde_json::json;
 
@@ -9,6 +11,7 @@ use super::super::words::Words;
 use super::listed;
 use super::place::named;
 use crate::host::failure::Class;
+use crate::trace::{Stats, stats};
 
 /// Names of major functions (wdm.h).
 const MAJOR: [&str; 28] = [
@@ -76,6 +79,9 @@ pub(in super::super) fn irq(turn: &mut Turn<'_, '_>, words: &Words) -> Result<An
     if let Some(card) = &card {
         lines.push(format!("the card has interrupted {} times in this session", card.counters.interrupts));
     }
+    // A device of the user's may record none, and then the totals are all there is.
+    let recorded = super::trace::read(turn).ok().map(|trace| stats(&trace));
+    lines.extend(recorded.iter().flat_map(recorded_lines));
     let routines = named(turn, &found.iter().map(|it| it.routine).collect::<Vec<_>>());
     let mut data = Vec::new();
     for (it, routine) in found.iter().zip(routines) {
@@ -92,8 +98,35 @@ pub(in super::super) fn irq(turn: &mut Turn<'_, '_>, words: &Words) -> Result<An
     let data = json!({
         "raised": raised, "not_claimed": lost, "dpcs": counted.dpcs, "card": card.map(|card| card.counters.interrupts),
         "connected": data,
+        "by_queue": recorded.as_ref().map(by_queue),
+        "by_processor": recorded.as_ref().and_then(|stats| Some(&stats.guest.as_ref()?.isr_by_processor)),
     });
     Ok(Answer::new(lines.join("\n"), data))
+}
+
+/// Returns how often the card has interrupted for each queue, as its trace has it.
+fn by_queue(stats: &Stats) -> BTreeMap<&str, u64> {
+    stats.queues.iter().map(|(name, queue)| (name.as_str(), queue.interrupts)).collect()
+}
+
+/// Returns the lines of interrupts by queue and by processor; what a ring has overwritten is not in them, and a line says so.
+fn recorded_lines(stats: &Stats) -> Vec<String> {
+    let row = |counts: Vec<String>| if counts.is_empty() { "none".into() } else { counts.join(", ") };
+    let lost =
+        |count: u64, what: &str| if count == 0 { String::new() } else { format!(" ({count} {what} overwritten)") };
+    let queues = by_queue(stats).into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let mut lines =
+        vec![format!("by queue, in the card's trace{}: {}", lost(stats.overwritten, "records are"), row(queues))];
+    if let Some(guest) = &stats.guest {
+        let processors = &guest.isr_by_processor;
+        let processors = processors.iter().map(|(number, count)| format!("processor {number} {count}")).collect();
+        lines.push(format!(
+            "service routines called by processor, in the guest's marks{}: {}",
+            lost(guest.overwritten, "marks are"),
+            row(processors)
+        ));
+    }
+    lines
 }
 
 /// Shows queued DPCs and timers.

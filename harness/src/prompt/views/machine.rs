@@ -5,8 +5,13 @@ use serde_json::json;
 use super::super::answer::{Answer, Refusal};
 use super::super::turn::Turn;
 use super::super::words::Words;
+use crate::debugger::{Debugging, Images};
 use crate::host::failure::{Class, Diagnosed};
-use crate::machine::stub::{StubSocket, StubSocketError};
+use crate::machine::stub::{StubSocket, StubSocketError, Teller};
+use crate::provision::{Workspace, lldb_here, toolchain_source};
+
+/// The folder of a debugger's files in the run folder.
+const FILES: &str = "debug";
 
 /// The file of the debugger's socket in the run folder.
 const SOCKET: &str = "gdb.sock";
@@ -58,6 +63,7 @@ pub(in super::super) fn gdb(turn: &mut Turn<'_, '_>, words: &Words) -> Result<An
     let refused = |error: StubSocketError| Refusal::of(error.class(), error.to_string());
     let socket = socket.absolute().map_err(refused)?;
     socket.check().map_err(refused)?;
+    let how_to_attach = prepare(turn, &socket)?;
     let device = match &socket {
         // A comma in a path is two for QEMU.
         StubSocket::Unix(path) => format!("unix:{},server=on,wait=off", path.to_string_lossy().replace(',', ",,")),
@@ -69,14 +75,36 @@ pub(in super::super) fn gdb(turn: &mut Turn<'_, '_>, words: &Words) -> Result<An
     {
         return Err(Refusal::of(Class::QemuFailed, format!("QEMU does not listen at {}: {said}", path.display())));
     }
-    let commands = [
-        format!("lldb -o 'process connect {}'", socket.for_lldb()),
-        format!("gdb -ex 'target remote {}'", socket.for_gdb()),
-    ];
     let lines = format!(
-        "QEMU listens for a debugger; the guest stops when one connects, and a line then waits until it runs on (boot --gdb stops in \
-         DriverEntry, and has time limits wait):\n  {}\n  {}",
-        commands[0], commands[1]
+        "QEMU listens for a debugger, which finds the driver placed; the guest stops when it connects, and a line then waits until it runs on \
+         (boot --gdb stops in DriverEntry, and has time limits wait). Run one of:{how_to_attach}"
     );
+    let commands: Vec<&str> = how_to_attach.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Ok(Answer::new(lines, json!({ "socket": socket.for_gdb(), "commands": commands })))
+}
+
+/// Writes the files for debuggers that `boot --gdb` writes, with the place of the driver. Returns how a debugger is attached.
+fn prepare(turn: &mut Turn<'_, '_>, socket: &StubSocket) -> Result<String, Refusal> {
+    let folder = turn.run_folder().ok_or_else(|| Refusal::usage("the run has no folder for a debugger's files"))?;
+    let bed = turn.guest()?;
+    let (nt_host, driver) = {
+        let artefacts = &bed.provisioned().artefacts;
+        (artefacts.nt_host.clone(), artefacts.driver.clone())
+    };
+    let mapped = bed.driver().map(|driver| driver.base);
+    let workspace = Workspace::find().ok();
+    let checkout = workspace.as_ref().filter(|workspace| workspace.bundle.is_none());
+    let debugging = Debugging {
+        attach: false,
+        socket: Some(socket.clone()),
+        break_at: Vec::new(),
+        break_on: None,
+        root: checkout.map(|workspace| workspace.root.clone()),
+        library: checkout.and_then(|_| toolchain_source()),
+        lldb: workspace.as_ref().and_then(lldb_here),
+        teller: Teller::new(|_| {}),
+    };
+    let images = Images { nt_host: &nt_host, driver: &driver };
+    let prepared = debugging.prepare_running(&images, &folder.join(FILES), mapped);
+    prepared.map_err(|error| Refusal::of(error.class(), error.to_string()))
 }

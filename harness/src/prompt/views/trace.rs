@@ -17,10 +17,12 @@ const TAIL: u64 = 20;
 pub(super) fn read(turn: &mut Turn<'_, '_>) -> Result<Trace, Refusal> {
     turn.card()?;
     let folder = turn.run_folder().ok_or_else(|| Refusal::usage("the run has no folder, and so no trace"))?;
-    Trace::read(&folder).map_err(|error| Refusal::of(error.class(), error.to_string()))
+    // What the guest has marked until now; without it there are the card's records.
+    let _ = turn.guest()?.keep_marks();
+    Trace::read_with_guest(&folder).map_err(|error| Refusal::of(error.class(), error.to_string()))
 }
 
-/// Shows the newest records of the trace that a filter chooses.
+/// Shows the newest records of the trace that a filter chooses, stops its recording, or goes on with it.
 ///
 /// # Errors
 /// [`Refusal`] with what is wrong.
@@ -45,9 +47,25 @@ pub(in super::super) fn show(turn: &mut Turn<'_, '_>, words: &Words) -> Result<A
             let text = if lines.is_empty() { "no record is chosen".into() } else { lines.join("\n") };
             Ok(Answer::new(text, json!({ "records": records, "chosen": chosen.len() })))
         }
+        Some(switch @ ("on" | "off")) => {
+            words.at_most(1)?;
+            record(turn, switch == "on")
+        }
         Some(other) => Err(Refusal::usage(format!(
-            "`{other}` is nothing of a trace: write trace tail [N] [FILTER]; a mark is `mark TEXT`"
+            "`{other}` is nothing of a trace: write trace tail [N] [FILTER], trace on or trace off; a mark is `mark TEXT`"
         ))),
+    }
+}
+
+/// Stops the recording of the card's trace, or goes on with it.
+fn record(turn: &mut Turn<'_, '_>, on: bool) -> Result<Answer, Refusal> {
+    match turn.card()?.record(on).map_err(|error| TestBedError::of_command("record", error)) {
+        Ok(()) if on => Ok(Answer::of_text("the card records from now on")),
+        Ok(()) => Ok(Answer::of_text(
+            "the card records marks only, until `trace on`; a trace with such a part cannot be replayed",
+        )),
+        Err(TestBedError::Control(error)) => Err(Refusal::of(Class::CardDied, error.to_string())),
+        Err(error) => Err(Refusal::of(error.class(), error.to_string())),
     }
 }
 

@@ -44,6 +44,7 @@ impl VoiceStart {
         [a, b, c, d, e, f, g, h, low, high, self.channel, self.velocity]
     }
 
+    /// Reads the record with these numbers and this payload; `None` for a payload that is too short.
     pub(crate) fn read(lane: u16, byte: u8, instrument: u32, payload: &[u8]) -> Option<Self> {
         let (frame, rest) = payload.split_first_chunk::<8>()?;
         let [low, high, channel, velocity] = *rest.first_chunk()?;

@@ -7,8 +7,9 @@
 //! |---|---|
 //! | [`dist`] | the download: tarball and Debian package |
 //! | [`package`] | driver packages for Windows: image, INF, catalogue, signatures |
+//! | [`image`] | images with a Windows of the user's: installation discs, answer files, the build |
 //! | [`prompt`] | a prompt between steps: lines, views, the session as a scenario |
-//! | [`scenario`], [`page_test`], [`debugger_test`], [`agent_test`] | TOML scenarios, and the suite of the project |
+//! | [`scenario`], [`page_test`], [`debugger_test`], [`agent_test`], [`image_test`] | TOML scenarios, and the suite of the project |
 //! | [`steps`] | what a scenario has driver, card and host do, step by step |
 //! | [`report`] | events and results, rendered for people and programs |
 //! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
@@ -34,6 +35,8 @@ pub mod document;
 pub mod event;
 pub mod host;
 pub mod hostile;
+pub mod image;
+pub mod image_test;
 pub mod jobs;
 pub mod kills;
 pub mod machine;

@@ -7,6 +7,8 @@ use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
+use dmus::image::ImageError;
+use dmus::image::media::MediaError;
 use dmus::machine::stub::StubSocketError;
 use dmus::package::PackError;
 use dmus::playback::PlaybackError;
@@ -90,6 +92,9 @@ pub(crate) enum Error {
     /// A driver package was not made or read.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// An image was not built, found or removed.
+    #[error(transparent)]
+    Image(Box<ImageError>),
     /// A trace could not be read.
     #[error(transparent)]
     Trace(#[from] TraceError),
@@ -125,7 +130,7 @@ impl Diagnosed for UsageError {
     }
 }
 
-diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Trace, Replay, Repeat, Filter, Stub, Usage);
+diagnosed_by_variant!(Error: Playback, TestBed, Scenario, LastRun, Run, Bench, Hostile, Dist, Bank, Loudness, Render, Player, Midi, SongFile, Provision, Session, File, ReportFile, Limit, Inf, Pack, Image, Trace, Replay, Repeat, Filter, Stub, Usage);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;
@@ -133,5 +138,17 @@ pub(crate) type Outcome = Result<Option<Class>, Error>;
 impl From<ProvisionError> for Error {
     fn from(error: ProvisionError) -> Self {
         Self::Provision(Box::new(error))
+    }
+}
+
+impl From<ImageError> for Error {
+    fn from(error: ImageError) -> Self {
+        Self::Image(Box::new(error))
+    }
+}
+
+impl From<MediaError> for Error {
+    fn from(error: MediaError) -> Self {
+        ImageError::from(error).into()
     }
 }

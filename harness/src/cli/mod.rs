@@ -13,6 +13,7 @@ mod doctor;
 mod driver;
 mod error;
 mod hostile;
+mod image;
 mod list;
 mod package;
 mod play;
@@ -123,6 +124,7 @@ fn run_verb(verb: &Verb) -> Outcome {
         Verb::Dist(arguments) => dist::dist(arguments),
         Verb::Package(arguments) => package::package(arguments),
         Verb::Cat(verb) => package::cat(verb),
+        Verb::Image(verb) => image::image(verb),
         Verb::CheckInf(arguments) => check_inf::check_inf(arguments),
         Verb::Schema(arguments) => Ok(schema::print(arguments)),
         Verb::Completions(arguments) => dist::completions(arguments),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dmus::agent_test::test_agent;
 use dmus::debugger_test::test_debuggers;
 use dmus::host::failure::{Class, Diagnosed};
+use dmus::image_test::test_images;
 use dmus::page_test::test_page;
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, error_line, out, out_json, summary};
@@ -46,6 +47,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     report.add(test_page(&workspace, &terminal)?);
     report.add(test_debuggers(&workspace, &terminal)?);
     report.add(test_agent(&workspace, &terminal)?);
+    report.add(test_images(&workspace, &terminal)?);
     drop(terminal);
     print_failed(&report);
     // In CI a test that was not run must not look like one that passed.

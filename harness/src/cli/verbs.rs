@@ -8,6 +8,7 @@ use super::args::{
     TestArguments,
 };
 use super::check_inf::{CheckInfArguments, NUMBERS};
+use super::image::ImageVerb;
 use super::package::{CatVerb, PackageArguments};
 use super::run_arguments::{ListArguments, RUN_JSON, RunArguments};
 use super::trace::TraceVerb;
@@ -26,6 +27,11 @@ const EXIT_CODES: &str = "Exit codes:
    9  the host is in the way: disk, memory, permissions
   11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
   12  not hosted: the driver needs functions or a framework that the NT host lacks; it was not judged
+  13  of image build: the guest did not start from its installation disc
+  14  of image build: the installer stands still: it waits for a person, or hangs
+  15  of image build: the guest restarts again and again
+  16  of image build: a step of the image's set-up failed in the guest
+  17  of image build: the agent does not come, or answers nothing
   70  a bug of the harness
  130  interrupted";
 
@@ -82,6 +88,9 @@ pub(crate) enum Verb {
     /// Make, check and print the catalogue of any driver's folder
     #[command(subcommand)]
     Cat(CatVerb),
+    /// Build images with a Windows of yours from its installation disc, and list, check and remove them
+    #[command(subcommand)]
+    Image(ImageVerb),
     /// Check INF files as InfVerif does, by its numbers, with line and column
     #[command(after_help = NUMBERS)]
     CheckInf(CheckInfArguments),
@@ -118,6 +127,7 @@ impl Verb {
             Self::Package(arguments) => arguments.json,
             Self::CheckInf(arguments) => arguments.json,
             Self::Cat(CatVerb::Build(arguments)) => arguments.json,
+            Self::Image(verb) => verb.json(),
             Self::Cat(CatVerb::Verify(arguments) | CatVerb::Show(arguments)) => arguments.json,
             Self::Dist(arguments) => arguments.json,
             Self::Doctor(arguments) => arguments.json,

@@ -28,6 +28,16 @@ pub enum Class {
     HostStalled,
     /// The driver needs what the guest does not have, and was not judged.
     NotHosted,
+    /// A guest did not start from its installation disc.
+    NotStarted,
+    /// An installer stands still: it waits for a person, or hangs.
+    InstallerStuck,
+    /// A guest restarts again and again.
+    RestartLoop,
+    /// A step of an image's set-up failed in the guest.
+    SetupFailed,
+    /// The agent of a guest does not come, or answers nothing.
+    AgentSilent,
     /// A signal of the user's ended the run.
     Interrupted,
     /// The harness has a defect.
@@ -36,7 +46,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::TestFailed,
         Self::Usage,
         Self::GuestCrashed,
@@ -48,6 +58,11 @@ impl Class {
         Self::Host,
         Self::HostStalled,
         Self::NotHosted,
+        Self::NotStarted,
+        Self::InstallerStuck,
+        Self::RestartLoop,
+        Self::SetupFailed,
+        Self::AgentSilent,
         Self::Interrupted,
         Self::HarnessBug,
     ];
@@ -67,6 +82,11 @@ impl Class {
             Self::Host => 9,
             Self::HostStalled => 11,
             Self::NotHosted => 12,
+            Self::NotStarted => 13,
+            Self::InstallerStuck => 14,
+            Self::RestartLoop => 15,
+            Self::SetupFailed => 16,
+            Self::AgentSilent => 17,
             Self::HarnessBug => 70,
             Self::Interrupted => 130,
         }
@@ -87,6 +107,11 @@ impl Class {
             Self::Host => "host",
             Self::HostStalled => "host-stalled",
             Self::NotHosted => "not-hosted",
+            Self::NotStarted => "not-started",
+            Self::InstallerStuck => "installer-stuck",
+            Self::RestartLoop => "restart-loop",
+            Self::SetupFailed => "setup-failed",
+            Self::AgentSilent => "agent-silent",
             Self::Interrupted => "interrupted",
             Self::HarnessBug => "harness-bug",
         }

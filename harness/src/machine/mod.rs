@@ -14,6 +14,7 @@ mod device_process;
 mod error;
 mod guard;
 mod health;
+pub mod installer;
 mod killer;
 mod memory;
 mod option;

@@ -1,5 +1,6 @@
 //! The client of QEMU's monitor (QMP): whether QEMU answers, why it ends, and where a guest hangs.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// The time that a read waits before the caller decides whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// Most events that are kept for a caller that asks for them: those of a machine that starts again and again are taken each second.
+const EVENTS_MAX: usize = 256;
+
 /// The reason of a shutdown by a signal, as QEMU's event gives it.
 const BY_SIGNAL: &str = "host-signal";
 
@@ -28,6 +32,8 @@ pub(super) struct Qmp {
     pub(super) version: String,
     /// The reason of the shutdown, as QEMU's event gives it.
     shutdown: Option<String>,
+    /// Events that have come in and were not taken, the newest of them.
+    events: VecDeque<Value>,
 }
 
 /// Whether QEMU answers.
@@ -45,7 +51,14 @@ impl Qmp {
     /// Wraps a connection to a monitor that has not greeted yet.
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(SLICE))?;
-        Ok(Self { stream, received: Vec::new(), commands: 0, version: String::new(), shutdown: None })
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+            commands: 0,
+            version: String::new(),
+            shutdown: None,
+            events: VecDeque::new(),
+        })
     }
 
     /// Waits for the greeting and leaves negotiation mode, as long as `worth_it` returns true.
@@ -76,6 +89,21 @@ impl Qmp {
             command["arguments"] = arguments.clone();
         }
         self.ask(&command)
+    }
+
+    /// Takes the events that have come in since the last time.
+    ///
+    /// # Errors
+    /// The error of the connection, as when QEMU has closed it.
+    pub(super) fn take_events(&mut self) -> io::Result<Vec<Value>> {
+        match self.read(Instant::now(), &mut || true) {
+            Ok(_) => while self.received.contains(&b'\n') && self.read(Instant::now(), &mut || true).is_ok() {},
+            Err(error) if error.kind() == ErrorKind::TimedOut => {}
+            // What came before the end is told first.
+            Err(_) if !self.events.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.events.drain(..).collect())
     }
 
     /// Interrupts the guest in a way that it cannot mask.
@@ -129,6 +157,12 @@ impl Qmp {
                 let value: Value = serde_json::from_slice(&line).map_err(io::Error::other)?;
                 if value["event"] == "SHUTDOWN" {
                     self.shutdown = value["data"]["reason"].as_str().map(str::to_owned);
+                }
+                if value.get("event").is_some() {
+                    if self.events.len() == EVENTS_MAX {
+                        self.events.pop_front();
+                    }
+                    self.events.push_back(value.clone());
                 }
                 return Ok(value);
             }
@@ -193,6 +227,19 @@ mod tests {
         assert_eq!(qmp.version, "11.1.3");
         assert_eq!(qmp.human("info status").unwrap(), "x");
         assert_eq!(qmp.answers(Duration::from_secs(10)), Answers::Yes);
+    }
+
+    #[test]
+    fn hands_over_each_event_once_and_keeps_the_newest() {
+        let mut qmp = monitor(|_| {
+            let events = (0..=EVENTS_MAX).map(|number| json!({ "event": "RTC_CHANGE", "number": number }));
+            events.chain([json!({ "return": {}, "id": "same" })]).collect()
+        });
+        qmp.human("x").unwrap();
+        let events = qmp.take_events().unwrap();
+        assert_eq!(events.len(), EVENTS_MAX);
+        assert_eq!(events[0]["number"], 1);
+        assert_eq!(qmp.take_events().unwrap().len(), 0);
     }
 
     #[test]

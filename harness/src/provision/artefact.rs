@@ -37,6 +37,12 @@ pub enum Artefact {
     AgentX86,
     /// The rules of accessibility by which the page is tested.
     Axe,
+    /// The folder of the UEFI firmware by which guests with disks start.
+    Ovmf,
+    /// A writer of discs, for tests.
+    DiscWriter,
+    /// The UEFI guest that stands in for an installer, for tests.
+    StandIn,
 }
 
 impl Artefact {
@@ -60,6 +66,9 @@ impl Artefact {
             Self::Agent => "the guest agent (dmus-agent.exe)",
             Self::AgentX86 => "the guest agent for 32-bit Windows (dmus-agent.exe)",
             Self::Axe => "the rules of accessibility (axe-core)",
+            Self::Ovmf => "UEFI firmware (OVMF)",
+            Self::DiscWriter => "a writer of discs (genisoimage)",
+            Self::StandIn => "the installer's stand-in (stand-in)",
         }
     }
 }

@@ -166,7 +166,10 @@ pub(crate) const fn file_of(artefact: Artefact) -> Option<&'static str> {
         | Artefact::Wine
         | Artefact::Agent
         | Artefact::AgentX86
-        | Artefact::Axe => None,
+        | Artefact::Axe
+        | Artefact::Ovmf
+        | Artefact::DiscWriter
+        | Artefact::StandIn => None,
     }
 }
 

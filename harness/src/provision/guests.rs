@@ -119,6 +119,14 @@ pub(super) fn agent(provisioner: &Provisioner<'_>, target: &str) -> Result<PathB
     )
 }
 
+/// Builds the UEFI guest that stands in for an installer. It is no part of the product.
+pub(super) fn stand_in(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let (mut command, _) = guest_cargo(provisioner, "x86_64-unknown-uefi")?;
+    command.args(["--package", "stand-in"]);
+    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    build(provisioner, "the installer's stand-in", "stand-in", command, is_program)
+}
+
 /// A flavour of the driver.
 pub(super) struct Flavour {
     /// Its name for people.

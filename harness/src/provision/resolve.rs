@@ -6,7 +6,7 @@ use super::artefact::{Artefact, Artefacts};
 use super::bundle::Bundle;
 use super::error::ProvisionError;
 use super::provisioner::{Overrides, Provisioner, named_file};
-use super::{axe, chromium, fluidsynth, guests, lldb, qemu, wine};
+use super::{axe, chromium, disc_writer, fluidsynth, guests, lldb, ovmf, qemu, wine};
 
 impl Provisioner<'_> {
     /// Provisions every artefact of a run.
@@ -48,6 +48,9 @@ impl Provisioner<'_> {
             Artefact::Agent => guests::agent(self, guests::AGENT_X64)?,
             Artefact::AgentX86 => guests::agent(self, guests::AGENT_X86)?,
             Artefact::Axe => axe::script(self)?,
+            Artefact::Ovmf => ovmf::folder(self)?,
+            Artefact::DiscWriter => disc_writer::program(self)?,
+            Artefact::StandIn => guests::stand_in(self)?,
         };
         self.record(artefact.text(), &path.display().to_string());
         Ok(path)

@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dmuscard", &["card-spec", "dmus-miniport", "portcls"]),
     ("dmus-agent", &["guest-protocol"]),
     ("nt-host", &["guest-protocol"]),
+    ("stand-in", &["guest-protocol"]),
     ("dmus", &["card-control", "card-qtest", "card-trace", "driver-audit", "driver-package", "guest-protocol"]),
 ];
 

@@ -1,0 +1,69 @@
+//! What the stand-in does wrong on purpose: a word in a file on its disc.
+
+/// A misbehaviour of an installer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// It installs itself.
+    #[default]
+    Good,
+    /// The disc never asks for a key and starts nothing.
+    NeverPrompts,
+    /// It takes no answer file, and waits for a person to choose a language.
+    WrongAnswer,
+    /// It stops while it copies.
+    Hangs,
+    /// It starts again and again, and never gets to its first logon.
+    RebootsForEver,
+    /// It finds its disk too small.
+    DiskFull,
+    /// It fills the screen with blue and stops, in its first logon.
+    BlueScreen,
+    /// A step of its first logon fails.
+    StepFails,
+    /// It finds Secure Boot on.
+    SecureBoot,
+    /// Its agent says that it is there, and answers nothing.
+    SilentAgent,
+    /// Its agent never comes.
+    NoAgent,
+}
+
+/// The file on the disc that names one.
+pub const FILE: &str = "BEHAVE.TXT";
+
+impl Behaviour {
+    /// Every behaviour, by its word.
+    pub const ALL: [(&str, Self); 11] = [
+        ("good", Self::Good),
+        ("never-prompts", Self::NeverPrompts),
+        ("wrong-answer", Self::WrongAnswer),
+        ("hangs", Self::Hangs),
+        ("reboots-for-ever", Self::RebootsForEver),
+        ("disk-full", Self::DiskFull),
+        ("blue-screen", Self::BlueScreen),
+        ("step-fails", Self::StepFails),
+        ("secure-boot", Self::SecureBoot),
+        ("silent-agent", Self::SilentAgent),
+        ("no-agent", Self::NoAgent),
+    ];
+
+    /// Returns the behaviour of a word; `None` for a word that is none.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == word.trim()).map(|(_, behaviour)| *behaviour)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_behaviour_has_a_word_of_its_own() {
+        for (word, behaviour) in Behaviour::ALL {
+            assert_eq!(Behaviour::of(word), Some(behaviour));
+        }
+        assert_eq!(Behaviour::of("good\r\n"), Some(Behaviour::Good));
+        assert_eq!(Behaviour::of("odd"), None);
+    }
+}

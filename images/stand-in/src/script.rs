@@ -1,0 +1,50 @@
+//! Reads of `setup.cmd` what a Windows would say while it runs it, and the files that it needs.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A line of the script that matters to the stand-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A message to the harness: `call :say WORDS`.
+    Say(String),
+    /// A file beside the script, as `"%here%NAME"`.
+    Needs(String),
+}
+
+/// Returns the messages of a script up to its end, and the files that it takes from its own folder, in order. Messages behind a condition
+/// or a label other than its steps' are those of a failure, and left out.
+#[must_use]
+pub fn read(text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("rem ") {
+            continue;
+        }
+        if line.starts_with(":failed") {
+            break;
+        }
+        if let Some(words) = line.strip_prefix("call :say ") {
+            lines.push(Line::Say(words.to_owned()));
+        }
+        for part in line.split("\"%here%").skip(1) {
+            let name = part.split('"').next().unwrap_or_default();
+            lines.push(Line::Needs(name.to_owned()));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_messages_and_files_in_order() {
+        let script = "@echo off\r\ncall :say begin\r\nrem \"%here%no\"\r\nif x call :say failed\r\ncertutil \"%here%a.cer\" >nul\r\n\
+                      call :say done\r\n:failed\r\ncall :say failed x\r\n";
+        let expected = [Line::Say("begin".into()), Line::Needs("a.cer".into()), Line::Say("done".into())];
+        assert_eq!(read(script), expected);
+    }
+}

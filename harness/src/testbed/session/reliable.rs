@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn messages_pass_a_line_that_damages_them_and_a_guest_that_starts_anew_is_seen() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (mut writer, incoming) = listen(GuestLine::reliable(ours)).unwrap();
+        let (mut writer, incoming, _) = listen(GuestLine::reliable(ours)).unwrap();
         let mut guest = Guest::new(&theirs, 7);
         (&theirs).write_all(b"firmware\r\n").unwrap();
         assert_eq!(guest.serve(0), None);

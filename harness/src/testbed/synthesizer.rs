@@ -4,7 +4,7 @@
 //! The guest judges the answers: it stops with a bug check that names the rule. The harness judges only that no driver
 //! opens a pin in a format that the pin does not carry.
 
-use guest_protocol::{Caller, FailureKind, Handle, PropertyRequest, PropertyVerb, Request, StreamFormat};
+use guest_protocol::{Caller, FailureKind, Handle, PropertyRequest, PropertyVerb, StreamFormat};
 
 use super::error::TestBedError;
 use super::session::{OpenedFilter, Session, SessionError};
@@ -101,7 +101,7 @@ fn caps_word<H: Health>(
 ) -> Result<Option<u32>, SessionError> {
     const CAPS_BYTES: usize = 296;
     let request = of_node(target, node, CAPS, PropertyVerb::Get, vec![0; CAPS_BYTES]);
-    let (status, value) = session.property("get KSPROPERTY_SYNTH_CAPS", request)?;
+    let (status, value) = ask_node(session, "get KSPROPERTY_SYNTH_CAPS", &request)?;
     let word = value.get(at..at + 4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     Ok(word.filter(|_| status == 0))
 }
@@ -121,11 +121,7 @@ pub fn ask_port_parameters<H: Health>(
             instance: vec![0; PORT_PARAMETERS_BYTES],
             ..of_node(pin, node, PORT_PARAMETERS, PropertyVerb::Get, vec![0; PORT_PARAMETERS_BYTES])
         };
-        session.call(
-            &format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"),
-            Request::Property(request),
-            |_, _| {},
-        )?;
+        ask_node(session, &format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"), &request)?;
     }
     Ok(())
 }
@@ -143,11 +139,7 @@ pub fn set_channel_groups<H: Health>(
 ) -> Result<(), SessionError> {
     for node in synthesizer_nodes(filter) {
         let request = of_node(pin, node, CHANNEL_GROUPS, PropertyVerb::Set, groups.to_le_bytes().to_vec());
-        session.call(
-            &format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"),
-            Request::Property(request),
-            |_, _| {},
-        )?;
+        ask_node(session, &format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"), &request)?;
     }
     Ok(())
 }
@@ -166,10 +158,26 @@ fn ask_caps<H: Health>(
     let step = format!("get KSPROPERTY_SYNTH_CAPS of node {node} with room for {room} bytes");
     let request = of_node(target, node, CAPS, PropertyVerb::Get, vec![0; room]);
     // Whatever the status: too small a buffer must be refused, and the guest judges how.
-    session.call(&step, Request::Property(request), |_, _| {}).map(|_| ())
+    ask_node(session, &step, &request).map(|_| ())
 }
 
-/// Returns the request of the kernel for a property of a synthesizer node, without instance data.
+/// Makes a request as whichever caller the guest can be: the kernel where it hosts the driver itself, else its agent's process.
+/// Returns the status and the value.
+fn ask_node<H: Health>(
+    session: &mut Session<'_, H>,
+    step: &str,
+    request: &PropertyRequest,
+) -> Result<(u32, Vec<u8>), SessionError> {
+    for caller in [Caller::Kernel, Caller::User64] {
+        match session.property(step, PropertyRequest { caller, ..request.clone() }) {
+            Err(error) if error.is_unsupported() => {}
+            answer => return answer,
+        }
+    }
+    session.property(step, PropertyRequest { caller: Caller::User32, ..request.clone() })
+}
+
+/// Returns the request for a property of a synthesizer node, without instance data.
 fn of_node(target: Handle, node: u32, id: u32, verb: PropertyVerb, value: Vec<u8>) -> PropertyRequest {
     let (caller, node, set, instance) = (Caller::Kernel, Some(node), SYNTH_PROPERTIES, Vec::new());
     PropertyRequest { caller, target, node, set, id, verb, instance, value }

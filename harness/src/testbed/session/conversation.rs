@@ -335,7 +335,8 @@ impl<'a, H: Health> Session<'a, H> {
                 Err(RecvTimeoutError::Timeout) => match self.health.death() {
                     // What it said before, perhaps the reply, may not have been read yet, and its line ends after it.
                     Some(death) if death.part == Part::Qemu => {
-                        if ended.get_or_insert_with(Instant::now).elapsed() > DRAIN {
+                        let since = *ended.get_or_insert_with(Instant::now);
+                        if since.elapsed() > DRAIN {
                             return Err(self.explain_end(step));
                         }
                     }

@@ -101,6 +101,14 @@ const NOT_HOSTED: &str = "the driver is not at fault: the NT host lacks these fu
 const YOUNGER: &str = "Windows of this version does not load the driver: look the functions up at run time \
                        (MmGetSystemRoutineAddress) and do without where they are missing, or name a younger Windows (--windows)";
 
+impl SessionError {
+    /// Tells whether the guest refused because it is of a kind that does not do that: this says nothing about driver and device.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Unsupported)
+    }
+}
+
 fn refusal(failure: &Failure) -> String {
     let mut text = failure.message.clone();
     match &failure.kind {

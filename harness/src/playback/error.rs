@@ -177,6 +177,12 @@ impl PlaybackError {
 }
 
 impl PlaybackError {
+    /// Tells whether the guest is of a kind that does not do what it was asked for, as [`SessionError::is_unsupported`] does.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.testbed(), Some(TestBedError::Session(error)) if error.is_unsupported())
+    }
+
     /// Returns the class of what failed, without the standstill of the host before it.
     #[must_use]
     pub fn underlying_class(&self) -> Class {

@@ -35,6 +35,7 @@ mod shard;
 mod steps_run;
 mod steps_table;
 pub mod suite;
+mod unsupported;
 mod variant;
 mod variant_table;
 mod waive_table;

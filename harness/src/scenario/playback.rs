@@ -14,6 +14,7 @@ use super::file::Scenario;
 use super::inputs::song_and_card;
 use super::known_issue::{self, Evidence};
 use super::steps_run::{self, Stepped};
+use super::unsupported;
 use super::variant::{self, VariantProbe};
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
@@ -331,6 +332,7 @@ fn judge(
                 test.class = Some(class);
             }
         }
+        Err(failure) if unsupported::skip(&failure.error, test) => return,
         Err(failure) => {
             test.violations = expect.violations_of_failure(failure);
             if !test.violations.is_empty() {

@@ -10,6 +10,7 @@ use super::error::RunError;
 use super::file::Scenario;
 use super::inputs::song_and_card;
 use super::known_issue::{self, Evidence, KnownIssue};
+use super::unsupported;
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
@@ -88,6 +89,7 @@ pub(super) fn judge(
             warnings.extend(verdict.warnings.iter().cloned());
             steps_that_failed(verdict)
         }
+        Err(failure) if unsupported::skip(&failure.error, test) => return test.violations.join("\n"),
         Err(failure) => {
             test.findings = failure.findings.clone();
             test.violations = expect.violations_of_failure(failure);

@@ -103,8 +103,12 @@ impl VariantProbe<'_> {
     }
 }
 
-/// Returns the row of a broken variant that a playback test, or steps, stopped; `None` for a good driver.
+/// Returns the row of a broken variant that a playback test, or steps, stopped; `None` for a good driver, and for a case that
+/// was skipped.
 pub(super) fn row<V>(case: &Case, result: &Result<V, Box<PlaybackFailure>>, test: &TestRecord) -> Option<VariantRow> {
+    if test.result == TestResult::Skipped {
+        return None;
+    }
     let driver = case.driver.as_ref()?;
     let (variant, expected) = (driver.variant.clone()?, driver.bug_check.as_ref()?);
     let text = |rule: Option<u16>, code: Option<u32>| match (rule, code) {

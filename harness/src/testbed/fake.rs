@@ -29,6 +29,8 @@ pub enum Fault {
     WrongAnswer,
     /// Opens a pin in any format.
     OpensAnything,
+    /// Is of a kind that does not serve `Play`.
+    CannotPlay,
 }
 
 /// A fake guest.
@@ -98,7 +100,7 @@ impl FakeGuest {
                             return Ok(());
                         }
                         Fault::EndAtPlay => return Ok(()),
-                        Fault::OtherVersion | Fault::WrongAnswer | Fault::OpensAnything => {}
+                        Fault::OtherVersion | Fault::WrongAnswer | Fault::OpensAnything | Fault::CannotPlay => {}
                     }
                 }
                 let id = if self.fault == Some(Fault::WrongAnswer) { id + 7 } else { id };
@@ -169,6 +171,10 @@ impl FakeGuest {
                 let bulk = Bulk { address: *next_bulk, length: bytes };
                 *next_bulk += bytes.next_multiple_of(4096);
                 Reply::Bulk(bulk)
+            }
+            Request::Play(_) if self.fault == Some(Fault::CannotPlay) => {
+                let message = "no client is the sink of a wave pin".into();
+                return Err(Failure { kind: FailureKind::Unsupported, message });
             }
             Request::Play(play) => self.play(&play, send)?,
             Request::UnloadDriver => Reply::DriverUnloaded,

@@ -3,7 +3,7 @@
 use guest_protocol::{DataRange, Handle, PinFactory, Request, StreamFormat};
 
 use super::error::TestBedError;
-use super::session::{OpenedFilter, Session, StartedDevice};
+use super::session::{OpenedFilter, Session, SessionError, StartedDevice};
 use super::synthesizer::{ask_port_parameters, channel_groups_max, inspect, set_channel_groups};
 use crate::machine::Health;
 use crate::sound::midi::{CHANNEL_GROUP, MidiEvent, Song, write_music_records, write_records};
@@ -196,9 +196,43 @@ pub fn open_song_pins<H: Health>(
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}{opens}\n", pin.data_ranges);
         }
     }
-    let Some(candidate) = best else { return Err(TestBedError::NoPins { sample_rate: options.sample_rate, found }) };
+    let Some(candidate) = best else {
+        refused_by_guest(session, device, options)?;
+        return Err(TestBedError::NoPins { sample_rate: options.sample_rate, found });
+    };
     let opened = session.open_filter(candidate.subdevice)?;
     open_candidate(session, &opened, candidate, options)
+}
+
+/// Asks the guest to open the first PCM pin that it says it does not stream, where there is one: it then says that it cannot, which is
+/// no fault of the driver's.
+fn refused_by_guest<H: Health>(
+    session: &mut Session<'_, H>,
+    device: &StartedDevice,
+    options: PinOptions,
+) -> Result<(), TestBedError> {
+    for subdevice in &device.subdevices {
+        let opened = session.open_filter(subdevice)?;
+        let mut pins = opened.pins.iter().zip(0..).filter(|(pin, _)| pin.not_streamed.is_some());
+        let wave = pins.find_map(|(pin, id)| Some((id, wave_format(pin, options.sample_rate)?)));
+        let asked = wave.map(|(id, PcmFormat { sample_rate, channels, bits })| {
+            session.create_pin(opened.handle, id, StreamFormat::Pcm { sample_rate, channels, bits })
+        });
+        let refused = match asked {
+            Some(Ok(pin)) => {
+                session.done("close a pin", Request::Close(pin))?;
+                None
+            }
+            Some(Err(error @ SessionError::Refused { .. })) => Some(error).filter(SessionError::is_unsupported),
+            Some(Err(error)) => return Err(error.into()),
+            None => None,
+        };
+        session.done("close a filter", Request::Close(opened.handle))?;
+        if let Some(error) = refused {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Opens the pins of an open filter.

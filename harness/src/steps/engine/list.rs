@@ -424,7 +424,8 @@ fn must_fail(fails: &Fails, done: Result<String, StepError>) -> Result<String, S
         Err(other) => return Err(other),
     };
     // What ends the run is no failure of the driver's that a step can expect.
-    let ends = matches!(error.class(), Class::Interrupted | Class::Host | Class::GuestCrashed | Class::Timeout)
+    let ends = error.is_unsupported()
+        || matches!(error.class(), Class::Interrupted | Class::Host | Class::GuestCrashed | Class::Timeout)
         || matches!(
             error.testbed(),
             Some(TestBedError::Session(SessionError::CardDied { .. } | SessionError::QemuFailed { .. }))

@@ -32,8 +32,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of the workspace that a crate's tests may depend on besides.
-const ALLOWED_IN_TESTS: &[(&str, &[&str])] =
-    &[("nt-host", &["portcls"]), ("vfio-user-card", &["card-trace", "vfio-user-card-trace"])];
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
+    ("dmus-agent", &["dmus"]),
+    ("nt-host", &["portcls"]),
+    ("vfio-user-card", &["card-trace", "vfio-user-card-trace"]),
+];
 
 fn allowed(table: &'static [(&str, &[&'static str])], name: &str) -> Option<&'static [&'static str]> {
     table.iter().find(|(from, _)| *from == name).map(|(_, to)| *to)

@@ -10,7 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 /// Ports of the prefix: one for each test, so that tests run side by side.
-const PORTS: usize = 6;
+const PORTS: usize = 7;
 
 /// A prefix, which tests that run side by side share. It goes with the last of them.
 struct Prefix {

@@ -5,6 +5,7 @@
 
 mod guest;
 mod harness;
+mod song;
 
 use std::time::Duration;
 

@@ -74,7 +74,7 @@ pub fn serve(arguments: &Serve) -> Result<(), Failure> {
     // Before the stop is registered: then the signal is known where the stop is seen.
     let signal = remember_signals().map_err(Failure::out_of_resources)?;
     stop.on_signals().map_err(Failure::out_of_resources)?;
-    let deadline = ExitDeadline::watch(&stop).map_err(Failure::out_of_resources)?;
+    let deadline = ExitDeadline::watch(&stop, &signal).map_err(Failure::out_of_resources)?;
     // The sockets before the files: another card at the same sockets is found before its files are written over.
     let mut endpoint = place.map(|place| transport::open(&place, &stop)).transpose()?;
     let control = match &arguments.control {

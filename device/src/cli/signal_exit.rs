@@ -6,13 +6,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::Duration;
 
 use card_control::PROGRAM;
+use card_control::log::STOPPED_BY_SIGNAL;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::low_level::signal_name;
 
 use super::exit::Failure;
 use super::whole_file;
@@ -40,11 +43,11 @@ struct Leftovers {
 pub struct ExitDeadline(Arc<Mutex<Leftovers>>);
 
 impl ExitDeadline {
-    /// Waits for `stop` from now on.
+    /// Waits for `stop` from now on. `signal` has the number of the signal that has requested it, or 0.
     ///
     /// # Errors
     /// The host's error, when it has no more threads.
-    pub fn watch(stop: &Stop) -> io::Result<Self> {
+    pub fn watch(stop: &Stop, signal: &Arc<AtomicUsize>) -> io::Result<Self> {
         let leftovers = Arc::new(Mutex::new(Leftovers::default()));
         let (finished, outcome) = mpsc::sync_channel(1);
         // On a thread of its own, because this can block like anything else.
@@ -59,7 +62,7 @@ impl ExitDeadline {
             }
         };
         let end = {
-            let (stop, leftovers) = (stop.clone(), Arc::clone(&leftovers));
+            let (stop, leftovers, signal) = (stop.clone(), Arc::clone(&leftovers), Arc::clone(signal));
             move || {
                 sandbox::enter(Role::Deadline);
                 wait_for(&stop);
@@ -74,16 +77,22 @@ impl ExitDeadline {
                         line_out.as_ref().map(LineOut::stalled)
                     }
                 };
+                // The exit status does not say it, and the thread that logs it is the one that is still at work.
+                let signal = i32::try_from(signal.load(Ordering::Relaxed)).ok().and_then(signal_name);
+                let by = signal.map_or_else(String::new, |name| format!("{STOPPED_BY_SIGNAL}{name}\n{PROGRAM}: "));
                 match failed {
                     None => end_with(
                         0,
                         &format!(
-                            "the card was still at work {} ms after a stop was requested, and is ended; its files are \
+                            "{by}the card was still at work {} ms after a stop was requested, and is ended; its files are \
                              complete",
                             GRACE.as_millis()
                         ),
                     ),
-                    Some(error) => end_with_failure(&Failure::from(error)),
+                    Some(error) => {
+                        let failure = Failure::from(error);
+                        end_with(failure.code().number(), &format!("{by}{failure}"));
+                    }
                 }
             }
         };

@@ -202,6 +202,7 @@ fn ends_while_the_line_out_is_a_pipe_that_is_not_read() {
     let Ended { code, log, .. } = card.end_with(Signal::TERM);
     assert_eq!(code, Some(5), "{log}");
     assert!(log.contains(&pipe_text), "{log}");
+    assert_eq!(card_control::log::stopping_signal(&log), Some("SIGTERM"), "{log}");
     assert!(!socket.exists());
 }
 

@@ -18,6 +18,7 @@ const STAND_IN_VARIABLE: &str = "DMUS_STAND_IN";
 pub fn test_images(workspace: &Workspace, observer: &dyn Observer) -> Result<TestRecord, ProvisionError> {
     TEST.run(workspace, observer, |provisioner| {
         provisioner.resolve(Artefact::Qemu)?;
+        provisioner.resolve(Artefact::Agent)?;
         Ok(vec![
             (OVMF_VARIABLE, provisioner.resolve(Artefact::Ovmf)?.into()),
             (DISC_WRITER_VARIABLE, provisioner.resolve(Artefact::DiscWriter)?.into()),

@@ -23,7 +23,9 @@ set step=agent
 call :say step agent
 if not exist "%SystemDrive%\dmus" mkdir "%SystemDrive%\dmus"
 copy /y "%here%dmus-agent.exe" "%SystemDrive%\dmus\dmus-agent.exe" >>"%log%" 2>&1 || goto :failed
-sc create dmus-agent binPath= "%SystemDrive%\dmus\dmus-agent.exe --service" start= auto >>"%log%" 2>&1 || goto :failed
+rem --install starts the service too, which takes COM1 for itself: what follows is said there once it has stopped. It starts again with the system.
+"%SystemDrive%\dmus\dmus-agent.exe" --install >>"%log%" 2>&1 || goto :failed
+net stop dmus-agent >>"%log%" 2>&1 || goto :failed
 
 set step=quiet
 call :say step quiet

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use dmus::host::lossy;
-use dmus::image::media::{Media, MediaKind};
+use dmus::image::media::{Architecture, Media, MediaKind};
 use dmus::image::{Build, BuildOptions, Image, ImageError, Limits, Plan, Store};
 use dmus::machine::Accelerator;
 use dmus::provision::{Artefact, Overrides, OvmfFiles, Provisioner};
@@ -49,7 +49,7 @@ pub(crate) struct BuildArguments {
     /// The folder of the driver's package; without, what `package` has made under target/dmus/package
     #[arg(long, value_name = "FOLDER")]
     package: Option<PathBuf>,
-    /// The agent's program, dmus-agent.exe
+    /// The agent's program, dmus-agent.exe; without, the checkout's is built
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// The firmware; without, UEFI where disc and Windows start by it
@@ -61,7 +61,7 @@ pub(crate) struct BuildArguments {
     /// Size of the disk as the guest sees it, in GiB
     #[arg(long, value_name = "GIB", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=2048))]
     disk: u64,
-    /// How long a phase may take, in minutes: start, copy, configure, set-up, agent; still, without anything that moves; answer
+    /// How long a phase may take, in minutes: start, copy, configure, set-up, agent; still, without anything that moves; crash, with a screen like a bug check's and nothing else; answer; off
     #[arg(long = "limit", value_name = "NAME=MINUTES")]
     limits: Vec<String>,
     /// Go on with a half-made image, from the last restart of its guest
@@ -150,7 +150,6 @@ fn build(arguments: &BuildArguments) -> Outcome {
         out(&format!("disc         {media}"));
     }
     let workspace = workspace(&terminal)?;
-    let agent = arguments.agent.clone().ok_or_else(|| ImageError::NoAgent { reason: "none is named".into() })?;
     let package = arguments.package.clone().unwrap_or_else(|| default_package(&workspace.cache(), &media));
     let options = BuildOptions {
         disc: arguments.iso.clone(),
@@ -158,23 +157,33 @@ fn build(arguments: &BuildArguments) -> Outcome {
         key: arguments.product_key.clone(),
         name: arguments.name.clone(),
         package,
-        agent,
+        agent: arguments.agent.clone(),
         uefi: arguments.firmware.map(|firmware| firmware == FirmwareChoice::Uefi),
         memory_mib: arguments.memory,
         disk_gib: arguments.disk,
         limits,
         resume: arguments.resume,
     };
-    let plan = Plan::of(options, media)?;
+    let mut plan = Plan::of(options, media)?;
     if !arguments.json {
         out(&format!("edition      {} ({})", plan.choice.image.name, plan.choice.image.index));
         out(&format!("firmware     {}", if plan.uefi { "UEFI" } else { "BIOS" }));
+    }
+    if plan.lacks_agent() && workspace.bundle.is_some() {
+        return Err(ImageError::NoAgent { reason: "none is named, and no bundle has one".into() }.into());
     }
     let store = Store::of_user()?;
     let overrides = Overrides { qemu: arguments.qemu.clone(), ..Overrides::default() };
     let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
     let qemu = provisioner.resolve(Artefact::Qemu)?;
     let ovmf = if plan.uefi { OvmfFiles::of(&provisioner.resolve(Artefact::Ovmf)?) } else { None };
+    if plan.lacks_agent() {
+        let agent = match plan.choice.image.architecture {
+            Architecture::X86 => Artefact::AgentX86,
+            _ => Artefact::Agent,
+        };
+        plan.set_agent(&provisioner.resolve(agent)?)?;
+    }
     // Others may provision while a build runs for hours.
     drop(provisioner);
     let measured = || measured(&workspace).map_or(Accelerator::Tcg, |(choice, _)| choice.accelerator);

@@ -12,25 +12,28 @@ const NO_NETWORK: &str = include_str!("../../../images/windows/no-network.xml");
 const SCRIPT: &str = include_str!("../../../images/windows/setup.cmd");
 const CERTIFICATES: &str = include_str!("../../../images/windows/certificates.cmd");
 
-/// The components that answer files may use, each in the pass that its page names ("Components" in the Unattended Windows Setup
-/// Reference). An answer file with a component that its Windows does not know is refused as a whole.
-pub const COMPONENTS: [(&str, &str); 7] = [
-    ("windowsPE", "Microsoft-Windows-International-Core-WinPE"),
-    ("windowsPE", "Microsoft-Windows-Setup"),
-    ("specialize", "Microsoft-Windows-Deployment"),
-    ("specialize", "Microsoft-Windows-Security-SPP-UX"),
-    ("specialize", "Microsoft-Windows-Shell-Setup"),
-    ("oobeSystem", "Microsoft-Windows-International-Core"),
-    ("oobeSystem", "Microsoft-Windows-Shell-Setup"),
+/// The components that answer files may use: pass, name, and the page of Microsoft's Unattended Windows Setup Reference
+/// (learn.microsoft.com/windows-hardware/customize/desktop/unattend) that names the pass. An answer file with a component that its Windows does
+/// not know is refused as a whole.
+pub const COMPONENTS: [(&str, &str, &str); 7] = [
+    ("windowsPE", "Microsoft-Windows-International-Core-WinPE", "microsoft-windows-international-core-winpe"),
+    ("windowsPE", "Microsoft-Windows-Setup", "microsoft-windows-setup-userdata"),
+    ("specialize", "Microsoft-Windows-Deployment", "microsoft-windows-deployment-runsynchronous"),
+    // Its predecessor's page sends Windows 7 and later here: "Microsoft-Windows-Security-Licensing-SLC-UX", SkipAutoActivation.
+    ("specialize", "Microsoft-Windows-Security-SPP-UX", "microsoft-windows-security-spp-ux-skipautoactivation"),
+    ("specialize", "Microsoft-Windows-Shell-Setup", "microsoft-windows-shell-setup-timezone"),
+    // The page of the first component says that its settings are here for this pass.
+    ("oobeSystem", "Microsoft-Windows-International-Core", "microsoft-windows-international-core-winpe"),
+    ("oobeSystem", "Microsoft-Windows-Shell-Setup", "microsoft-windows-shell-setup-firstlogoncommands"),
 ];
 
-/// The settings of the component Microsoft-Windows-Shell-Setup, OOBE, that are used, with the first family that has each (the page of
-/// the setting, "Applies to").
-const OOBE: [(&str, &str, Family); 4] = [
-    ("HideWirelessSetupInOOBE", "true", Family::Seven),
-    ("NetworkLocation", "Work", Family::Seven),
-    ("HideOnlineAccountScreens", "true", Family::Eight),
-    ("HideLocalAccountScreen", "true", Family::Eight),
+/// The settings of the component Microsoft-Windows-Shell-Setup, OOBE, that are used, with the first and last family that has each (the
+/// page of the setting; that of `NetworkLocation` says that Windows 10 has deprecated it).
+const OOBE: [(&str, &str, Family, Family); 4] = [
+    ("HideWirelessSetupInOOBE", "true", Family::Seven, Family::Eleven),
+    ("NetworkLocation", "Work", Family::Seven, Family::EightOne),
+    ("HideOnlineAccountScreens", "true", Family::Eight, Family::Eleven),
+    ("HideLocalAccountScreen", "true", Family::Eight, Family::Eleven),
 ];
 
 /// What is installed, chosen from a disc.
@@ -98,10 +101,10 @@ impl Choice {
         });
         let oobe: String = OOBE
             .iter()
-            .filter(|(name, _, first)| {
-                self.family >= *first && (*name != "HideLocalAccountScreen" || self.image.server)
+            .filter(|(name, _, first, last)| {
+                (*first..=*last).contains(&self.family) && (*name != "HideLocalAccountScreen" || self.image.server)
             })
-            .map(|(name, value, _)| format!("        <{name}>{value}</{name}>\n"))
+            .map(|(name, value, ..)| format!("        <{name}>{value}</{name}>\n"))
             .collect();
         let administrator = if self.image.server {
             "        <AdministratorPassword><Value>dmus</Value><PlainText>true</PlainText></AdministratorPassword>\n"
@@ -151,7 +154,8 @@ fn escape(text: &str) -> String {
 }
 
 /// Tells whether Setup asks for a key that the answer file has none of: that of Windows 8 and 8.1 does, but for editions that are licensed
-/// by volume or for evaluation.
+/// by volume or for evaluation. Microsoft's reference does not say so; users of the templates of joefitzgerald/packer-windows report it for retail
+/// discs of 8.1 ("Add comments about <key> to Windows 8.1 Autounattend.xml"), where the evaluation's needs none.
 fn needs_key(family: Family, edition: &str) -> bool {
     matches!(family, Family::Eight | Family::EightOne) && !edition.contains("Enterprise") && !edition.contains("Eval")
 }
@@ -215,13 +219,14 @@ mod tests {
                     for node in document.descendants().filter(|node| node.has_tag_name((NAMESPACE, "component"))) {
                         let pass = node.parent().unwrap().attribute("pass").unwrap();
                         let name = node.attribute("name").unwrap();
-                        assert!(COMPONENTS.contains(&(pass, name)), "{name} in {pass}");
+                        assert!(COMPONENTS.iter().any(|known| (known.0, known.1) == (pass, name)), "{name} in {pass}");
                         assert_eq!(node.attribute("processorArchitecture"), Some(architecture.name()));
                         found += 1;
                     }
                     assert_eq!(found, if build >= 22000 && !server { 7 } else { 6 });
                     assert_eq!(text.contains("LabConfig"), build >= 22000 && !server);
                     assert_eq!(text.contains("HideOnlineAccountScreens"), build >= 9200);
+                    assert_eq!(text.contains("NetworkLocation"), build < 10240);
                     assert_eq!(text.contains("<Type>EFI"), firmware != InstallerFirmware::Bios);
                     assert!(text.contains("<Value>2</Value>") && text.contains("de-DE") && text.contains(KEY));
                 }

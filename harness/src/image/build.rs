@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Event as GuestEvent, Reply, Request, ToGuest, ToHost, VERSION, encode};
+use guest_protocol::{Event as GuestEvent, Level, Reply, Request, ToGuest, ToHost, VERSION};
 
 use super::answer::Choice;
 use super::error::{ImageError, Stop};
-use super::limits::{ANSWER, Limits, STILL};
+use super::limits::{ANSWER, CRASH, Limits, OFF, STILL};
 use super::media::{Architecture, Family, Media};
 use super::payload::{self, Package, PayloadFile};
 use super::phase::Phase;
@@ -56,8 +56,8 @@ pub struct BuildOptions {
     pub name: String,
     /// The folder of the driver's package.
     pub package: PathBuf,
-    /// The agent's program.
-    pub agent: PathBuf,
+    /// The agent's program, where one is named; else [`Plan::set_agent`] takes it.
+    pub agent: Option<PathBuf>,
     /// Whether the machine has UEFI; without, what disc and Windows allow.
     pub uefi: Option<bool>,
     /// Memory of the machine in MiB; without, what the Windows asks for.
@@ -81,7 +81,7 @@ pub struct Plan {
     /// Whether the machine has UEFI.
     pub uefi: bool,
     package: Package,
-    agent: PayloadFile,
+    agent: Option<PayloadFile>,
 }
 
 impl Plan {
@@ -101,12 +101,27 @@ impl Plan {
     pub fn of(options: BuildOptions, media: Media) -> Result<Self, ImageError> {
         let choice = Choice::new(&media, options.edition.as_deref(), options.key.as_deref())?;
         let package = Package::read(&options.package)?;
-        let agent = payload::agent(&options.agent)?;
+        let agent = options.agent.as_deref().map(payload::agent).transpose()?;
         // Windows 7 starts by UEFI only with more help; 32-bit Windows needs firmware of 32 bit.
         let able =
             choice.family >= Family::Eight && choice.image.architecture == Architecture::Amd64 && media.boots.uefi;
         let uefi = options.uefi.unwrap_or(able);
         Ok(Self { options, media, choice, uefi, package, agent })
+    }
+
+    /// Returns whether the agent's program is still to be named.
+    #[must_use]
+    pub const fn lacks_agent(&self) -> bool {
+        self.agent.is_none()
+    }
+
+    /// Takes the agent's program.
+    ///
+    /// # Errors
+    /// [`ImageError::NoAgent`] and [`ImageError::File`] for a file that is none.
+    pub fn set_agent(&mut self, program: &Path) -> Result<(), ImageError> {
+        self.agent = Some(payload::agent(program)?);
+        Ok(())
     }
 
     fn memory_mib(&self) -> u32 {
@@ -120,8 +135,8 @@ impl Plan {
         let mut files = vec![
             PayloadFile::new("Autounattend.xml", self.choice.answer_file(firmware)),
             PayloadFile::new("setup.cmd", script),
-            self.agent.clone(),
         ];
+        files.extend(self.agent.clone());
         files.extend(self.package.files.iter().cloned());
         files
     }
@@ -153,7 +168,8 @@ impl<'a> Build<'a> {
     ///
     /// # Errors
     /// [`ImageError::Exists`], [`ImageError::HalfMade`], [`ImageError::Absent`] and [`ImageError::OtherDisc`] when the store has not what
-    /// the options say, [`ImageError::Room`] on a disk with too little room, [`ImageError::Busy`] beside another build of it.
+    /// the options say, [`ImageError::NoAgent`] for a plan without one, [`ImageError::Room`] on a disk with too little room,
+    /// [`ImageError::Busy`] beside another build of it.
     pub fn new(
         plan: Plan,
         store: &'a Store,
@@ -161,6 +177,9 @@ impl<'a> Build<'a> {
         ovmf: Option<&OvmfFiles>,
         observer: &'a dyn Observer,
     ) -> Result<Self, ImageError> {
+        if plan.lacks_agent() {
+            return Err(ImageError::NoAgent { reason: "none is named".into() });
+        }
         let name = plan.options.name.clone();
         if store.open(&name, false)?.is_some() {
             return Err(ImageError::Exists { name });
@@ -297,8 +316,11 @@ impl<'a> Build<'a> {
                 match sign {
                     Sign::Said(said) => self.said(said)?,
                     Sign::Message(message) => self.message(message, watch)?,
+                    Sign::Foreign(bytes) => {
+                        self.say(&format!("{bytes} bytes of the agent's are no message of this protocol's version"));
+                    }
                     Sign::Happened(Happened::Restart) => self.restart(watch)?,
-                    Sign::Happened(Happened::Off) if self.asked == Some(SHUTDOWN) => {
+                    Sign::Happened(Happened::Off) if matches!(self.asked, Some(SHUTDOWN | TURN_OFF)) => {
                         self.enter(Phase::Seal);
                         return if self.manifest.layers.is_empty() {
                             Ok(())
@@ -340,8 +362,14 @@ impl<'a> Build<'a> {
     fn message(&mut self, message: ToHost, watch: &mut Watch) -> Result<(), Stop> {
         match message {
             ToHost::Event(GuestEvent::Ready) if self.phase == Phase::Agent => {
-                self.ask(watch, 1, HELLO, Request::Hello { version: VERSION })?;
+                // An agent that was started anew has not heard what the one before was asked.
+                match self.asked {
+                    Some(TURN_OFF) => {}
+                    Some(SHUTDOWN) => self.ask_shutdown(watch)?,
+                    _ => self.ask_hello(watch)?,
+                }
             }
+            ToHost::Event(GuestEvent::Log { level: Level::Error, text, .. }) => self.say(&format!("the agent: {text}")),
             ToHost::Event(GuestEvent::BugCheck(check)) => {
                 return Err(Stop::Crashed { how: format!("{} ({:#010x})", check.name, check.code) });
             }
@@ -351,18 +379,49 @@ impl<'a> Build<'a> {
                 }
                 self.say(&format!("the agent answers: {guest}"));
                 self.manifest.guest = Some(guest);
-                self.ask(watch, 2, SHUTDOWN, Request::Shutdown)?;
+                self.ask_shutdown(watch)?;
             }
-            _ => {}
+            ToHost::Answer { result: Ok(Reply::ProgramEnded { code: 0, .. }), .. } if self.asked == Some(SHUTDOWN) => {
+                (self.asked, self.since) = (Some(TURN_OFF), Instant::now());
+            }
+            ToHost::Answer { result: Ok(Reply::ProgramEnded { code, output, .. }), .. }
+                if self.asked == Some(SHUTDOWN) =>
+            {
+                let said = String::from_utf8_lossy(&output);
+                return Err(Stop::Refused {
+                    request: SHUTDOWN,
+                    reason: format!("{SHUTDOWN_LINE} ended with {code}: {}", said.trim()),
+                });
+            }
+            ToHost::Answer { result: Err(failure), .. } => {
+                let request = self.asked.unwrap_or(HELLO);
+                return Err(Stop::Refused { request, reason: failure.message });
+            }
+            // Progress and answers to what the agent before was asked.
+            ToHost::Event(_) | ToHost::Answer { .. } => {}
         }
         Ok(())
     }
 
     fn ask(&mut self, watch: &mut Watch, id: u32, name: &'static str, request: Request) -> Result<(), Stop> {
-        let frame = encode(&ToGuest { id, request }).unwrap_or_default();
-        watch.machine.send(&frame).map_err(|error| monitor(&error))?;
-        (self.asked, self.since) = (Some(name), Instant::now());
+        // Requests are few and short; what an agent does not take is what the limit for answers is for.
+        if watch.send(&ToGuest { id, request }).is_err() {
+            return Ok(());
+        }
+        // An agent that is started again and again has no more time for its answer.
+        if self.asked != Some(name) {
+            (self.asked, self.since) = (Some(name), Instant::now());
+        }
         Ok(())
+    }
+
+    fn ask_hello(&mut self, watch: &mut Watch) -> Result<(), Stop> {
+        self.ask(watch, 1, HELLO, Request::Hello { version: VERSION })
+    }
+
+    fn ask_shutdown(&mut self, watch: &mut Watch) -> Result<(), Stop> {
+        let request = Request::RunProgram { line: SHUTDOWN_LINE.into(), limit_ms: SHUTDOWN_LIMIT_MS };
+        self.ask(watch, 2, SHUTDOWN, request)
     }
 
     /// Keeps the disk as it is at a restart, and lets the guest go on.
@@ -408,6 +467,14 @@ impl<'a> Build<'a> {
     fn limit(&self, watch: &Watch) -> Result<(), Stop> {
         let minutes = |name: &str| format!("{:.1}", self.plan.options.limits.of(name).as_secs_f64() / 60.0);
         let over = |name: &str| self.since.elapsed() > self.plan.options.limits.of(name);
+        if self.phase > Phase::Start
+            && let Some(systems) = watch.crashed(self.plan.options.limits.of(CRASH.0))
+        {
+            return Err(bug_check(systems));
+        }
+        if self.asked == Some(TURN_OFF) {
+            return if over(OFF.0) { Err(Stop::StaysOn { minutes: minutes(OFF.0) }) } else { Ok(()) };
+        }
         if let Some(request) = self.asked {
             return if over(ANSWER.0) { Err(Stop::Silent { request, minutes: minutes(ANSWER.0) }) } else { Ok(()) };
         }
@@ -457,17 +524,28 @@ impl<'a> Build<'a> {
 
 /// The requests that the agent is asked.
 const HELLO: &str = "Hello";
-const SHUTDOWN: &str = "Shutdown";
+const SHUTDOWN: &str = "RunProgram shutdown.exe";
+
+/// What is waited for behind the last request.
+const TURN_OFF: &str = "turn off";
+
+/// The program that turns the guest off: a request to shut down ends the agent only.
+const SHUTDOWN_LINE: &str = "%SystemRoot%\\System32\\shutdown.exe /s /t 0 /f";
+
+/// Longest time that it may take to say that it has begun, in milliseconds.
+const SHUTDOWN_LIMIT_MS: u32 = 60_000;
 
 /// Makes a crash of what stands still with the screen of one.
 fn crashed(stop: Stop, picture: Option<&Path>) -> Stop {
     let stands = matches!(stop, Stop::Still { .. } | Stop::NoAgent { .. } | Stop::Silent { .. } | Stop::TooLong { .. });
     match picture.filter(|_| stands).and_then(screen::bug_check) {
-        Some(systems) => Stop::Crashed {
-            how: format!("it stands still, and its screen has the one colour of a bug check of {systems}"),
-        },
+        Some(systems) => bug_check(systems),
         None => stop,
     }
+}
+
+fn bug_check(systems: &str) -> Stop {
+    Stop::Crashed { how: format!("it stands still, and its screen has the one colour of a bug check of {systems}") }
 }
 
 fn monitor(error: &std::io::Error) -> Stop {

@@ -71,6 +71,20 @@ pub enum Stop {
         /// The limit.
         minutes: String,
     },
+    /// The agent refuses a request.
+    #[error("the agent has refused {request}: {reason}")]
+    Refused {
+        /// The request.
+        request: &'static str,
+        /// What it says.
+        reason: String,
+    },
+    /// The guest does not turn itself off.
+    #[error("the guest was told to turn itself off, and is on after {minutes} minutes")]
+    StaysOn {
+        /// The limit.
+        minutes: String,
+    },
     /// The agent is another version.
     #[error("the agent speaks version {theirs} of the protocol, and this harness version {ours}")]
     Version {
@@ -272,12 +286,14 @@ impl Diagnosed for ImageError {
             }
             Self::Stopped { stop, .. } => match stop {
                 Stop::NoPrompt { .. } => Class::NotStarted,
-                Stop::Still { .. } | Stop::Off => Class::InstallerStuck,
+                Stop::Still { .. } | Stop::Off | Stop::StaysOn { .. } => Class::InstallerStuck,
                 Stop::TooLong { .. } => Class::Timeout,
                 Stop::Restarts { .. } => Class::RestartLoop,
                 Stop::Crashed { .. } => Class::GuestCrashed,
                 Stop::SecureBoot | Stop::Step { .. } => Class::SetupFailed,
-                Stop::NoAgent { .. } | Stop::Silent { .. } | Stop::Version { .. } => Class::AgentSilent,
+                Stop::NoAgent { .. } | Stop::Silent { .. } | Stop::Refused { .. } | Stop::Version { .. } => {
+                    Class::AgentSilent
+                }
                 Stop::Disk { .. } => Class::Host,
                 Stop::Qemu { .. } => Class::QemuFailed,
                 Stop::Interrupted => Class::Interrupted,
@@ -330,6 +346,8 @@ impl Stop {
             Self::SecureBoot => "use firmware without enforced Secure Boot: unset DMUS_OVMF, or name another folder with it".into(),
             Self::Step { .. } => format!("look at the screen and at C:\\dmus-setup.log in the guest; correct the package or the agent, then build it anew (`image remove {name}` first)"),
             Self::NoAgent { .. } | Self::Silent { .. } => format!("raise --limit agent or answer if the guest is slow, {resume}; else try the agent's program by hand in the guest"),
+            Self::Refused { .. } => format!("look at the screen; name the agent of this version by --agent, and build it anew (`image remove {name}` first)"),
+            Self::StaysOn { .. } => format!("look at the screen; raise --limit off if it still works, {resume}"),
             Self::Version { .. } => format!("name the agent of this version by --agent, and build it anew (`image remove {name}` first)"),
             Self::Disk { full: true, .. } => format!("free some space, {resume}"),
             Self::Disk { .. } => format!("look at qemu.log and the host's kernel log, {resume}"),

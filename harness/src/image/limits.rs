@@ -12,6 +12,13 @@ pub(super) const STILL: (&str, f64) = ("still", 30.0);
 /// The limit for an answer of the agent.
 pub(super) const ANSWER: (&str, f64) = ("answer", 2.0);
 
+/// The limit for a guest that has been told to turn itself off: services and updates may hold it up.
+pub(super) const OFF: (&str, f64) = ("off", 10.0);
+
+/// The time without activity of disk, disc and COM1 after which a screen like a bug check's is one. Windows writes its dump before, with the
+/// same screen.
+pub(super) const CRASH: (&str, f64) = ("crash", 1.0);
+
 /// The limits of a build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits(BTreeMap<&'static str, f64>);
@@ -19,7 +26,7 @@ pub struct Limits(BTreeMap<&'static str, f64>);
 impl Default for Limits {
     fn default() -> Self {
         let phases = Phase::LIMITS.map(|(_, name, minutes)| (name, minutes));
-        Self(phases.into_iter().chain([STILL, ANSWER]).collect())
+        Self(phases.into_iter().chain([STILL, ANSWER, OFF, CRASH]).collect())
     }
 }
 

@@ -9,6 +9,12 @@ use sha2::{Digest, Sha256};
 /// The share of a screen that a bug check fills with its colour, in percent: its text takes the rest.
 const FILLED: usize = 75;
 
+/// The least share of a screen that a bug check's text lights, in thousandths: some lines of it.
+const LIT: usize = 1;
+
+/// The least value of each channel of its text, which is white or light grey.
+const LIGHT: u8 = 0xa0;
+
 /// The colours of bug checks: Windows 7 and before in the palette of VGA; 8; 10 and 11; the Insider builds' green.
 const BUG_CHECK: [([u8; 3], &str); 5] = [
     ([0x00, 0x00, 0x80], "Windows 7 and older"),
@@ -40,6 +46,10 @@ pub(super) fn bug_check(path: &Path) -> Option<&'static str> {
     }
     let pixels = &pixels[..info.buffer_size()];
     let all = pixels.len() / samples;
+    let is_lit = |pixel: &&[u8]| pixel[..3].iter().all(|channel| *channel >= LIGHT);
+    if pixels.chunks_exact(samples).filter(is_lit).count() * 1000 < all * LIT {
+        return None;
+    }
     BUG_CHECK.iter().find_map(|(colour, systems)| {
         let like = |pixel: &&[u8]| pixel.iter().zip(colour).all(|(have, want)| have.abs_diff(*want) <= NEAR);
         let count = pixels.chunks_exact(samples).filter(like).count();
@@ -68,6 +78,9 @@ mod tests {
         picture(&path, 50, [0x00, 0x78, 0xd7]);
         assert_eq!(bug_check(&path), None);
         picture(&path, 100, [0, 0, 0]);
+        assert_eq!(bug_check(&path), None);
+        // A background without text.
+        picture(&path, 100, [0x00, 0x78, 0xd7]);
         assert_eq!(bug_check(&path), None);
         let before = hash(&path);
         picture(&path, 99, [0, 0, 0]);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use dmus::image::read_payload;
+
 use crate::disc::{Home, json, said, stand_in_disc};
 
 #[test]
@@ -37,6 +39,23 @@ fn installs_the_stand_in_from_its_disc_into_an_image_that_is_whole() {
     assert!(said(&again).contains("there is an image one already"));
     assert!(home.image(&["remove", "one"]).status.success());
     assert_eq!(home.image(&["check", "one"]).status.code(), Some(2));
+}
+
+#[test]
+fn puts_the_checkouts_agent_on_the_payload_where_none_is_named() {
+    let home = Home::new();
+    let Some(()) = stand_in_disc(&home, "never-prompts") else { return };
+    let build =
+        ["build", "--iso", "disc.iso", "--name", "one", "--package", "package", "--disk", "1", "--memory", "512"];
+    let stopped = home.image(&[&build[..], &["--accel", "tcg", "--limit", "start=0.001"]].concat());
+    assert_eq!(stopped.status.code(), Some(13), "{}", said(&stopped));
+    let agent = read_payload(&home.folder(true).join("payload.img"), "dmus-agent.exe").unwrap().unwrap();
+    assert!(agent.starts_with(b"MZ"));
+    // A program for x64: its text is UTF-16 or ASCII of the options that setup.cmd names.
+    let names = |word: &[u8]| agent.windows(word.len()).any(|bytes| bytes == word);
+    assert!(names(b"--install") && names(b"--service"));
+    let script = read_payload(&home.folder(true).join("payload.img"), "setup.cmd").unwrap().unwrap();
+    assert!(String::from_utf8(script).unwrap().contains("dmus-agent.exe\" --install"));
 }
 
 #[test]

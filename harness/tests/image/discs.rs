@@ -117,7 +117,12 @@ fn a_udf_disc_is_known_by_its_images_and_survives_damage() {
     refused(&home, &build, 8, "1 (Windows 10 Home), 2 (Windows 10 Pro)");
     let edition = [&build[..], &["--edition", "Professional"]].concat();
     refused(&home, &[&edition[..], &["--product-key", "XXXXX"]].concat(), 8, "is no product key");
-    refused(&home, &[&edition[..5], &["--edition", "2", "--package", "data"]].concat(), 7, "no agent");
+    refused(
+        &home,
+        &[&edition[..7], &["--edition", "2", "--agent", "package/my.sys"]].concat(),
+        7,
+        "no program for Windows",
+    );
     fs::remove_file(home.path("package/my.inf")).unwrap();
     refused(&home, &edition, 8, "0 INF files");
 }

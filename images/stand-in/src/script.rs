@@ -36,9 +36,24 @@ pub fn read(text: &str) -> Vec<Line> {
     lines
 }
 
+/// Tells whether a command line turns a Windows off: `shutdown.exe` with `/s`.
+#[must_use]
+pub fn turns_off(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let program = words.next().and_then(|path| path.rsplit('\\').next()).unwrap_or_default();
+    ["shutdown", "shutdown.exe"].iter().any(|name| program.eq_ignore_ascii_case(name))
+        && words.any(|word| word.eq_ignore_ascii_case("/s"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_what_turns_a_windows_off_from_what_starts_it_anew() {
+        assert!(turns_off("%SystemRoot%\\System32\\shutdown.exe /s /t 0"));
+        assert!(!turns_off("shutdown /r /t 0") && !turns_off("cmd /c shutdown.txt /s") && !turns_off(""));
+    }
 
     #[test]
     fn reads_messages_and_files_in_order() {

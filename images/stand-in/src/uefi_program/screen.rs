@@ -2,6 +2,7 @@
 
 use uefi::boot;
 use uefi::proto::console::gop::{BltOp, BltPixel, GraphicsOutput};
+use uefi::proto::console::text::Color;
 use uefi::system;
 
 /// Writes a line of text.
@@ -25,8 +26,21 @@ pub(super) fn clear() {
     });
 }
 
+/// Shows what a bug check of Windows 10 shows: some lines of text on its blue.
+pub(super) fn bug_check() {
+    clear();
+    fill(0, 0x78, 0xd7);
+    system::with_stdout(|console| {
+        // A console without colours keeps its own.
+        let _ = console.set_color(Color::White, Color::Blue);
+    });
+    for _ in 0..4 {
+        show("A problem was found that the system cannot go on from. It is collecting what is known of it.");
+    }
+}
+
 /// Fills the screen with a colour.
-pub(super) fn fill(red: u8, green: u8, blue: u8) {
+fn fill(red: u8, green: u8, blue: u8) {
     let Ok(handle) = boot::get_handle_for_protocol::<GraphicsOutput>() else { return };
     let Ok(mut output) = boot::open_protocol_exclusive::<GraphicsOutput>(handle) else { return };
     let (width, height) = output.current_mode_info().resolution();

@@ -116,7 +116,7 @@ fn first_logon(behaviour: Behaviour, disk: &mut Disk) -> Status {
                 line::say(&words);
                 screen::show(&words);
                 if words == "step driver" && behaviour == Behaviour::BlueScreen {
-                    screen::fill(0, 0x78, 0xd7);
+                    screen::bug_check();
                     halt();
                 }
                 if words == "step driver" && behaviour == Behaviour::StepFails {

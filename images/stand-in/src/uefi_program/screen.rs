@@ -2,7 +2,6 @@
 
 use uefi::boot;
 use uefi::proto::console::gop::{BltOp, BltPixel, GraphicsOutput};
-use uefi::proto::console::text::Color;
 use uefi::system;
 
 /// Writes a line of text.
@@ -26,25 +25,18 @@ pub(super) fn clear() {
     });
 }
 
-/// Shows what a bug check of Windows 10 shows: some lines of text on its blue.
+/// Shows what a bug check of Windows 10 shows from afar: its blue, with light where its lines of text are. The console writes no text any more
+/// once the screen is taken from it.
 pub(super) fn bug_check() {
-    clear();
-    fill(0, 0x78, 0xd7);
-    system::with_stdout(|console| {
-        // A console without colours keeps its own.
-        let _ = console.set_color(Color::White, Color::Blue);
-    });
-    for _ in 0..4 {
-        show("A problem was found that the system cannot go on from. It is collecting what is known of it.");
-    }
-}
-
-/// Fills the screen with a colour.
-fn fill(red: u8, green: u8, blue: u8) {
     let Ok(handle) = boot::get_handle_for_protocol::<GraphicsOutput>() else { return };
     let Ok(mut output) = boot::open_protocol_exclusive::<GraphicsOutput>(handle) else { return };
     let (width, height) = output.current_mode_info().resolution();
-    let fill = BltOp::VideoFill { color: BltPixel::new(red, green, blue), dest: (0, 0), dims: (width, height) };
-    // A mode that takes no fill keeps its picture.
-    let _ = output.blt(fill);
+    let mut fill = |colour, dest, dims| {
+        // A mode that takes no fill keeps its picture.
+        let _ = output.blt(BltOp::VideoFill { color: colour, dest, dims });
+    };
+    fill(BltPixel::new(0, 0x78, 0xd7), (0, 0), (width, height));
+    for line in 4..8 {
+        fill(BltPixel::new(0xff, 0xff, 0xff), (width / 10, line * height / 16), (width / 2, 4));
+    }
 }

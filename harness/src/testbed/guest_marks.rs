@@ -328,7 +328,7 @@ mod tests {
                 if let Ok(found) = records(&ring, Some(&(5..u64::MAX)), 0.3) {
                     assert!(found.len() <= 9);
                     found.iter().for_each(|record| {
-                        assert!(!card_trace::describe(&record.act(), card_trace::Detail::Full).is_empty())
+                        assert!(!card_trace::describe(&record.act(), card_trace::Detail::Full).is_empty());
                     });
                 }
             }

@@ -132,7 +132,7 @@ impl Watch {
     /// Sends a message to the agent that has connected.
     ///
     /// # Errors
-    /// That the agent takes nothing.
+    /// [`LineError`], when the agent does not take the message.
     pub(super) fn send(&mut self, message: &ToGuest) -> Result<(), LineError> {
         self.line.send(&encode_message(message).unwrap_or_default())
     }

@@ -12,7 +12,7 @@ use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch, Sends, TICK, lanes_of};
 use crate::profile::Section;
 use crate::voice::active::{Surroundings, Voice, VoiceState};
 use crate::voice::control::{Control, Moment};
-use crate::voice::oscillator;
+use crate::voice::oscillator::{self, Tables};
 
 /// Lanes beyond the requested voices, at least, in which stolen voices fade out.
 const SPARE_LANES_MIN: usize = 8;
@@ -301,7 +301,7 @@ impl Block {
             if arrives || self.touched {
                 self.settle(index, &moment, scene);
             }
-            self.oscillate(index, frames, scene);
+            self.oscillate(index, frame, frames, scene);
             self.mix(index, frames, scene);
         }
         self.touched = false;
@@ -316,7 +316,7 @@ impl Block {
             }
             match section {
                 Section::Control => self.settle(index, &moment, scene),
-                Section::Oscillators => self.oscillate(index, TICK, scene),
+                Section::Oscillators => self.oscillate(index, frame, TICK, scene),
                 Section::Mix => self.mix(index, TICK, scene),
                 Section::Sum | Section::Effects => {}
             }
@@ -345,8 +345,9 @@ impl Block {
         }
     }
 
-    /// Lets a group's oscillators run, into the scratch.
-    fn oscillate(&mut self, index: usize, frames: usize, scene: Scene<'_>) {
+    /// Lets a group's oscillators run from a frame on, into the scratch.
+    fn oscillate(&mut self, index: usize, frame: u64, frames: usize, scene: Scene<'_>) {
+        let offset = (frame % TICK as u64) as usize;
         let control = &mut self.controls[index];
         let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
         let rows = voices.iter_mut().zip(&mut self.scratch.rows).zip(control.steps);
@@ -354,7 +355,14 @@ impl Block {
             let row = &mut row[..frames];
             match voice {
                 Some(voice) => {
-                    oscillator::render(&mut voice.cursor, step, scene.kernels.interpolate, row);
+                    let tables = match voice.tables {
+                        None => Tables::begin(step),
+                        // Chosen at ticks alone, so that it does not depend on how rendering is divided.
+                        Some(tables) if offset == 0 => tables.follow(step),
+                        Some(tables) => tables,
+                    };
+                    voice.tables = Some(tables);
+                    oscillator::render(&mut voice.cursor, step, tables, offset, scene.kernels.interpolate, row);
                     control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
                 }
                 None => row.fill(0.0),

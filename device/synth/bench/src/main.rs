@@ -15,6 +15,7 @@ mod profile;
 mod record;
 mod score;
 mod songs;
+mod steps;
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ struct Arguments {
     /// Songs to play from it.
     #[arg(long, value_name = "MID", requires = "font")]
     song: Vec<PathBuf>,
-    /// Also profile dls-synth's own sections of rendering.
+    /// Also profile dls-synth's own sections of rendering, and its voices by their step.
     #[arg(long)]
     profile: bool,
 }
@@ -100,6 +101,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if arguments.profile {
         let most = arguments.voices.iter().copied().max().unwrap_or_default();
         profile::profile(most, effort, kernel)?.iter().try_for_each(Record::print)?;
+        steps::run(effort, kernel)?.iter().try_for_each(Record::print)?;
     }
     if let Some(path) = &arguments.font {
         let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::spec::{INSTRUMENT_DRUMS, UNITY_NOTE_DEFAULT};
+use crate::lanes::interpolation::REACH;
 
 /// A collection of instruments and the waves that they share.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -163,8 +164,9 @@ impl Connection {
     }
 }
 
-/// Zero samples before and after every wave, so that the interpolator never looks where nothing is.
-pub(crate) const GUARD: usize = 8;
+/// Zero samples before and after every wave, so that the interpolator never looks where nothing is: it goes on until its
+/// taps have left the wave, and reaches as far ahead again.
+pub(crate) const GUARD: usize = 2 * REACH;
 
 /// A mono 16-bit wave.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! One implementation of the inner loops, as functions.
 
-use crate::lanes::interpolation::Interpolate;
+use crate::lanes::interpolation::Interpolators;
 use crate::lanes::{Bus, Group, LaneSet, Scratch};
 use crate::voice::active::Voice;
 use crate::voice::control::{Control, Moment};
@@ -19,7 +19,7 @@ type Settle = fn(
 /// One implementation of the inner loops.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
-    pub(crate) interpolate: Interpolate,
+    pub(crate) interpolate: Interpolators,
     pub(crate) mix: Mix,
     pub(crate) settle: Settle,
 }

@@ -2,12 +2,12 @@
 
 use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
+use crate::lanes::interpolation::{Chunk, Interpolators, ROUNDING, TAPS, TAPS_BEFORE, Table, WideTable};
 use crate::lanes::{Bus, Group, LANES, Scratch};
 
 /// The plain loops.
 pub(super) const KERNELS: Kernels = Kernels {
-    interpolate,
+    interpolate: Interpolators { narrow: interpolate, wide: interpolate_wide },
     mix,
     settle: |control, group, voices, due, moment| control.settle(group, voices, due, moment),
 };
@@ -27,6 +27,51 @@ pub(super) fn interpolate_from(table: &Table, window: &[i16], base: usize, posit
         let mut sum = 0;
         for (coefficient, sample) in taps.iter().zip(&window[first..first + TAPS]) {
             sum += i32::from(*coefficient) * i32::from(*sample);
+        }
+        *frame = sum as f32;
+        position = position.wrapping_add(step);
+    }
+}
+
+/// Interpolates with a wide table; the rest as above.
+fn interpolate_wide(table: &WideTable, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
+    interpolate_wide_from(table, window, base, position + table.rounding(), step, out);
+}
+
+/// Interpolates with a wide table from a position that has its rounding.
+pub(super) fn interpolate_wide_from(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    match table.chunks() {
+        1 => by_chunks::<1>(table, window, base, position, step, out),
+        2 => by_chunks::<2>(table, window, base, position, step, out),
+        3 => by_chunks::<3>(table, window, base, position, step, out),
+        4 => by_chunks::<4>(table, window, base, position, step, out),
+        _ => by_chunks::<6>(table, window, base, position, step, out),
+    }
+}
+
+fn by_chunks<const CHUNKS: usize>(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    let mut position = position;
+    for frame in out {
+        let first = base + (position >> 32) as usize - table.taps_before();
+        let mut sum = 0i32;
+        for (Chunk(taps), samples) in table.row::<CHUNKS>(position).iter().zip(window[first..].chunks_exact(16)) {
+            for (coefficient, sample) in taps.iter().zip(samples) {
+                sum += i32::from(*coefficient) * i32::from(*sample);
+            }
         }
         *frame = sum as f32;
         position = position.wrapping_add(step);

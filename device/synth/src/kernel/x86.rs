@@ -13,14 +13,16 @@ use core::arch::x86_64::*;
 use super::kernels::Kernels;
 use super::mixing::mix_lanes;
 use super::scalar;
-use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use crate::lanes::interpolation::{
+    Chunk, Interpolators, ROUNDING, TAPS, TAPS_BEFORE, Table, WideTable, assert_taps_fit,
+};
 use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch};
 use crate::voice::active::Voice;
 use crate::voice::control::{Control, Moment};
 
 /// The loops of one instruction set: safe doors to functions that are compiled for it.
 macro_rules! kernels {
-    ($features:literal, $interpolate:ident, $transpose:ident) => {{
+    ($features:literal, $interpolate:ident, $wide:ident, $transpose:ident) => {{
         #[target_feature(enable = $features)]
         fn mix_here(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
             $transpose(scratch, frames);
@@ -39,11 +41,26 @@ macro_rules! kernels {
         }
 
         Kernels {
-            interpolate: |table, window, base, position, step, out| {
-                assert_taps_fit(window, base, position, step, out.len());
+            interpolate: Interpolators { narrow: |table, window, base, position, step, out| {
+                assert_taps_fit(window, base, (position + ROUNDING, step, out.len()), (TAPS, TAPS_BEFORE));
                 // SAFETY: these loops are handed out after the instructions were found; the taps were checked.
                 unsafe { $interpolate(table, window, base, position + ROUNDING, step, out) }
             },
+            wide: |table, window, base, position, step, out| {
+                let position = position + table.rounding();
+                assert_taps_fit(window, base, (position, step, out.len()), (table.taps(), table.taps_before()));
+                // SAFETY: these loops are handed out after the instructions were found; the taps were checked, and the
+                // number of chunks is the table's.
+                unsafe {
+                    match table.chunks() {
+                        1 => $wide::<1>(table, window, base, position, step, out),
+                        2 => $wide::<2>(table, window, base, position, step, out),
+                        3 => $wide::<3>(table, window, base, position, step, out),
+                        4 => $wide::<4>(table, window, base, position, step, out),
+                        _ => $wide::<6>(table, window, base, position, step, out),
+                    }
+                }
+            }, },
             mix: |group, scratch, frames, bus| {
                 // SAFETY: these loops are handed out after the instructions were found.
                 unsafe { mix_here(group, scratch, frames, bus) }
@@ -58,12 +75,12 @@ macro_rules! kernels {
 
 /// Returns the SSE4.1 loops, if the processor has the instructions.
 pub(super) fn sse41() -> Option<Kernels> {
-    is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, transpose_by_four))
+    is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, wide_by_four, transpose_by_four))
 }
 
 /// Returns the AVX2 loops, if the processor has the instructions.
 pub(super) fn avx2() -> Option<Kernels> {
-    is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, transpose_by_eight))
+    is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, wide_by_eight, transpose_by_eight))
 }
 
 /// Returns the AVX-512 loops, if the processor has the instructions that they need.
@@ -72,7 +89,7 @@ pub(super) fn avx512() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
-    found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, transpose_by_eight))
+    found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, wide_by_eight_512, transpose_by_eight))
 }
 
 /// Multiplies eight samples and coefficients into four sums, and advances the position by a step.
@@ -143,6 +160,146 @@ unsafe fn by_eight(table: &Table, window: &[i16], base: usize, position: u64, st
 unsafe fn by_eight_512(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     // SAFETY: by the caller's promise.
     unsafe { by_eight(table, window, base, position, step, out) }
+}
+
+/// Multiplies the samples and coefficients of one frame into four sums, and advances the position by a step.
+///
+/// # Safety
+/// The taps of the position must be in the window, and the table must have `CHUNKS` chunks.
+#[inline]
+#[target_feature(enable = "sse4.1")]
+unsafe fn next_wide_by_four<const CHUNKS: usize>(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    next: &mut u64,
+    step: u64,
+) -> __m128i {
+    let position = *next;
+    *next = position.wrapping_add(step);
+    let first = base + (position >> 32) as usize - table.taps_before();
+    debug_assert!(first + table.taps() <= window.len());
+    let mut sums = _mm_setzero_si128();
+    for (i, Chunk(taps)) in table.row::<CHUNKS>(position).iter().enumerate() {
+        for half in [0, 8] {
+            // SAFETY: eight samples are in the window by the caller's promise, eight coefficients in the chunk.
+            let products = unsafe {
+                let samples = _mm_loadu_si128(window.as_ptr().add(first + 16 * i + half).cast());
+                _mm_madd_epi16(samples, _mm_loadu_si128(taps.as_ptr().add(half).cast()))
+            };
+            sums = _mm_add_epi32(sums, products);
+        }
+    }
+    sums
+}
+
+/// # Safety
+/// The taps of all frames must be in the window, and the table must have `CHUNKS` chunks. The position has its rounding.
+#[target_feature(enable = "sse4.1")]
+unsafe fn wide_by_four<const CHUNKS: usize>(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    let mut position = position;
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    for four in fours {
+        // SAFETY: by the caller's promise.
+        let mut next = || unsafe { next_wide_by_four::<CHUNKS>(table, window, base, &mut position, step) };
+        let (a, b, c, d) = (next(), next(), next(), next());
+        let ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+        let cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
+        let frames = _mm_cvtepi32_ps(_mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd)));
+        // SAFETY: `four` is four numbers long.
+        unsafe { _mm_storeu_ps(four.as_mut_ptr(), frames) };
+    }
+    scalar::interpolate_wide_from(table, window, base, position, step, rest);
+}
+
+/// Multiplies the samples and coefficients of the next frame into eight sums, and advances the position by a step. A
+/// macro, because a function of this size would be called, and its result go through memory.
+///
+/// Safety: the taps of the position must be in the window, and the table must have `CHUNKS` chunks.
+macro_rules! next_wide_sums {
+    ($table:ident, $window:ident, $base:ident, $position:ident, $step:ident, $chunks:ident) => {{
+        let first = $base + ($position >> 32) as usize - (8 * $chunks - 1);
+        debug_assert!(first + 16 * $chunks <= $window.len());
+        let samples = $window.as_ptr().add(first);
+        let taps = $table.row_unchecked::<$chunks>($position).as_ptr();
+        $position = $position.wrapping_add($step);
+        let products = |i: usize| {
+            let samples = _mm256_loadu_si256(samples.add(16 * i).cast());
+            _mm256_madd_epi16(samples, _mm256_load_si256(taps.add(i).cast()))
+        };
+        let mut sums = products(0);
+        let mut i = 1;
+        while i < $chunks {
+            sums = _mm256_add_epi32(sums, products(i));
+            i += 1;
+        }
+        sums
+    }};
+}
+
+/// Adds up four frames' eight sums to two each: of the low halves in the low half, of the high ones in the high one.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn two_sums([a, b, c, d]: [__m256i; 4]) -> __m256i {
+    let ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    let cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd))
+}
+
+/// # Safety
+/// The taps of all frames must be in the window, and the table must have `CHUNKS` chunks. The position has its rounding.
+#[target_feature(enable = "avx2")]
+unsafe fn wide_by_eight<const CHUNKS: usize>(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    let mut position = position;
+    let (eights, rest) = out.as_chunks_mut::<8>();
+    for eight in eights {
+        // SAFETY: by the caller's promise; `eight` is eight numbers long.
+        unsafe {
+            let a = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let b = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let c = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let d = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let early = two_sums([a, b, c, d]);
+            let a = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let b = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let c = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let d = next_wide_sums!(table, window, base, position, step, CHUNKS);
+            let late = two_sums([a, b, c, d]);
+            let low = _mm256_permute2x128_si256::<0x20>(early, late);
+            let high = _mm256_permute2x128_si256::<0x31>(early, late);
+            _mm256_storeu_ps(eight.as_mut_ptr(), _mm256_cvtepi32_ps(_mm256_add_epi32(low, high)));
+        }
+    }
+    scalar::interpolate_wide_from(table, window, base, position, step, rest);
+}
+
+/// # Safety
+/// The taps of all frames must be in the window, and the table must have `CHUNKS` chunks. The position has its rounding.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn wide_by_eight_512<const CHUNKS: usize>(
+    table: &WideTable,
+    window: &[i16],
+    base: usize,
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    // SAFETY: by the caller's promise.
+    unsafe { wide_by_eight::<CHUNKS>(table, window, base, position, step, out) }
 }
 
 /// Turns rows of voices into lanes, four by four; up to three frames more than requested, which are not used.

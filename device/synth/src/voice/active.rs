@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::aim::Aim;
 use super::articulation::{Articulation, Inputs, Mix, NoteTimes};
 use super::lead::Lead;
-use super::oscillator;
+use super::oscillator::{self, Tables};
 use super::sample::Cursor;
 use super::zone::{Output, Zone};
 use crate::channel::Channel;
@@ -101,6 +101,8 @@ pub(crate) struct Voice {
     // Where it is.
     pub(crate) state: VoiceState,
     pub(crate) cursor: Cursor,
+    /// The interpolator's tables. `None`: no frame has been rendered yet.
+    pub(crate) tables: Option<Tables>,
     /// Whether it has not sounded yet.
     pub(crate) fresh: bool,
     changes: Changes,
@@ -161,6 +163,7 @@ impl Voice {
             gain: zone.gain,
             state: VoiceState::Held,
             cursor: Cursor::new(wave, zone.sample_loop.clone()),
+            tables: None,
             fresh: true,
             changes: Changes { channel: true, ..Changes::default() },
             due: true,

@@ -1,7 +1,8 @@
 //! The wave oscillator: pitch to step, and frames out of a [`Cursor`].
 
 use super::sample::Cursor;
-use crate::lanes::interpolation::{self, Interpolate, UNITY};
+use crate::lanes::TICK;
+use crate::lanes::interpolation::{self, Choice, Interpolators, UNITY, WideTable};
 use crate::math;
 
 /// From the oscillator's units (a 16-bit sample times [`UNITY`]) to full scale 1.
@@ -32,16 +33,48 @@ pub(crate) fn step(unbent: f64, ratio: f32) -> u64 {
     (bent + ROUNDER).to_bits() & (ROUNDER as u64 - 1)
 }
 
-/// Renders `out.len()` frames; zeros from where the sample ends.
-pub(crate) fn render(cursor: &mut Cursor, step: u64, interpolate: Interpolate, out: &mut [f32]) {
-    let table = interpolation::table_for(step);
+/// The tables of an oscillator: that of the tick before, and that of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tables {
+    before: Choice,
+    now: Choice,
+}
+
+impl Tables {
+    /// Returns the tables of a voice that begins with a step.
+    pub(crate) fn begin(step: u64) -> Self {
+        Self { before: Choice::of(step), now: Choice::of(step) }
+    }
+
+    /// Returns the tables of the tick that follows, which begins with a step.
+    #[inline(always)]
+    pub(crate) fn follow(self, step: u64) -> Self {
+        Self { before: self.now, now: Choice::of(step) }
+    }
+
+    /// Returns how many samples before a position the taps begin.
+    fn taps_before(self) -> usize {
+        self.before.taps_before().max(self.now.taps_before())
+    }
+}
+
+/// Renders `out.len()` frames from frame `offset` of a tick on; zeros from where the sample ends.
+pub(crate) fn render(
+    cursor: &mut Cursor,
+    step: u64,
+    tables: Tables,
+    offset: usize,
+    interpolators: Interpolators,
+    out: &mut [f32],
+) {
+    let taps_before = tables.taps_before();
     let mut done = 0;
     while done < out.len() {
         if cursor.ended() {
             out[done..].fill(0.0);
             return;
         }
-        let limit = cursor.limit();
+        let limit = cursor.limit(taps_before);
         if cursor.position >= limit {
             cursor.turn();
             continue;
@@ -50,9 +83,35 @@ pub(crate) fn render(cursor: &mut Cursor, step: u64, interpolate: Interpolate, o
         // Far from the limit, which is most of the time, no division is needed.
         let far = cursor.position + step * (wanted - 1) < limit;
         let frames = if far { wanted } else { wanted.min((limit - cursor.position).div_ceil(step)) } as usize;
-        let (window, base) = cursor.window();
-        interpolate(table, window, base, cursor.position, step, &mut out[done..done + frames]);
+        let part = &mut out[done..done + frames];
+        interpolate(interpolators, tables.now, cursor, step, part);
+        if tables.before != tables.now {
+            fade(interpolators, tables.before, cursor, step, offset + done, part);
+        }
         cursor.position += step * frames as u64;
         done += frames;
+    }
+}
+
+#[inline(always)]
+fn interpolate(interpolators: Interpolators, table: Choice, cursor: &Cursor, step: u64, out: &mut [f32]) {
+    let (window, base) = cursor.window();
+    match table {
+        Choice::Narrow => (interpolators.narrow)(interpolation::table(), window, base, cursor.position, step, out),
+        Choice::Wide(index) => {
+            (interpolators.wide)(WideTable::at(index), window, base, cursor.position, step, out);
+        }
+    }
+}
+
+/// Goes over from another table to what is there already, in a straight line over the tick.
+#[cold]
+fn fade(interpolators: Interpolators, from: Choice, cursor: &Cursor, step: u64, offset: usize, out: &mut [f32]) {
+    let mut before = [0.0; TICK];
+    let before = &mut before[..out.len()];
+    interpolate(interpolators, from, cursor, step, before);
+    for (i, (out, before)) in out.iter_mut().zip(before).enumerate() {
+        let part = (offset + i + 1) as f32 * (1.0 / TICK as f32);
+        *out = *before + (*out - *before) * part;
     }
 }

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use crate::dls::collection::{GUARD, SampleLoop, Wave};
-use crate::lanes::interpolation::TAPS_BEFORE;
+use crate::lanes::interpolation::REACH;
 
-/// Samples before and after the seam in its copy: more than the interpolator's reach.
-const MARGIN: usize = 16;
+/// Samples before and after the seam in its copy: the interpolator reaches to both sides of where a voice comes and
+/// leaves.
+const MARGIN: usize = 2 * REACH;
 
 /// Loops shorter than this are copied whole, several turns of them, so that a voice does not change its place every
 /// few frames.
@@ -56,9 +57,9 @@ impl Loop {
             let whole = turns.saturating_mul(length).saturating_add(warm).saturating_add(MARGIN);
             (warm, turns, whole, whole)
         } else {
-            (0, 0, MARGIN + GUARD, 2 * MARGIN)
+            (0, 0, MARGIN + REACH, 2 * MARGIN)
         };
-        debug_assert!(leave.saturating_add(GUARD) <= total.saturating_add(MARGIN), "warm-up {warm}");
+        debug_assert!(leave.saturating_add(REACH) <= total.saturating_add(MARGIN), "warm-up {warm}");
         let seam = lead.chain((0..total).map(turn)).collect();
         let exit = if wanted.until_release && turns > 0 {
             let before =
@@ -101,15 +102,18 @@ pub(crate) struct Cursor {
     ended: bool,
     /// The position in the window, from its first sample.
     pub(crate) position: u64,
-    /// The position at which the window must be changed.
+    /// The position at which the window must be changed; that of the last sample's end where `last` is set.
     limit: u64,
+    /// Whether nothing follows in this window, so that the interpolator goes on until its taps have left it.
+    last: bool,
 }
 
 impl Cursor {
     /// Makes a cursor at the first sample.
     pub(crate) fn new(wave: Arc<Wave>, sample_loop: Option<Arc<Loop>>) -> Self {
         let looping = sample_loop.is_some();
-        let mut cursor = Self { wave, sample_loop, window: Window::Wave, looping, ended: false, position: 0, limit: 0 };
+        let mut cursor =
+            Self { wave, sample_loop, window: Window::Wave, looping, ended: false, position: 0, limit: 0, last: false };
         cursor.find_limit();
         cursor
     }
@@ -119,7 +123,7 @@ impl Cursor {
         self.ended
     }
 
-    /// Returns the samples that the position counts in, with eight samples of guard before it.
+    /// Returns the samples that the position counts in, and the index of position 0.
     pub(crate) fn window(&self) -> (&[i16], usize) {
         match (&self.sample_loop, self.window) {
             (Some(found), Window::Seam) => (&found.seam, 0),
@@ -128,19 +132,19 @@ impl Cursor {
         }
     }
 
-    /// Returns the position at which the window must be changed.
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
+    /// Returns the position at which the window must be changed, for an interpolator that looks so many samples back.
+    pub(crate) fn limit(&self, taps_before: usize) -> u64 {
+        if self.last { self.limit.saturating_add((taps_before as u64) << 32) } else { self.limit }
     }
 
     fn find_limit(&mut self) {
-        let samples = match (&self.sample_loop, self.window) {
-            (Some(found), Window::Seam) => found.leave,
-            (Some(found), Window::Exit) => found.length.saturating_add(MARGIN + GUARD),
-            (Some(found), Window::Wave) if self.looping => found.end().saturating_sub(GUARD),
-            // So far beyond the last sample the interpolator does not reach back to it.
-            _ => self.wave.samples().len().saturating_add(TAPS_BEFORE),
+        let (samples, last) = match (&self.sample_loop, self.window) {
+            (Some(found), Window::Seam) => (found.leave, false),
+            (Some(found), Window::Exit) => (found.length.saturating_add(MARGIN + REACH), false),
+            (Some(found), Window::Wave) if self.looping => (found.end().saturating_sub(REACH), false),
+            _ => (self.wave.samples().len(), true),
         };
+        self.last = last;
         self.limit = (samples as u64) << 32;
     }
 

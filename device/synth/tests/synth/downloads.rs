@@ -269,7 +269,8 @@ fn charges_an_articulation_that_regions_share_once() {
     let free = synth.free_download_memory();
     synth.download(&buffer).unwrap();
     let cost = (free - synth.free_download_memory()) as usize;
-    assert!((buffer.len()..4 * buffer.len()).contains(&cost), "{cost} for {}", buffer.len());
+    // A region has its own copy of the loop's seam; 500 articulations would be twenty times as much as the buffer.
+    assert!((buffer.len()..10 * buffer.len()).contains(&cost), "{cost} for {}", buffer.len());
     synth.midi(0, &[0xC0, 5]);
     synth.midi(0, NOTE_ON);
     // All 500 sound that find a voice.

@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::dls::collection::{Collection, Connection, Instrument, Patch, Wave};
+use crate::dls::collection::{Collection, Connection, Instrument, Patch, SampleLoop, Wave};
 use crate::voice::articulation::Articulation;
+use crate::voice::sample::Loop;
 use crate::voice::zone::{WaveSource, Zone};
 
 /// An instrument, ready to be played.
@@ -21,11 +22,17 @@ impl Program {
     pub(crate) fn new(instrument: &Instrument, wave_of: impl Fn(u32) -> Option<(Arc<Wave>, WaveSource)>) -> Self {
         // Most regions have the same articulation, or none: each is prepared once.
         let mut prepared: HashMap<&[Connection], Arc<Articulation>> = HashMap::new();
+        // So is each loop, whose copy may be longer than all else that a region has.
+        let mut loops: HashMap<(u32, SampleLoop), Option<Arc<Loop>>> = HashMap::new();
         let zones = instrument.regions.iter().filter_map(|region| {
             let (wave, source) = wave_of(region.link.index)?;
+            let sample_loop = Zone::sample_of(region, &wave).sample_loop.and_then(|wanted| {
+                let prepare = || Loop::new(&wave, wanted).map(Arc::new);
+                loops.entry((region.link.index, wanted)).or_insert_with(prepare).clone()
+            });
             let connections = region.articulation.as_ref().unwrap_or(&instrument.articulation);
             let prepared = prepared.entry(connections).or_insert_with(|| Arc::new(Articulation::new(connections)));
-            Some(Zone::new(region, &wave, source, prepared.clone()))
+            Some(Zone::new(region, (&wave, source), sample_loop, prepared.clone()))
         });
         let mut zones: Vec<Zone> = zones.collect();
         // The capacity that is held is the one that is charged.
@@ -35,11 +42,16 @@ impl Program {
 
     /// Returns how many bytes it takes, with articulations and the copies of the loops.
     pub(crate) fn bytes(&self) -> usize {
-        let zone =
-            |zone: &Zone| size_of::<Zone>().saturating_add(zone.sample_loop.as_ref().map_or(0, |found| found.bytes()));
-        let zones: usize = self.zones.iter().map(zone).sum();
-        let shared: HashMap<_, _> = self.zones.iter().map(|z| (Arc::as_ptr(&z.articulation), z)).collect();
-        zones.saturating_add(shared.values().map(|zone| zone.articulation.bytes()).sum())
+        let zones = size_of::<Zone>().saturating_mul(self.zones.len());
+        let articulations: HashMap<_, _> =
+            self.zones.iter().map(|zone| (Arc::as_ptr(&zone.articulation), zone.articulation.bytes())).collect();
+        let loops: HashMap<_, _> = self
+            .zones
+            .iter()
+            .filter_map(|zone| zone.sample_loop.as_ref())
+            .map(|found| (Arc::as_ptr(found), found.bytes()))
+            .collect();
+        articulations.values().chain(loops.values()).fold(zones, |sum, bytes| sum.saturating_add(*bytes))
     }
 }
 

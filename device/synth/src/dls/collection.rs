@@ -131,7 +131,7 @@ impl Default for WaveSample {
 }
 
 /// A loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SampleLoop {
     /// Whether the loop ends with the note, so that the rest of the wave plays.
     pub until_release: bool,

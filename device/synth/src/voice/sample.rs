@@ -72,9 +72,10 @@ impl Loop {
         Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit })
     }
 
-    /// Returns how many bytes the copy takes.
+    /// Returns how many bytes it takes, with the copies.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<i16>().saturating_mul(self.seam.len().saturating_add(self.exit.len()))
+        let samples = self.seam.len().saturating_add(self.exit.len());
+        size_of::<Self>().saturating_add(size_of::<i16>().saturating_mul(samples))
     }
 
     fn end(&self) -> usize {

@@ -53,9 +53,14 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    /// Prepares a region with its wave and its articulation.
-    pub(crate) fn new(region: &Region, wave: &Wave, source: WaveSource, articulation: Arc<Articulation>) -> Self {
-        let sample: WaveSample = region.sample.or(wave.sample).unwrap_or_default();
+    /// Prepares a region with its wave, the loop that [`sample_of`](Self::sample_of) names, and its articulation.
+    pub(crate) fn new(
+        region: &Region,
+        (wave, source): (&Wave, WaveSource),
+        sample_loop: Option<Arc<Loop>>,
+        articulation: Arc<Articulation>,
+    ) -> Self {
+        let sample = Self::sample_of(region, wave);
         let multichannel = region.link.options & WAVE_LINK_MULTICHANNEL != 0;
         Self {
             keys: region.keys,
@@ -71,11 +76,16 @@ impl Zone {
             },
             wave: source,
             wave_rate: wave.sample_rate,
-            sample_loop: sample.sample_loop.and_then(|wanted| Loop::new(wave, wanted)).map(Arc::new),
+            sample_loop,
             unity_cents: 100.0 * f64::from(sample.unity_note) - f64::from(sample.fine_tune),
             gain: f64::from(sample.gain) / 655_360.0,
             articulation,
         }
+    }
+
+    /// Returns how a region plays its wave: by its own `wsmp`, or else by the wave's.
+    pub(crate) fn sample_of(region: &Region, wave: &Wave) -> WaveSample {
+        region.sample.or(wave.sample).unwrap_or_default()
     }
 
     /// Returns the key that a note has in this region after coarse tuning. `None`: the region does not play it.

@@ -407,7 +407,7 @@ out as `dmus run` carries it out; or it is a view.
 
 ```text
 dmus> load
-the driver is loaded: 92160 bytes at 0xfffff80010001000, 37 imports, a8f9c8c64b0b094c
+the driver is loaded: 92672 bytes at 0xfffff80010001000, 37 imports, 3ecec3549e5d77d1
 dmus> start
 the device is started: 00:01.0 1af4:1067
 ...

@@ -155,7 +155,7 @@ fn escape(text: &str) -> String {
 
 /// Tells whether Setup asks for a key that the answer file has none of: that of Windows 8 and 8.1 does, but for editions that are licensed
 /// by volume or for evaluation. Microsoft's reference does not say so; users of the templates of joefitzgerald/packer-windows report it for retail
-/// discs of 8.1 ("Add comments about <key> to Windows 8.1 Autounattend.xml"), where the evaluation's needs none.
+/// discs of 8.1 ("Add comments about `<key>` to Windows 8.1 Autounattend.xml"), where the evaluation's needs none.
 fn needs_key(family: Family, edition: &str) -> bool {
     matches!(family, Family::Eight | Family::EightOne) && !edition.contains("Enterprise") && !edition.contains("Eval")
 }

@@ -61,7 +61,7 @@ impl Disc {
     /// Reads bytes, for a structure that `what` names.
     ///
     /// # Errors
-    /// [`DiscError::Malformed`] when they are not on the disc or more than [`READ_BYTES_MAX`], [`DiscError::File`] when the host cannot
+    /// [`DiscError::Malformed`] when they are not on the disc or more than `READ_BYTES_MAX`, [`DiscError::File`] when the host cannot
     /// read them.
     pub fn read(&self, what: &'static str, at: u64, bytes: u64) -> Result<Vec<u8>, DiscError> {
         let malformed = |fault: String| DiscError::Malformed { what, at, fault };

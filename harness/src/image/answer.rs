@@ -144,7 +144,7 @@ impl Choice {
     }
 }
 
-/// Replaces each `{{name}}` by its text, in order: what a text brings in is replaced too by those behind it.
+/// Replaces each `{{name}}` by its text, in order: what a text contains is replaced too by those behind it.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }

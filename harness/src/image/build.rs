@@ -191,7 +191,7 @@ impl<'a> Build<'a> {
                 return Err(ImageError::HalfMade { name, phase: begun.manifest.phase.name() });
             }
             None if plan.options.resume => {
-                // What the claim has made is nobody's.
+                // What the claim has made belongs to no build.
                 drop(lock);
                 store.remove(&name)?;
                 return Err(ImageError::Absent { name, half: true });

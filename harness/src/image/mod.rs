@@ -1,6 +1,6 @@
 //! Images with a Windows of the user's, built from an installation disc: identification, answer file, payload, and the build itself.
 //!
-//! A build is a state machine over a machine with disks. What lies between two starts of the guest is kept as a layer of its disk, so that a
+//! A build is a state machine over a machine with disks. What the guest writes between two starts is kept as a layer of its disk, so that a
 //! build that stopped goes on from the last restart and not in the middle of one.
 
 mod answer;

@@ -1,6 +1,6 @@
 //! A machine with disks, on which an operating system is installed: firmware, an empty disk, an installation disc, and the payload's disk.
 //!
-//! It pauses where its guest restarts or turns it off, so that what lies between two starts is a state of its disk that is kept.
+//! It pauses where its guest restarts or turns it off, so that its disk between two starts is a state that is kept.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

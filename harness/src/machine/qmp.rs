@@ -99,7 +99,7 @@ impl Qmp {
         match self.read(Instant::now(), &mut || true) {
             Ok(_) => while self.received.contains(&b'\n') && self.read(Instant::now(), &mut || true).is_ok() {},
             Err(error) if error.kind() == ErrorKind::TimedOut => {}
-            // What came before the end is told first.
+            // What came before the end is returned first.
             Err(_) if !self.events.is_empty() => {}
             Err(error) => return Err(error),
         }

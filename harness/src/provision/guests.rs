@@ -95,7 +95,7 @@ pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
     build(provisioner, "the NT host", "nt-host", command, is_host)
 }
 
-/// The variable by which a test is told the guest agent's program.
+/// The variable that names the guest agent's program for a test.
 pub const AGENT_VARIABLE: &str = "DMUS_AGENT";
 
 /// The targets of the guest agent. It is a program, which may use the vector registers of the compiler's own target.

@@ -89,7 +89,7 @@ impl RenderOnce {
                 (running.watch(|_, _| {})?, true)
             }
         };
-        // A program or bank that was replaced meanwhile has rendered nobody knows which part.
+        // A program or bank that was replaced meanwhile may have rendered any part.
         if has_sound && let Some(key) = key.filter(|key| Key::of(&options).is_ok_and(|now| now == *key)) {
             keep(key, &rendered);
         }

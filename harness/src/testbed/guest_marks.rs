@@ -111,7 +111,7 @@ fn common_offset(samples: &[Sample]) -> Option<(i128, u64)> {
 }
 
 /// Returns the records of a ring of marks, in order of time, after the one that says by how much their times can be wrong. `driver` is where the
-/// driver's image lies; `nanoseconds_a_tick` is the host's.
+/// driver's image is; `nanoseconds_a_tick` is the host's.
 fn records(
     ring: &MarkRing,
     driver: Option<&Range<u64>>,

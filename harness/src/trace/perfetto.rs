@@ -441,7 +441,7 @@ mod tests {
     use super::*;
     use crate::trace::fixture::{batch, trace, wave};
 
-    /// A field of a message, as it lies in a file.
+    /// A field of a message, as it stands in a file.
     #[derive(Debug)]
     enum Field<'b> {
         Number(u64),

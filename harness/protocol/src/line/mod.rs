@@ -4,7 +4,7 @@
 //! Each side gives itself an *epoch*, a number that it has not had before. Packets carry both epochs, so that either side notices
 //! when the other has started anew: the conversation begins anew then, and what was under way is gone. Between two epochs, messages
 //! arrive once each and in order: parts are numbered, what arrives twice is dropped, what is missing is asked for again, and what
-//! nobody acknowledges is sent again after [`RESEND_AFTER_MS`].
+//! is not acknowledged is sent again after [`RESEND_AFTER_MS`].
 //!
 //! A guest says that it is there, about once a second while it hears nothing. The harness is silent until it hears a guest: before
 //! that, what it writes would be a key that is pressed at the firmware.
@@ -233,7 +233,7 @@ impl ReliableLine {
             arrived.push(Arrived::Connected { epoch: packet.from });
         }
         if packet.to != self.epoch {
-            // It was meant for one who is gone, or does not know whom it talks to: it is told.
+            // It was meant for an earlier peer, or its sender does not know this one: the sender gets this side's epoch.
             self.owed = Owed::Status;
             return;
         }

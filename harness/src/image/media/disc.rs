@@ -1,4 +1,4 @@
-//! A disc's bytes, and a file on it as the pieces that it lies in.
+//! A disc's bytes, and a file on it as the pieces of which it consists.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

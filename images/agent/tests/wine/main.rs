@@ -212,7 +212,7 @@ fn a_harness_that_goes_leaves_nothing_open_and_the_next_one_is_served() {
     open_filter(&mut harness);
 
     // The line is no cleaner than a machine's: firmware and debuggers write to it, and bytes are lost.
-    harness.damage = 9;
+    harness.damage = 3;
     for bytes in [1, 5000, 30_000] {
         let Reply::Bulk(bulk) = harness.ask(Request::AllocateBulk { bytes }) else { panic!("no memory") };
         let data: Vec<u8> = (0..bytes).map(|byte| (byte * 7) as u8).collect();

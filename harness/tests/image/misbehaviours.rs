@@ -1,10 +1,10 @@
-//! Installers that do not come to their end: each is told from the others, with an exit code, a remedy, and its screen.
+//! Installers that do not come to their end: each is distinguished from the others, with an exit code, a remedy, and its screen.
 
 use std::fs;
 
 use crate::disc::{Home, said, stand_in_disc};
 
-/// Builds an image of a stand-in that misbehaves, and returns what the program said.
+/// Builds an image of a stand-in with a fault, and returns what the program said.
 fn refused(behaviour: &str, limits: &[&str], code: i32, cause: &str) {
     let home = Home::new();
     let Some(()) = stand_in_disc(&home, behaviour) else { return };

@@ -44,7 +44,7 @@ fn expand(source: &str) -> Result<String, SystemError> {
 /// Reads a part of a file.
 pub(super) fn read(path: &str, offset: u64, bytes: u32) -> Result<(Vec<u8>, u64), SystemError> {
     let path = text::wide(&expand(path)?);
-    // SAFETY: the path ends with a zero. Whoever writes a log has it open, too.
+    // SAFETY: the path ends with a zero. A process that writes a log has it open, too.
     let file = unsafe {
         api::CreateFileW(
             path.as_ptr(),

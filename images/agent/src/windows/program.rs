@@ -57,7 +57,7 @@ const STANDARD_ERROR: u32 = -12_i32 as u32;
 /// Whether the service manager wants the end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// The handle by which the service manager is told the service's state.
+/// The handle by which the service reports its state to the service manager.
 static STATUS: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(null_mut());
 
 /// Prints a line to the console; a service has none.

@@ -14,3 +14,5 @@ pub mod process;
 pub mod run_id;
 pub mod stamp;
 pub mod standstill;
+mod threads;
+mod together;

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use super::threads::{Thread, threads};
+use super::together::{Together, Use};
 
 /// The interval at which processes are sampled: a sample costs a fraction of a millisecond, and a standstill is
 /// measured to within two.
@@ -155,18 +157,20 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread. Where the host refuses it, no standstill is seen.
+    /// Starts the thread. Where the host refuses it, no standstill is seen. Threads of processes that are said to take turns are kept
+    /// on one processor while they do.
     #[must_use]
-    pub fn begin(watched: Vec<Watched>) -> Self {
+    pub fn begin(watched: Vec<Watched>, take_turns: bool) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (stop, stopped) = channel::<()>();
         let shared = Arc::clone(&seen);
         let body = move || {
-            let mut looker = Looker::new(watched);
+            let mut looker = Looker::new(watched, take_turns);
             while stopped.recv_timeout(SAMPLE) == Err(RecvTimeoutError::Timeout) {
                 looker.look(&shared);
             }
             looker.look(&shared);
+            looker.release();
         };
         let thread = std::thread::Builder::new().name("standstill".into()).spawn(body).ok();
         Self { seen, stop: Some(stop), thread }
@@ -195,42 +199,6 @@ impl Drop for Watch {
     }
 }
 
-/// A thread as the kernel describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Thread {
-    state: char,
-    /// Its `schedstat`: time on a processor, time waiting for one, and turns.
-    turns: String,
-}
-
-impl Thread {
-    /// Tells whether the host has kept a thread from running between two samples: stopped, or ready to run or at a disk
-    /// without a turn.
-    fn stands_still(&self, before: Option<&Self>) -> bool {
-        match self.state {
-            'T' | 't' => true,
-            'R' | 'D' => !self.turns.is_empty() && before.is_some_and(|before| before == self),
-            _ => false,
-        }
-    }
-}
-
-/// Returns the state letter of a `stat` file; the name before it may hold anything.
-fn state_of(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
-}
-
-/// Returns the threads of a process; none if it has ended.
-fn threads(pid: u32) -> HashMap<String, Thread> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return HashMap::new() };
-    let thread = |task: fs::DirEntry| {
-        let state = state_of(&fs::read_to_string(task.path().join("stat")).ok()?)?;
-        let turns = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        Some((task.file_name().to_string_lossy().into_owned(), Thread { state, turns }))
-    };
-    tasks.filter_map(|task| thread(task.ok()?)).collect()
-}
-
 /// A standstill that may go on.
 #[derive(Clone, Copy)]
 struct Open {
@@ -242,14 +210,22 @@ struct Open {
 struct Looker {
     began: Instant,
     last: Instant,
-    watched: Vec<(Watched, HashMap<String, Thread>, Option<Open>)>,
+    watched: Vec<(Watched, HashMap<i32, Thread>, Option<Open>)>,
+    together: Option<Together>,
 }
 
 impl Looker {
-    fn new(watched: Vec<Watched>) -> Self {
+    fn new(watched: Vec<Watched>, take_turns: bool) -> Self {
         let now = Instant::now();
         let watched = watched.into_iter().map(|one| (one.clone(), threads(one.pid), None)).collect();
-        Self { began: now, last: now, watched }
+        Self { began: now, last: now, watched, together: take_turns.then(Together::begin).flatten() }
+    }
+
+    /// Gives the threads back to the scheduler.
+    fn release(&mut self) {
+        if let Some(together) = &mut self.together {
+            together.release(self.watched.iter().flat_map(|(_, threads, _)| threads.keys().copied()));
+        }
     }
 
     /// Samples every process once.
@@ -261,6 +237,7 @@ impl Looker {
         let late = passed.saturating_sub(SAMPLE);
         let harness = (late >= SHORTEST).then(|| Open { began: now - late, kept: None });
         let mut still = if harness.is_some() { late } else { Duration::ZERO };
+        let mut used = Use::default();
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut open) = harness {
             keep(&mut seen, self.began, now, Who::Harness, &mut open);
@@ -269,6 +246,7 @@ impl Looker {
             let on_purpose = one.on_purpose.is_set();
             let threads_now = threads(one.pid);
             let stands = threads_now.iter().any(|(id, thread)| thread.stands_still(threads_before.get(id)));
+            used.add(threads_before, &threads_now);
             *threads_before = threads_now;
             if !stands || on_purpose || one.on_purpose.is_set() {
                 *open = None;
@@ -280,6 +258,10 @@ impl Looker {
             keep(&mut seen, self.began, now, one.who, open);
         }
         seen.total += still;
+        drop(seen);
+        if let Some(together) = &mut self.together {
+            together.look(&used, passed, self.watched.iter().flat_map(|(_, threads, _)| threads.keys().copied()));
+        }
     }
 }
 
@@ -317,7 +299,7 @@ mod tests {
     fn watch(child: &Child) -> (Watch, OnPurpose) {
         let on_purpose = OnPurpose::default();
         let watched = Watched { who: Who::Card, pid: child.id(), on_purpose: on_purpose.clone() };
-        (Watch::begin(vec![watched]), on_purpose)
+        (Watch::begin(vec![watched], false), on_purpose)
     }
 
     fn stop_for_a_while(child: &Child) {
@@ -364,20 +346,6 @@ mod tests {
     }
 
     #[test]
-    fn counts_a_thread_only_if_the_host_keeps_it_from_running() {
-        let thread = |state, turns: &str| Thread { state, turns: turns.into() };
-        let (ready, ran) = (thread('R', "5 1 1"), thread('R', "9 1 2"));
-        assert!(ready.stands_still(Some(&ready)), "ready to run, and it had no turn");
-        assert!(!ran.stands_still(Some(&ready)));
-        assert!(!ready.stands_still(None), "nothing is known of it yet");
-        assert!(thread('D', "5 1 1").stands_still(Some(&thread('D', "5 1 1"))));
-        assert!(!thread('S', "5 1 1").stands_still(Some(&thread('S', "5 1 1"))), "it waits for something");
-        assert!(thread('T', "").stands_still(None));
-        let unknown = thread('R', "");
-        assert!(!unknown.stands_still(Some(&unknown)), "a kernel that does not count turns");
-    }
-
-    #[test]
     fn counts_overlapping_standstills_once() {
         let one = |who, at_ms, milliseconds| Standstill { who, at_ms, milliseconds };
         let both = Standstills(vec![one(Who::Card, 1000, 2000), one(Who::Qemu, 1500, 3000), one(Who::Card, 9000, 600)]);
@@ -386,11 +354,5 @@ mod tests {
             Standstills(vec![one(Who::Card, 1200, 5012)]).to_string(),
             "the host stalled 5012 ms (the card did not run for 5012 ms, 1.200 s after the machine had started)"
         );
-    }
-
-    #[test]
-    fn reads_the_state_after_any_name() {
-        assert_eq!(state_of("12 (a) R (b) T 1 2"), Some('T'));
-        assert_eq!(state_of("no stat"), None);
     }
 }

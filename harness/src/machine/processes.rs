@@ -57,6 +57,8 @@ pub struct Processes {
     watch: Watch,
     /// The name of the device, if it is a vfio-user server.
     server: Option<String>,
+    /// Whether QEMU and the device take turns: the guest has one processor.
+    take_turns: bool,
     found: Option<Death>,
     /// Whether QEMU has started a guest.
     started: bool,
@@ -134,6 +136,10 @@ fn wait_for_both(card: Option<&OwnedFd>, qemu: &OwnedFd, shared: &(Mutex<Seen>, 
     }
 }
 
+fn watch_standstills(device: &RunningDevice, machine: &Machine, take_turns: bool) -> standstill::Watch {
+    standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect(), take_turns)
+}
+
 impl Processes {
     /// Starts QEMU with a device that listens, if it has a process, and waits until QEMU's monitor answers.
     ///
@@ -150,14 +156,24 @@ impl Processes {
         let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
         let machine = Machine::spawn(options, memory, boot)?;
         let watch = Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
-        let standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
+        let take_turns = options.processors == 1;
+        let standstills = watch_standstills(&device, &machine, take_turns);
         let watch = watch.map_err(resource)?;
         let server = match &options.device {
             MachineDevice::VfioUser { name, .. } => Some(name.clone()),
             _ => None,
         };
-        let mut processes =
-            Self { standstills, machine, device, watch, server, found: None, started: false, card_expendable: false };
+        let mut processes = Self {
+            standstills,
+            machine,
+            device,
+            watch,
+            server,
+            take_turns,
+            found: None,
+            started: false,
+            card_expendable: false,
+        };
         let device = &mut processes.device;
         device.note_limits();
         let is_card = device.card().is_some();
@@ -188,7 +204,7 @@ impl Processes {
         let (device, machine) = (&self.device, &self.machine);
         self.watch =
             Watch::start(device.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?).map_err(resource)?;
-        self.standstills = standstill::Watch::begin(device.watched().into_iter().chain([machine.watched()]).collect());
+        self.standstills = watch_standstills(device, machine, self.take_turns);
         self.card_expendable = false;
         Ok(())
     }

@@ -39,15 +39,18 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
                 .map_err(|error| Untried { class: error.class(), reason: error.to_string() })
         },
         timeout: Duration::from_secs(arguments.machine.timeout),
+        programs: &|| {
+            let mut records = Vec::new();
+            for test in [test_images, test_agent, test_page, test_debuggers] {
+                records.push(test(&workspace, &terminal)?);
+            }
+            Ok(records)
+        },
         jobs: arguments.jobs.jobs(&terminal),
         keep: arguments.keep,
         observer: &terminal,
     };
-    let mut report = suite.run()?;
-    report.add(test_page(&workspace, &terminal)?);
-    report.add(test_debuggers(&workspace, &terminal)?);
-    report.add(test_agent(&workspace, &terminal)?);
-    report.add(test_images(&workspace, &terminal)?);
+    let report = suite.run()?;
     drop(terminal);
     print_failed(&report);
     // In CI a test that was not run must not look like one that passed.

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,9 @@ pub struct Suite<'a> {
     pub timeout: Duration,
     /// Makes the download and tries it in a root of its own; returns what it did there, or why it failed.
     pub download: &'a (dyn Fn() -> Result<String, Untried> + Sync),
+    /// Runs the tests that are programs of their own: in a browser, under Wine, with debuggers, with an installer. They wait for
+    /// most of their time, and run beside the others.
+    pub programs: &'a (dyn Fn() -> Result<Vec<TestRecord>, RunError> + Sync),
     /// How many guests run side by side at most.
     pub jobs: NonZeroUsize,
     /// Whether runs that pass keep their sound files.
@@ -98,30 +102,44 @@ impl Suite<'_> {
     /// [`RunError`] when the user interrupts, or the folder of scenarios cannot be read.
     pub fn run(&self) -> Result<Report, RunError> {
         let mut report = Report::default();
-        // Where one of the two waits for a single linker or a test's clock, the other has the processors.
-        let (crates, built) = thread::scope(|scope| {
-            let built = scope.spawn(|| self.build());
-            (self.crates(&mut report), built.join())
+        // Where one of the two waits for a single linker, a guest or a test's clock, the other has the processors.
+        let (ended, beside) = thread::scope(|scope| {
+            let (send_built, built) = mpsc::channel();
+            let beside = scope.spawn(move || {
+                let built = self.build();
+                let is_built = built.is_ok();
+                // Without a receiver the crates' tests were interrupted, and so are the programs.
+                let _ = send_built.send(built);
+                if is_built { (self.programs)() } else { Ok(Vec::new()) }
+            });
+            (self.run_beside(&built, &mut report), beside.join())
         });
-        crates?;
-        let Built { provisioned, driver_x86, report: built } = built.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let programs = beside.unwrap_or_else(|panic| resume_unwind(panic));
+        ended?;
+        programs?.into_iter().for_each(|record| report.add(record));
+        Ok(report)
+    }
+
+    /// Runs the crates' tests, and with what was `built` the tests of images and guests.
+    fn run_beside(&self, built: &Receiver<Result<Built, RunError>>, report: &mut Report) -> Result<(), RunError> {
+        self.crates(report)?;
+        // Nothing comes of a build that panicked, which shows where its thread is joined.
+        let Ok(built) = built.recv() else { return Ok(()) };
+        let Built { provisioned, driver_x86, report: built } = built?;
         report.append(built);
         let provisioned = match provisioned {
             Ok(provisioned) => provisioned,
-            Err(error) => {
-                self.add_unprovisioned(&error, &mut report)?;
-                return Ok(report);
-            }
+            Err(error) => return self.add_unprovisioned(&error, report),
         };
-        self.images("driver", &provisioned.artefacts.driver, image_check::driver, &mut report);
-        self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
-        self.packages(&provisioned.artefacts.driver, driver_x86.as_ref().ok(), &mut report);
-        self.code("driver for 32-bit Windows", driver_x86, &mut report);
-        self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
+        self.images("driver", &provisioned.artefacts.driver, image_check::driver, report);
+        self.code("driver", Ok(provisioned.artefacts.driver.clone()), report);
+        self.packages(&provisioned.artefacts.driver, driver_x86.as_ref().ok(), report);
+        self.code("driver for 32-bit Windows", driver_x86, report);
+        self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, report);
         for transport in TRANSPORTS {
-            self.hostile(&provisioned, transport, &mut report)?;
+            self.hostile(&provisioned, transport, report)?;
         }
-        self.cards_in_qemu(&provisioned, &mut report)?;
+        self.cards_in_qemu(&provisioned, report)?;
         let mut scenarios = Vec::new();
         for path in self.scenario_files()? {
             match Scenario::load(&path) {
@@ -130,7 +148,7 @@ impl Suite<'_> {
                     let error = RunError::from(error);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
                     let violations = vec![error.to_string()];
-                    self.add(&mut report, &name, TestResult::Failed, Some(error.class()), violations, Instant::now());
+                    self.add(report, &name, TestResult::Failed, Some(error.class()), violations, Instant::now());
                 }
             }
         }
@@ -153,8 +171,7 @@ impl Suite<'_> {
         run_each(&scenarios, &context, |_, one| {
             report.append(one);
             Ok(())
-        })?;
-        Ok(report)
+        })
     }
 
     /// Builds what the later tests need, and runs those that are builds most of the time.

@@ -52,3 +52,6 @@ pub const BREAK_ON_ANY: &str = "any";
 /// With `on`, the guest marks changes of the IRQL, interrupts, deferred procedure calls, calls of `PutMessage` and peaks of the driver's pool
 /// in a ring that it lends ([`Event::Marks`](crate::Event::Marks)). `off` is the default: marks cost time.
 pub const MARKS: &str = "marks";
+/// Selects how messages pass on COM1: as frames (`frames`, default), or on a reliable line (`reliable`, [`line`](crate::line)), as of a guest
+/// that was started from a disk and whose firmware writes to the port too.
+pub const LINE: &str = "line";

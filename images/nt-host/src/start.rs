@@ -5,11 +5,11 @@ use guest_protocol::{Event, OPTIONS_FILE, exit};
 
 use crate::arch::frames::{self, MemoryMap};
 use crate::arch::fw_cfg::{self, FwCfgError};
-use crate::arch::{apic, clock, cpu, heap, paging, serial, smp, trap};
+use crate::arch::{apic, boot_files, clock, cpu, heap, paging, serial, smp, trap};
 use crate::bugcheck::{debugger, response};
 use crate::contract::{delay, watch};
 use crate::ex::variables;
-use crate::harness::options::{self, Options, Time};
+use crate::harness::options::{self, Line, Options, Time};
 use crate::harness::{link, marks};
 use crate::{agent, alloc_faults, exports, ke, mm, pci, pnp, portcls};
 
@@ -24,14 +24,19 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     heap::init(heap_memory.clone());
     frames::init(&map, heap_memory);
     paging::init(&map);
+    boot_files::init(start_info);
     serial::init();
-    link::send_event(Event::Entered);
-    if let Some(range) = serial::lend_rings() {
-        link::send_event(Event::Rings(range));
-        serial::use_rings(range);
+    if boot_files::is_passed(OPTIONS_FILE) {
+        // Started by a loader, long after the machine: only the options say how the port is shared.
+        read_options();
     }
-
-    read_options();
+    match options::current().line {
+        Line::Reliable => serial::use_reliable_line(),
+        Line::Frames => lend_rings(),
+    }
+    if !boot_files::is_passed(OPTIONS_FILE) {
+        read_options();
+    }
     apic::init();
     ke::init();
     variables::set_build(ke::time::version().2);
@@ -52,8 +57,17 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     agent::serve()
 }
 
+/// Says that the guest runs, and lends the rings.
+fn lend_rings() {
+    link::send_event(Event::Entered);
+    if let Some(range) = serial::lend_rings() {
+        link::send_event(Event::Rings(range));
+        serial::use_rings(range);
+    }
+}
+
 fn read_options() {
-    let options = match fw_cfg::file(OPTIONS_FILE) {
+    let options = match boot_files::file(OPTIONS_FILE) {
         Ok(bytes) => match core::str::from_utf8(&bytes).map(Options::parse) {
             Ok(Ok(options)) => options,
             Ok(Err(error)) => panic!("{error}"),

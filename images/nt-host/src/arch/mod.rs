@@ -3,6 +3,7 @@
 
 pub mod apic;
 pub mod boot;
+pub mod boot_files;
 pub mod clock;
 pub mod context;
 pub mod cpu;
@@ -13,6 +14,7 @@ pub mod hpet;
 pub mod marks;
 pub mod pageable;
 pub mod paging;
+mod reliable;
 mod rings;
 pub mod serial;
 pub mod smp;

@@ -1,6 +1,7 @@
 //! COM1: the line to the harness. Sending polls and works at any IRQL; receiving is by interrupt.
 //!
-//! Once rings are lent to the harness, bytes pass through them, and the line says only that there are some.
+//! Once rings are lent to the harness, bytes pass through them, and the line says only that there are some. On a reliable line, packets
+//! pass instead of frames.
 #![allow(unsafe_code, reason = "an I/O port that this module owns")]
 
 use alloc::collections::VecDeque;
@@ -11,6 +12,7 @@ use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 use x86_64::instructions::port::PortReadOnly;
 
+use super::reliable::Reliable;
 use super::rings::{self, RingReader, RingWriter};
 use super::uninterrupted::Uninterrupted;
 use super::{apic, clock, cpu, trap};
@@ -35,9 +37,11 @@ struct Line {
     uart: Option<Uart16550<PioBackend>>,
     received: VecDeque<u8>,
     rings: Option<(RingWriter, RingReader)>,
+    reliable: Option<Reliable>,
 }
 
-static LINE: Uninterrupted<Line> = Uninterrupted::new(Line { uart: None, received: VecDeque::new(), rings: None });
+static LINE: Uninterrupted<Line> =
+    Uninterrupted::new(Line { uart: None, received: VecDeque::new(), rings: None, reliable: None });
 
 /// Sets the port up for sending.
 pub fn init() {
@@ -81,6 +85,11 @@ fn receive() {
     let any = LINE.with(|line| {
         let Some(uart) = &mut line.uart else { return false };
         let before = line.received.len();
+        if let Some(reliable) = &mut line.reliable {
+            let taken = reliable.exchange(uart);
+            line.received.extend(taken.frames);
+            return taken.connected || line.received.len() != before;
+        }
         while let Ok(byte) = uart.try_receive_byte() {
             if line.received.len() < RECEIVED_MAX {
                 line.received.push_back(byte);
@@ -107,15 +116,62 @@ pub fn read(buffer: &mut [u8]) -> usize {
     })
 }
 
-/// Returns whether bytes are waiting.
+/// Returns whether bytes are waiting, or a harness that has connected.
 #[must_use]
 pub fn readable() -> bool {
-    LINE.with(|line| !line.received.is_empty())
+    LINE.with(|line| !line.received.is_empty() || line.reliable.as_ref().is_some_and(Reliable::has_connected))
+}
+
+/// Makes the line a reliable one, on which messages pass as packets.
+pub fn use_reliable_line() {
+    LINE.with(|line| line.reliable = Some(Reliable::new()));
+}
+
+/// Returns whether the line is a reliable one.
+#[must_use]
+pub fn is_reliable() -> bool {
+    LINE.with(|line| line.reliable.is_some())
+}
+
+/// Returns whether a harness has connected on a reliable line since the last call, and writes what is due there: call it a few times a
+/// second.
+pub fn take_connected() -> bool {
+    receive();
+    LINE.with(|line| line.reliable.as_mut().is_some_and(Reliable::take_connected))
+}
+
+/// Sends a message on a reliable line; works at any IRQL. What the harness does not take for a long time ends the guest, as of [`write`].
+pub fn write_message(message: &[u8]) {
+    let mut taken = false;
+    poll(|| {
+        LINE.with(|line| {
+            let (Some(uart), Some(reliable)) = (&mut line.uart, &mut line.reliable) else { return true };
+            taken = taken || reliable.send(message);
+            let frames = reliable.exchange(uart).frames;
+            line.received.extend(frames);
+            taken && !reliable.is_writing()
+        })
+    });
+}
+
+/// Waits until the harness has acknowledged every message on a reliable line. Not for ever: the harness may have gone.
+fn acknowledged() {
+    for _ in 0..DRAIN_POLLS {
+        let idle = LINE.with(|line| {
+            let (Some(uart), Some(reliable)) = (&mut line.uart, &mut line.reliable) else { return true };
+            reliable.exchange(uart);
+            reliable.is_idle()
+        });
+        if idle {
+            return;
+        }
+    }
 }
 
 /// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever: the guest
 /// may leave because the harness does not read.
 pub fn drain() {
+    acknowledged();
     let mut line_status = PortReadOnly::<u8>::new(COM1 + LINE_STATUS);
     for _ in 0..DRAIN_POLLS {
         // SAFETY: reading the line status of COM1 clears error bits that are not used, and nothing else.

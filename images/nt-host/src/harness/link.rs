@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use guest_protocol::{Event, Level, ToHost, encode};
+use guest_protocol::{Event, Level, ToHost, encode, encode_message};
 
 use crate::arch::serial;
 use crate::arch::uninterrupted::Uninterrupted;
@@ -24,6 +24,12 @@ static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
 /// Sends a message. At any IRQL; a message that interrupts another follows it.
 pub fn send(message: &ToHost) {
+    if serial::is_reliable() {
+        if let Ok(bytes) = encode_message(message) {
+            serial::write_message(&bytes);
+        }
+        return;
+    }
     let Ok(frame) = encode(message) else { return };
     let mut next = OUTGOING.with(|out| {
         if core::mem::replace(&mut out.busy, true) {
@@ -50,6 +56,11 @@ pub fn send_event(event: Event) {
 
 /// Sends the last message of this guest's life, whatever was being sent.
 pub fn send_last(event: Event) {
+    if serial::is_reliable() {
+        // Whole messages, whatever was being sent; the end waits until they have arrived.
+        send_event(event);
+        return;
+    }
     let waiting = OUTGOING.with(|out| {
         out.busy = true;
         core::mem::take(&mut out.waiting)

@@ -46,6 +46,18 @@ pub struct Options {
     pub break_on: Option<BreakOn>,
     /// Whether the guest marks what it does, in a ring that it lends.
     pub marks: bool,
+    /// How messages pass on COM1.
+    pub line: Line,
+}
+
+/// How messages pass on COM1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Line {
+    /// As frames, through rings where the harness takes them: the port is the guest's own.
+    #[default]
+    Frames,
+    /// On a reliable line, as in a system whose firmware and loader write to the port too.
+    Reliable,
 }
 
 /// The driver's device, where the harness names it.
@@ -181,6 +193,7 @@ impl Default for Options {
             keep_going: false,
             break_on: None,
             marks: false,
+            line: Line::Frames,
         }
     }
 }
@@ -276,6 +289,13 @@ impl Options {
                 self.marks = match value {
                     "on" => true,
                     "off" => false,
+                    _ => return None,
+                }
+            }
+            option::LINE => {
+                self.line = match value {
+                    "frames" => Line::Frames,
+                    "reliable" => Line::Reliable,
                     _ => return None,
                 }
             }

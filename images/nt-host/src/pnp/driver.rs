@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::resources::{self, Resources};
 use super::{bus, driver_image, installation, load_checks};
-use crate::arch::fw_cfg;
+use crate::arch::boot_files;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::bugcheck::debugger;
 use crate::bugcheck::modules::{self, Module};
@@ -106,7 +106,7 @@ pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     if LOADED.with(|loaded| loaded.is_some()) {
         return Err(wrong_order("a driver is loaded already"));
     }
-    let file = fw_cfg::file(DRIVER_FILE).map_err(|error| failure(FailureKind::Image, error.to_string()))?;
+    let file = boot_files::file(DRIVER_FILE).map_err(|error| failure(FailureKind::Image, error.to_string()))?;
     let bad = |error: crate::pe::ImageError| failure(FailureKind::Image, error.to_string());
     let parsed = DriverImage::parse(&file).map_err(bad)?;
     let imports = parsed.imports().map_err(bad)?;

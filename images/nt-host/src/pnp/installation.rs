@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Install, Model, RegistryRoot, RegistryValue};
 
-use crate::arch::fw_cfg::{self, FwCfgError};
+use crate::arch::boot_files;
+use crate::arch::fw_cfg::FwCfgError;
 use crate::devnode::{Node, installation};
 use crate::io::registry::{self, Value};
 use crate::io::{names, property};
@@ -29,7 +30,7 @@ const REG_MULTI_SZ: u32 = 7;
 /// # Panics
 /// If the file is there and cannot be read: harness and guest are not of one build.
 pub fn init() {
-    match fw_cfg::file(guest_protocol::INSTALLATION_FILE) {
+    match boot_files::file(guest_protocol::INSTALLATION_FILE) {
         Ok(bytes) => match guest_protocol::Installation::from_bytes(&bytes) {
             Ok(installed) => installation::set(installed),
             Err(error) => panic!("{error}"),

@@ -26,6 +26,16 @@ pub enum Behaviour {
     SilentAgent,
     /// Its agent never comes.
     NoAgent,
+    /// Installed well, it is silent when it is used: its agent says that it is there, and answers nothing.
+    RunSilent,
+    /// Installed well, it does not get to its agent when it is used.
+    RunNoAgent,
+    /// Installed well, it writes a dump when it is used, and shows a blue screen.
+    RunBlueScreen,
+    /// Installed well, its agent turns it off in the place of an answer.
+    RunTurnsOff,
+    /// Installed well, its agent is of another version of the protocol.
+    RunOtherVersion,
 }
 
 /// The file on the disc that names one.
@@ -33,7 +43,7 @@ pub const FILE: &str = "BEHAVE.TXT";
 
 impl Behaviour {
     /// Every behaviour, by its word.
-    pub const ALL: [(&str, Self); 11] = [
+    pub const ALL: [(&str, Self); 16] = [
         ("good", Self::Good),
         ("never-prompts", Self::NeverPrompts),
         ("wrong-answer", Self::WrongAnswer),
@@ -45,6 +55,11 @@ impl Behaviour {
         ("secure-boot", Self::SecureBoot),
         ("silent-agent", Self::SilentAgent),
         ("no-agent", Self::NoAgent),
+        ("run-silent", Self::RunSilent),
+        ("run-no-agent", Self::RunNoAgent),
+        ("run-blue-screen", Self::RunBlueScreen),
+        ("run-turns-off", Self::RunTurnsOff),
+        ("run-other-version", Self::RunOtherVersion),
     ];
 
     /// Returns the behaviour of a word; `None` for a word that is none.

@@ -16,8 +16,10 @@ pub enum Stage {
     Configure,
     /// Runs the script of the first logon, and starts again.
     FirstLogon,
-    /// Serves as a guest whose agent runs.
+    /// Serves as a guest whose agent runs, for the first time.
     Installed,
+    /// Serves so again: what an image holds.
+    Used,
 }
 
 impl Stage {
@@ -30,6 +32,7 @@ impl Stage {
             Self::Configure => 1,
             Self::FirstLogon => 2,
             Self::Installed => 3,
+            Self::Used => 4,
         };
         sector
     }
@@ -41,6 +44,7 @@ impl Stage {
             1 => Some(Self::Configure),
             2 => Some(Self::FirstLogon),
             3 => Some(Self::Installed),
+            4 => Some(Self::Used),
             _ => None,
         }
     }
@@ -74,7 +78,7 @@ mod tests {
 
     #[test]
     fn reads_back_each_stage_and_no_other_sector() {
-        for stage in [Stage::Configure, Stage::FirstLogon, Stage::Installed] {
+        for stage in [Stage::Configure, Stage::FirstLogon, Stage::Installed, Stage::Used] {
             assert_eq!(Stage::decode(&stage.encode()), Some(stage));
         }
         assert_eq!(Stage::decode(&[0; BYTES]), None);

@@ -50,12 +50,24 @@ struct Agent {
     line: ReliableLine,
     clock: Clock,
     memory: u64,
-    /// Whether it answers nothing.
-    silent: bool,
+    manner: Manner,
 }
 
-/// Leaves the firmware and serves; does not answer where the agent is to be silent.
-pub(super) fn serve(silent: bool) -> ! {
+/// How the agent answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As the one for Windows does.
+    Good,
+    /// It answers nothing.
+    Silent,
+    /// It says that it is of another version of the protocol.
+    OtherVersion,
+    /// It turns the guest off in the place of an answer that is none to `Hello`.
+    TurnsOff,
+}
+
+/// Leaves the firmware and serves.
+pub(super) fn serve(manner: Manner) -> ! {
     let clock = Clock::new();
     // SAFETY: nothing that the firmware lent is used from here on.
     let map = unsafe { boot::exit_boot_services(None) };
@@ -66,13 +78,13 @@ pub(super) fn serve(silent: bool) -> ! {
         .sum::<u64>();
     line::init();
     let line = ReliableLine::new(Side::Guest, ticks() as u32);
-    let mut agent = Agent { line, clock, memory, silent };
+    let mut agent = Agent { line, clock, memory, manner };
     loop {
         for arrived in agent.exchange() {
             match arrived {
                 Arrived::Connected { .. } => agent.send(&ToHost::Event(Event::Ready)),
                 Arrived::Message(bytes) => {
-                    if let Some(message) = decode_message(&bytes).filter(|_| !agent.silent) {
+                    if let Some(message) = decode_message(&bytes).filter(|_| agent.manner != Manner::Silent) {
                         agent.answer(&message);
                     }
                 }
@@ -105,8 +117,10 @@ impl Agent {
         let result = match &message.request {
             Request::Hello { .. } => {
                 let guest = concat!("stand-in ", env!("CARGO_PKG_VERSION")).to_string();
-                Ok(Reply::Hello { version: VERSION, guest, memory: self.memory, bulk: BulkAccess::Line })
+                let version = if self.manner == Manner::OtherVersion { VERSION + 1 } else { VERSION };
+                Ok(Reply::Hello { version, guest, memory: self.memory, bulk: BulkAccess::Line })
             }
+            _ if self.manner == Manner::TurnsOff => runtime::reset(ResetType::SHUTDOWN, Status::SUCCESS, None),
             // As the agent for Windows does: the agent ends, and the guest stays on.
             Request::Shutdown => {
                 last = true;

@@ -1,6 +1,7 @@
 //! The disks: the one that this program was started from, the empty one, and the one with the answer file.
 #![allow(unsafe_code, reason = "block devices are opened beside the firmware's own drivers")]
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -182,6 +183,23 @@ impl Files {
     /// Reads a file.
     pub(super) fn read(&mut self, path: &str) -> Option<Vec<u8>> {
         self.0.read(&*CString16::try_from(path).ok()?).ok()
+    }
+
+    /// Returns the path of the first file of a folder whose name ends so, in any case.
+    pub(super) fn find(&mut self, folder: &str, ending: &str) -> Option<String> {
+        let entries = self.0.read_dir(&*CString16::try_from(folder).ok()?).ok()?;
+        let mut names = entries.filter_map(Result::ok).map(|entry| String::from(entry.file_name()));
+        let name = names.find(|name| name.to_ascii_lowercase().ends_with(ending))?;
+        Some(format!("{folder}\\{name}"))
+    }
+
+    /// Writes a file in the place of one of its name.
+    ///
+    /// # Errors
+    /// The firmware's.
+    pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = CString16::try_from(path).map_err(|error| format!("{error}"))?;
+        self.0.write(&*path, bytes).map_err(|error| format!("{error}"))
     }
 
     /// Reads a file of text.

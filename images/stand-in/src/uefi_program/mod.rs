@@ -3,6 +3,7 @@
 mod agent;
 mod disks;
 mod heap;
+mod kernel;
 mod line;
 mod panic;
 mod screen;

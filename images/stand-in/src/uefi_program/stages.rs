@@ -6,12 +6,15 @@ use core::time::Duration;
 
 use stand_in::answer::Answer;
 use stand_in::behaviour::{Behaviour, FILE};
+use stand_in::dump::dump;
 use stand_in::script::{self, Line};
 use stand_in::state::{OFFSET, Stage};
 use uefi::runtime::{self, ResetType};
 use uefi::{Status, boot, system};
 
+use super::agent::Manner;
 use super::disks::{Disk, Files, connect_all};
+use super::kernel::{self, Installed};
 use super::{agent, line, screen};
 
 /// The time in which a key is waited for, as the prompt of an installation disc does.
@@ -22,6 +25,10 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The answer file, in the root of a disk.
 const ANSWER: &str = "Autounattend.xml";
+
+/// The file that marks the disk for dumps, and the dump.
+const DUMP_MARK: &str = "dmus-dump.txt";
+const DUMP: &str = "MEMORY.DMP";
 
 /// Runs the stage that the disk is at; from the disc, asks for a key and installs.
 pub(super) fn run() -> Status {
@@ -41,7 +48,40 @@ pub(super) fn run() -> Status {
         }
         Some(Stage::FirstLogon) => first_logon(behaviour, &mut disk),
         Some(Stage::Installed) if behaviour == Behaviour::NoAgent => stop("Press Ctrl+Alt+Delete to unlock."),
-        Some(Stage::Installed) => agent::serve(behaviour == Behaviour::SilentAgent),
+        Some(Stage::Installed) => {
+            advance(&mut disk, Stage::Used);
+            agent::serve(if behaviour == Behaviour::SilentAgent { Manner::Silent } else { Manner::Good })
+        }
+        Some(Stage::Used) => used(behaviour),
+    }
+}
+
+/// A boot of the finished image.
+fn used(behaviour: Behaviour) -> Status {
+    screen::clear();
+    match behaviour {
+        Behaviour::RunNoAgent => stop("Press Ctrl+Alt+Delete to unlock."),
+        Behaviour::RunSilent => agent::serve(Manner::Silent),
+        Behaviour::RunTurnsOff => agent::serve(Manner::TurnsOff),
+        Behaviour::RunOtherVersion => agent::serve(Manner::OtherVersion),
+        Behaviour::RunBlueScreen => {
+            connect_all();
+            let written = Files::with(DUMP_MARK).map(|mut files| files.write(DUMP, &dump()));
+            if !matches!(written, Some(Ok(()))) {
+                line::send(b"\r\nstand-in: no disk takes the dump\r\n");
+            }
+            screen::bug_check();
+            halt()
+        }
+        _ => {}
+    }
+    let installed = Files::started_from().ok_or_else(|| "the disk cannot be read".into());
+    match installed.and_then(|mut files| Installed::read(&mut files)?.map_or(Ok(()), Installed::enter)) {
+        Ok(()) => agent::serve(Manner::Good),
+        Err(reason) => {
+            line::send(format!("\r\nstand-in: {reason}\r\n").as_bytes());
+            stop("The system cannot be started.")
+        }
     }
 }
 
@@ -131,8 +171,22 @@ fn first_logon(behaviour: Behaviour, disk: &mut Disk) -> Status {
             Line::Needs(_) => {}
         }
     }
+    if let Err(reason) = install_driver(&mut files) {
+        line::say(&format!("failed driver {reason}"));
+        stop("setup.cmd has ended.");
+    }
     advance(disk, Stage::Installed);
     restart()
+}
+
+/// Puts the image of the driver's package beside the kernel, if there is a kernel.
+fn install_driver(payload: &mut Files) -> Result<(), String> {
+    let mut own = Files::started_from().ok_or("the disk cannot be read")?;
+    if !own.has(kernel::KERNEL) {
+        return Ok(());
+    }
+    let path = payload.find("driver", ".sys").ok_or("the package has no driver image")?;
+    own.write(kernel::DRIVER, &payload.read(&path).ok_or("the driver image cannot be read")?)
 }
 
 /// Waits for a key as long as a disc does.
@@ -162,6 +216,13 @@ fn restart() -> ! {
 fn stop(text: &str) -> ! {
     screen::show(text);
     halt()
+}
+
+/// Waits for ever without the firmware.
+pub(super) fn stand_still() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 fn halt() -> ! {

@@ -17,12 +17,15 @@ const STAND_IN_VARIABLE: &str = "DMUS_STAND_IN";
 /// [`ProvisionError::Interrupted`] when the user interrupts.
 pub fn test_images(workspace: &Workspace, observer: &dyn Observer) -> Result<TestRecord, ProvisionError> {
     TEST.run(workspace, observer, |provisioner| {
-        provisioner.resolve(Artefact::Qemu)?;
         provisioner.resolve(Artefact::Agent)?;
         Ok(vec![
             (OVMF_VARIABLE, provisioner.resolve(Artefact::Ovmf)?.into()),
             (DISC_WRITER_VARIABLE, provisioner.resolve(Artefact::DiscWriter)?.into()),
             (STAND_IN_VARIABLE, provisioner.resolve(Artefact::StandIn)?.into()),
+            ("DMUS_QEMU", provisioner.resolve(Artefact::Qemu)?.into()),
+            ("DMUS_CARD", provisioner.resolve(Artefact::Card)?.into()),
+            ("DMUS_NT_HOST", provisioner.resolve(Artefact::NtHost)?.into()),
+            ("DMUS_DRIVER", provisioner.resolve(Artefact::Driver)?.into()),
         ])
     })
 }

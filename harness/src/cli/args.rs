@@ -20,6 +20,7 @@ use guest_protocol::options::MESSAGES_MAX;
 
 use super::debugger::DebuggerArguments;
 use super::device::DeviceArguments;
+use super::guest::GuestArguments;
 
 /// Rates that pins can have, in Hz.
 pub(super) const RATES: std::ops::RangeInclusive<i64> = *SAMPLE_RATES.start() as i64..=*SAMPLE_RATES.end() as i64;
@@ -270,6 +271,8 @@ pub(crate) struct DemoArguments {
     /// Frames of a request to the wave stream
     #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(BLOCK_FRAMES_MAX)))]
     pub(crate) quantum: u32,
+    #[command(flatten)]
+    pub(crate) guest: GuestArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]

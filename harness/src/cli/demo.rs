@@ -14,6 +14,7 @@ use dmus::testbed::run_folder::RunFolder;
 
 use super::args::{ClockChoice, DemoArguments, SandboxChoice, TransportChoice};
 use super::error::{Outcome, UsageError};
+use super::guest::GuestArguments;
 use super::run::warn_of_no_sandbox;
 use super::setup::{card_of, provisioned_with, read_song, reproduce, workspace_of};
 
@@ -39,10 +40,12 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let card = || card_of(Some(&arguments.machine), &terminal);
     let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;
     let workspace = workspace_of(&arguments.machine, &terminal)?;
+    let image = arguments.guest.open(&workspace, &terminal)?;
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
     let mut provisioned =
         provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
     provisioned.device = device;
+    let provisioned = GuestArguments::of(provisioned, image);
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
         card: CardOptions {
@@ -75,6 +78,9 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         restarts: arguments.restarts,
         ..PlaybackTest::of(song)
     };
+    if let Some(reason) = provisioned.image.as_ref().and_then(|_| playback.conditions.only_nt_host()) {
+        return Err(UsageError(format!("{reason}: an image has no such option")).into());
+    }
     let reproduce = reproduce();
     let result = run_playback(&playback, &provisioned, &folder, &reproduce, &terminal);
     drop(terminal);

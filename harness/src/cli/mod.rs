@@ -12,6 +12,7 @@ mod dist;
 mod doctor;
 mod driver;
 mod error;
+mod guest;
 mod hostile;
 mod image;
 mod list;

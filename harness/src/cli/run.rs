@@ -26,6 +26,7 @@ use super::args::{
 use super::boot::{HISTORY, Verbose};
 use super::debugger::DebuggerArguments;
 use super::error::{Error, Outcome, UsageError};
+use super::guest::GuestArguments;
 use super::hostile;
 use super::reports::Reports;
 use super::run_arguments::{RunArguments, SelectionArguments};
@@ -69,15 +70,19 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         drop(progress);
         return Ok(nothing_chosen(arguments));
     }
+    let image = arguments.guest.open(&workspace, &progress)?;
     let device = device(arguments, &chosen, &progress)?;
     let live = live(arguments, &chosen)?;
     let prompt = prompt(arguments, &workspace, &chosen, &progress);
-    let slots = Slots::new(if prompt.is_some() { NonZeroUsize::MIN } else { arguments.jobs.jobs(&progress) });
+    // Others may need the machine's memory: an image takes some GiB.
+    let alone = prompt.is_some() || image.is_some();
+    let slots = Slots::new(if alone { NonZeroUsize::MIN } else { arguments.jobs.jobs(&progress) });
     let overrides = overrides(arguments, device, live);
     let planned = arguments.repeat as usize * chosen.iter().map(|it| overrides.tests_of(it)).sum::<usize>();
     arguments.debugger.expect_one(planned)?;
     let driver = arguments.driver.as_deref();
     let provisioned = provisioned_with(&workspace, &arguments.machine, &arguments.debugger, driver, &progress)?;
+    let provisioned = GuestArguments::of(provisioned, image);
     let context = Context {
         workspace: &workspace,
         provisioned: &provisioned,
@@ -201,6 +206,8 @@ fn of_hostile(arguments: &RunArguments) -> Result<Option<Outcome>, Error> {
         Some("`run hostile` tries faults on the project's card: it has no --device")
     } else if arguments.debugger.is_given() {
         Some("`run hostile` has no driver to debug: `run hostile-driver --filter FAULT` has one")
+    } else if arguments.guest.image().is_some() {
+        Some("`run hostile` has a guest of its own: it has no --guest")
     } else if arguments.sandbox.is_some() {
         Some("`run hostile` tries faults on the card in its sandbox: it has no --sandbox")
     } else if chooses || arguments.shuffle.is_some() || arguments.fail_fast || arguments.retries > 0 {
@@ -273,6 +280,7 @@ fn overrides(arguments: &RunArguments, device: Device, live: Option<LiveMidi>) -
         seeds: (0..u64::from(count)).map(|number| first.wrapping_add(number)).collect(),
         count: arguments.count,
         driver: arguments.driver.clone(),
+        guest: arguments.guest.image().map(str::to_owned),
         device,
         device_options: arguments.device.words(),
         policy: arguments.violations.policy(),
@@ -399,6 +407,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         quiet: false,
         driver: arguments.driver.clone(),
         device: arguments.device.clone(),
+        guest: GuestArguments::default(),
         processors: None,
         seed: None,
         transport: None,

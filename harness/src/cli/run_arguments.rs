@@ -12,6 +12,7 @@ use super::args::{
 };
 use super::debugger::DebuggerArguments;
 use super::device::DeviceArguments;
+use super::guest::GuestArguments;
 
 /// The text about `run --json` at the end of `--help`.
 pub(super) const RUN_JSON: &str = "With --json the last line is one object:
@@ -145,6 +146,8 @@ pub(crate) struct RunArguments {
     pub(crate) update_golden: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) guest: GuestArguments,
     #[command(flatten)]
     pub(crate) jobs: JobsArguments,
     #[command(flatten)]

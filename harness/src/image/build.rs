@@ -13,7 +13,6 @@ use super::media::{Architecture, Family, Media};
 use super::payload::{self, Package, PayloadFile};
 use super::phase::Phase;
 use super::said::Said;
-use super::screen;
 use super::store::{Image, Manifest, Store};
 use super::watch::{Sign, Watch};
 use crate::event::{Event, Observer};
@@ -21,6 +20,7 @@ use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::machine::Accelerator;
 use crate::machine::installer::{Happened, Installer, InstallerFirmware, InstallerOptions, create_disk};
+use crate::machine::screen;
 use crate::provision::OvmfFiles;
 
 /// The interval at which the guest is looked at.

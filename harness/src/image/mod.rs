@@ -5,19 +5,21 @@
 
 mod answer;
 mod build;
+pub mod dump;
 mod error;
+mod guest;
 mod limits;
 pub mod media;
 mod payload;
 mod phase;
 mod said;
-mod screen;
 mod store;
 mod watch;
 
 pub use answer::{COMPONENTS, Choice};
 pub use build::{Build, BuildOptions, Plan};
 pub use error::{ImageError, Stop};
+pub use guest::{BOOT_LIMIT, ImageGuest};
 pub use limits::Limits;
 pub use payload::{Package, PayloadFile, agent, read as read_payload, write as write_payload};
 pub use phase::Phase;

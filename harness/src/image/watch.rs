@@ -11,9 +11,9 @@ use guest_protocol::{ToGuest, ToHost, decode_message, encode_message};
 
 use super::error::{ImageError, Stop};
 use super::said::{Lines, Said};
-use super::screen;
 use crate::host::file_error::FileError;
 use crate::machine::installer::{Happened, Installer};
+use crate::machine::screen;
 
 /// The interval at which screen and disks are looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -160,6 +160,23 @@ impl Conditions {
         processors + &seed
     }
 
+    /// Returns why only the NT host has these conditions; `None` where a guest of another kind has them, too.
+    #[must_use]
+    pub fn only_nt_host(self) -> Option<&'static str> {
+        let reasons = [
+            (self.seed.is_some(), "the NT host delays interrupts, DPCs and calls"),
+            (!self.verifier, "the NT host leaves a driver unchecked"),
+            (
+                self.interrupts != Interrupts::Line,
+                "the driver's INF decides how the card interrupts in a system of its own",
+            ),
+            (self.messages.is_some(), "a system of its own decides how many messages it has"),
+            (self.bars != Bars::Below4G, "the firmware places base addresses of a system of its own"),
+            (self.windows != Windows::Ten, "the NT host poses as another Windows"),
+        ];
+        reasons.into_iter().find_map(|(only, reason)| only.then_some(reason))
+    }
+
     /// Returns the seed as a command line takes it.
     #[must_use]
     pub fn seed_text(self) -> Option<String> {

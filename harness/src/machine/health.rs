@@ -25,6 +25,16 @@ pub trait Health {
         None
     }
 
+    /// Returns how the screen of a guest with one shows that its system has crashed, if it does.
+    fn crash(&mut self) -> Option<String> {
+        None
+    }
+
+    /// Tells whether the guest has turned its machine off, which a guest that starts from a disk can.
+    fn is_off(&mut self) -> bool {
+        false
+    }
+
     /// Returns the limit of the host that a process has reached, if one has.
     fn limit(&mut self) -> Option<LimitError> {
         None

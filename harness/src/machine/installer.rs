@@ -292,19 +292,34 @@ impl Installer {
 /// # Errors
 /// [`MachineError`] when QEMU does not start, or cannot make it.
 pub fn create_disk(qemu: &Path, path: &Path, bytes: u64, log: &Path) -> Result<(), MachineError> {
+    create(qemu, path, &json!({ "driver": "qcow2", "file": "file", "size": bytes }), log)
+}
+
+/// Makes a qcow2 file on top of another one, which stays as it is, by QEMU.
+///
+/// # Errors
+/// As for [`create_disk`].
+pub fn create_overlay(qemu: &Path, path: &Path, bytes: u64, below: &Path, log: &Path) -> Result<(), MachineError> {
+    let below = below.to_string_lossy();
+    let options = json!({
+        "driver": "qcow2", "file": "file", "size": bytes, "backing-file": below, "backing-fmt": "qcow2",
+    });
+    create(qemu, path, &options, log)
+}
+
+fn create(qemu: &Path, path: &Path, options: &Value, log: &Path) -> Result<(), MachineError> {
     File::create(path).map_err(FileError::own("create", path))?;
     let mut command = Command::new(qemu);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", "none", "-S"]);
     let (mut process, mut qmp, _) = spawn(command, Vec::new(), log)?;
-    let made = make_qcow2(&mut qmp, path, bytes);
+    let made = make_qcow2(&mut qmp, path, options);
     let _ = qmp.command("quit", None);
     process.wait(Duration::from_secs(10));
     made.map_err(|source| MachineError::Resource { what: "a disk for the guest", source })
 }
 
-fn make_qcow2(qmp: &mut Qmp, path: &Path, bytes: u64) -> io::Result<()> {
+fn make_qcow2(qmp: &mut Qmp, path: &Path, options: &Value) -> io::Result<()> {
     qmp.command("blockdev-add", Some(&json!({ "driver": "file", "node-name": "file", "filename": path })))?;
-    let options = json!({ "driver": "qcow2", "file": "file", "size": bytes });
     qmp.command("blockdev-create", Some(&json!({ "job-id": "create", "options": options })))?;
     let begun = Instant::now();
     loop {

@@ -11,6 +11,7 @@ mod death;
 pub mod device;
 mod device_control;
 mod device_process;
+mod disks;
 mod error;
 mod guard;
 mod health;
@@ -22,6 +23,8 @@ mod processes;
 mod qemu;
 mod qmp;
 mod running_device;
+pub mod screen;
+mod screen_watch;
 pub mod stub;
 
 pub use card::{
@@ -35,6 +38,7 @@ pub use device_control::{
     DeviceRegister, DeviceStatus, Offer, Received, ReceivedBytes,
 };
 pub use device_process::DeviceProcess;
+pub use disks::{Disks, SystemFirmware};
 pub use error::MachineError;
 pub use health::{Health, LostDevice, NoProcesses};
 pub use killer::ProcessKiller;

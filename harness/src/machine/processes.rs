@@ -19,6 +19,7 @@ use super::memory::GuestMemory;
 use super::qemu::{Boot, Machine, MachineDevice, MachineOptions, VFIO_USER, guest_exit};
 use super::qmp::Answers;
 use super::running_device::RunningDevice;
+use super::screen_watch::ScreenWatch;
 use crate::host::ended::Ended;
 use crate::host::interrupt;
 use crate::host::limits::LimitError;
@@ -42,6 +43,9 @@ const POLL: Duration = Duration::from_millis(2);
 /// The longest time for a device of the user's to make a machine: QEMU reads its configuration space and resets it.
 const DEVICE_LIMIT: Duration = Duration::from_secs(60);
 
+/// The reason of a shutdown by the guest, as QEMU's event gives it.
+const BY_GUEST: &str = "guest-shutdown";
+
 /// The longest time until the order of two known ends is known too.
 const ORDER: Duration = Duration::from_secs(1);
 
@@ -64,6 +68,10 @@ pub struct Processes {
     started: bool,
     /// Whether a test is about to kill the card: its end is no death until another one takes its place.
     card_expendable: bool,
+    /// Looks at the screen of a guest that starts from a disk.
+    screen: Option<ScreenWatch>,
+    /// Whether QEMU was told to end.
+    told_to_quit: bool,
 }
 
 /// When each process was seen to end, and which was seen to end alone.
@@ -163,6 +171,7 @@ impl Processes {
             MachineDevice::VfioUser { name, .. } => Some(name.clone()),
             _ => None,
         };
+        let screen = options.disks.is_some().then(|| ScreenWatch::new(boot.scratch));
         let mut processes = Self {
             standstills,
             machine,
@@ -173,6 +182,8 @@ impl Processes {
             found: None,
             started: false,
             card_expendable: false,
+            screen,
+            told_to_quit: false,
         };
         let device = &mut processes.device;
         device.note_limits();
@@ -251,6 +262,11 @@ impl Processes {
         let (begun, stood_still) = (Instant::now(), self.stood_still());
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
         let lost = self.card_expendable;
+        if self.machine.starts_from_disk() && self.machine.ended().is_none() {
+            // The agent has ended; its system stays on, and nothing that it has written is kept.
+            self.told_to_quit = true;
+            self.machine.quit();
+        }
         while self.machine.ended().is_none() && (lost || self.device.ended().is_none_or(|ended| ended == CARD_LEFT)) {
             if interrupt::requested() {
                 return Err(LeaveError::Interrupted);
@@ -260,7 +276,8 @@ impl Processes {
             }
             std::thread::sleep(POLL);
         }
-        if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
+        let told = self.told_to_quit && self.machine.ended() == Some(Ended::Exit(0));
+        if !told && self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
         if self.card_expendable {
@@ -447,6 +464,16 @@ impl Health for Processes {
         // A server that dies closes its socket before its end shows.
         self.device.wait(FOLLOWS);
         if self.death().is_some() { None } else { Some(LostDevice { device, words }) }
+    }
+
+    fn crash(&mut self) -> Option<String> {
+        self.screen.as_mut()?.crash(&mut self.machine)
+    }
+
+    fn is_off(&mut self) -> bool {
+        self.machine.starts_from_disk()
+            && self.machine.ended() == Some(Ended::Exit(0))
+            && self.machine.shutdown_reason().as_deref() == Some(BY_GUEST)
     }
 
     fn limit(&mut self) -> Option<LimitError> {

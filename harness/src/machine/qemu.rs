@@ -17,6 +17,7 @@ use signal_hook::low_level::signal_name;
 use super::card::words_of;
 use super::death::{Death, Part};
 use super::device::QemuArguments;
+use super::disks::Disks;
 use super::error::MachineError;
 use super::health::Health;
 use super::killer::ProcessKiller;
@@ -36,6 +37,9 @@ const START_GRACE: Duration = Duration::from_secs(20);
 
 /// The machine, without controllers that no guest here uses: a fifth of the time to the guest's first instruction.
 const MACHINE: &str = "q35,memory-backend=mem,sata=off,smbus=off,i8042=off,vmport=off";
+
+/// The machine of a guest that starts from a disk: with the controllers that a system has drivers for.
+const DISK_MACHINE: &str = "q35,memory-backend=mem";
 
 /// Processors that the machine could have. Where that is one, QEMU's emulator translates locked instructions to plain ones, without
 /// the barrier that they are: a driver's `KeMemoryBarrier` (`lock or`) would not order its write to a ring before its next read, and card
@@ -112,6 +116,31 @@ pub struct MachineOptions {
     pub device: MachineDevice,
     /// QEMU's stub for a debugger, if there is to be one.
     pub stub: Option<Stub>,
+    /// The disks of a guest that starts from one, instead of the kernel. Firmware, driver and options are its own then.
+    pub disks: Option<Disks>,
+}
+
+impl MachineOptions {
+    /// Adds the kernel, and the files that it reads, to QEMU's command line.
+    fn add_kernel_to(&self, command: &mut Command, scratch: &Path) -> Result<(), MachineError> {
+        command.arg("-no-reboot");
+        if self.firmware == Firmware::Qboot {
+            command.args(["-bios", "qboot.rom"]);
+        }
+        command.arg("-kernel").arg(&self.kernel);
+        let guest_options = scratch.join("options");
+        fs::write(&guest_options, &self.guest_options).map_err(FileError::own("write", &guest_options))?;
+        command.arg("-fw_cfg").arg(with_path(&format!("name={OPTIONS_FILE},file="), &guest_options));
+        if let Some(driver) = &self.driver {
+            command.arg("-fw_cfg").arg(with_path(&format!("name={DRIVER_FILE},file="), driver));
+        }
+        if let Some(installation) = &self.installation {
+            let path = scratch.join("installation");
+            fs::write(&path, installation).map_err(FileError::own("write", &path))?;
+            command.arg("-fw_cfg").arg(with_path(&format!("name={INSTALLATION_FILE},file="), &path));
+        }
+        Ok(())
+    }
 }
 
 /// The device of a machine, as arguments of QEMU.
@@ -211,6 +240,8 @@ pub struct Machine {
     pub memory: GuestMemory,
     /// The command line, for the record.
     pub command_line: Vec<String>,
+    /// Whether the guest starts from a disk, and leaves the machine on when it has ended.
+    starts_from_disk: bool,
 }
 
 impl Machine {
@@ -248,12 +279,11 @@ impl Machine {
         let (qmp, guest_qmp) = pair("the monitor")?;
         let (guest_line, guest_qmp): (OwnedFd, OwnedFd) = (guest_line.into(), guest_qmp.into());
         let memory_file = memory.file().map_err(resource("guest memory"))?;
-        let guest_options = boot.scratch.join("options");
-        fs::write(&guest_options, &options.guest_options).map_err(FileError::own("write", &guest_options))?;
 
         let mut command = Command::new(&options.qemu);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        command.args(["-machine", MACHINE, "-accel", options.accelerator.name(), "-cpu", "max"]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+        let machine = if options.disks.is_some() { DISK_MACHINE } else { MACHINE };
+        command.args(["-machine", machine, "-accel", options.accelerator.name(), "-cpu", "max"]);
         command.args(["-m", &format!("{}M", memory.bytes() >> 20)]);
         command.args([
             "-object",
@@ -264,22 +294,15 @@ impl Machine {
             ),
         ]);
         command.args(["-smp", &format!("{},maxcpus={MAX_PROCESSORS}", options.processors)]);
-        if options.firmware == Firmware::Qboot {
-            command.args(["-bios", "qboot.rom"]);
+        if let Some(disks) = &options.disks {
+            disks.add_to(&mut command);
         }
-        command.arg("-kernel").arg(&options.kernel);
         command.args(["-chardev", &format!("socket,id=line,fd={}", guest_line.as_raw_fd()), "-serial", "chardev:line"]);
         command.args(["-chardev", &format!("socket,id=qmp,fd={}", guest_qmp.as_raw_fd())]);
         command.args(["-qmp", "chardev:qmp"]);
         command.args(["-device", &format!("isa-debug-exit,iobase={:#x},iosize=4", exit::PORT)]);
-        command.arg("-fw_cfg").arg(with_path(&format!("name={OPTIONS_FILE},file="), &guest_options));
-        if let Some(driver) = &options.driver {
-            command.arg("-fw_cfg").arg(with_path(&format!("name={DRIVER_FILE},file="), driver));
-        }
-        if let Some(installation) = &options.installation {
-            let path = boot.scratch.join("installation");
-            fs::write(&path, installation).map_err(FileError::own("write", &path))?;
-            command.arg("-fw_cfg").arg(with_path(&format!("name={INSTALLATION_FILE},file="), &path));
+        if options.disks.is_none() {
+            options.add_kernel_to(&mut command, boot.scratch)?;
         }
         options.device.add_to(&mut command);
         let mut inherited = vec![guest_line, guest_qmp, memory_file];
@@ -295,7 +318,8 @@ impl Machine {
         let stub = monitor.map(watch).transpose()?;
         // From here on only QEMU holds its ends: when it ends, the lines end here.
         let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
-        Ok(Self { process, stopped: OnPurpose::default(), qmp, stub, line, memory, command_line })
+        let (stopped, starts_from_disk) = (OnPurpose::default(), options.disks.is_some());
+        Ok(Self { process, stopped, qmp, stub, line, memory, command_line, starts_from_disk })
     }
 
     /// Waits until the monitor answers, as long as QEMU lives and `worth_it` returns true.
@@ -431,6 +455,31 @@ impl Machine {
     /// The monitor's error, or [`io::ErrorKind::TimedOut`] where QEMU does not answer.
     pub fn inject_nmi(&mut self) -> io::Result<()> {
         self.qmp.inject_nmi()
+    }
+
+    /// Returns whether the guest starts from a disk.
+    #[must_use]
+    pub const fn starts_from_disk(&self) -> bool {
+        self.starts_from_disk
+    }
+
+    /// Ends QEMU by its monitor. One that does not answer has ended, or is ended with its owner.
+    pub(super) fn quit(&mut self) {
+        let _ = self.qmp.command("quit", None);
+    }
+
+    /// Returns why QEMU has shut down, by its own event: `guest-shutdown` where the guest has turned the machine off.
+    pub(super) fn shutdown_reason(&mut self) -> Option<String> {
+        self.qmp.shutdown_reason()
+    }
+
+    /// Writes the screen to a PNG file.
+    ///
+    /// # Errors
+    /// The monitor's error, as when QEMU has ended.
+    pub fn screen(&mut self, path: &Path) -> io::Result<()> {
+        let arguments = serde_json::json!({ "filename": path, "format": "png" });
+        self.qmp.command("screendump", Some(&arguments)).map(drop)
     }
 
     /// Executes a command of the monitor. Returns its answer.

@@ -123,8 +123,13 @@ impl Qmp {
     /// Tells whether a signal made a QEMU shut down that has ended. Reads the events that are left.
     pub(super) fn ended_by_signal(&mut self) -> bool {
         // The other end is closed: this ends at the end of the stream.
+        self.shutdown_reason().as_deref() == Some(BY_SIGNAL)
+    }
+
+    /// Returns the reason of a shutdown of a QEMU that has ended. Reads the events that are left.
+    pub(super) fn shutdown_reason(&mut self) -> Option<String> {
         while self.read(Instant::now() + SLICE, &mut || true).is_ok() {}
-        self.shutdown.as_deref() == Some(BY_SIGNAL)
+        self.shutdown.clone()
     }
 
     fn ask(&mut self, command: &Value) -> io::Result<Value> {

@@ -29,8 +29,8 @@ use crate::testbed::session::{SessionError, StartedDevice};
 use crate::testbed::stall::Stalling;
 use crate::testbed::violations::FindingsReport;
 use crate::testbed::{
-    BUG_CHECK_FILE, HANG_FILE, MusicFormat, PinOptions, Provisioned, RATE_DEFAULT, SongPins, StreamMemory, TestBed,
-    TestBedBuilder, TestBedError, open_song_pins,
+    BUG_CHECK_FILE, HANG_FILE, MusicFormat, PinOptions, Provisioned, RATE_DEFAULT, SCREEN, SongPins, StreamMemory,
+    TestBed, TestBedBuilder, TestBedError, open_song_pins,
 };
 
 /// Lines of [`HANG_FILE`] that a failure shows: the report and the innermost functions.
@@ -128,6 +128,10 @@ pub(crate) fn failure(
         let report = bug_check::report(bug_check, &places);
         let _ = folder.write(BUG_CHECK_FILE, report.clone() + again);
         evidence += &report;
+    }
+    let screen = folder.file(SCREEN);
+    if screen.is_file() {
+        evidence += &format!("--- the screen is {}\n", screen.display());
     }
     if let Some(report) = folder.tail(HANG_FILE, HANG_LINES) {
         evidence += &format!("--- where the guest hangs\n{report}\n");

@@ -25,6 +25,8 @@ pub struct Overrides {
     pub count: Option<u32>,
     /// A driver image of the command line, for the reproduce line.
     pub driver: Option<PathBuf>,
+    /// The image of the command line, for the reproduce line.
+    pub guest: Option<String>,
     /// The device of the command line; the card where it names none.
     pub device: Device,
     /// The options of the device, with a space before each, for the reproduce line.
@@ -114,6 +116,7 @@ impl Overrides {
         let case = case.map_or_else(String::new, |case| format!(" --case '{case}'"));
         let driver =
             self.driver.as_ref().map_or_else(String::new, |driver| format!(" --driver '{}'", driver.display()));
+        let guest = self.guest.as_ref().map_or_else(String::new, |guest| format!(" --guest {guest}"));
         // The scenario's own conditions need no option.
         let conditions =
             if self.seeds.is_empty() && self.processors.is_none() { String::new() } else { conditions.arguments() };
@@ -135,7 +138,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "{} run {}{case}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{windows}{rate}{judge}",
+            "{} run {}{case}{guest}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{windows}{rate}{judge}",
             invocation::program(),
             scenario.path.display(),
             self.device_options

@@ -43,6 +43,8 @@ struct Played {
 
 /// What came of a run.
 enum Ran {
+    /// The guest has nothing to show of it, for a reason.
+    NotHosted(String),
     /// The case's driver was not built.
     Unbuilt(Unbuilt),
     /// A probe was run; its test and its row.
@@ -94,6 +96,10 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
     let Run { case, conditions, name, reproduce } = run;
     begin(name)?;
     context.observer.event(&Event::TestBegun { name: name.clone() });
+    if let Some(reason) = context.provisioned.image.as_ref().and_then(|_| unsupported::of_image(scenario, *conditions))
+    {
+        return Ok(Ran::NotHosted(reason));
+    }
     let built = match driver::build(scenario, case, context) {
         Ok(built) => built,
         Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
@@ -135,6 +141,13 @@ fn add(
             let failed = probed.failed > 0;
             report.append(*probed);
             return go_on(failed, context);
+        }
+        Ran::NotHosted(reason) => {
+            (test.result, test.class) = (TestResult::Skipped, Some(Class::NotHosted));
+            test.violations = vec![reason.clone()];
+            ended(&test, reason, context);
+            report.add(test);
+            return Ok(());
         }
         Ran::Unbuilt(Unbuilt { result, reason }) => {
             (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason.clone()]);

@@ -1,7 +1,9 @@
 //! What a guest cannot do by its kind is skipped, and no failure of the driver's: scenario files are written for guests of every kind.
 
+use super::file::Scenario;
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
+use crate::machine::conditions::Conditions;
 use crate::playback::PlaybackError;
 use crate::report::TestRecord;
 
@@ -15,6 +17,16 @@ pub(super) fn skip(error: &PlaybackError, test: &mut TestRecord) -> bool {
     (test.result, test.class) = (TestResult::Skipped, Some(Class::NotHosted));
     test.violations = vec![format!("{error}{remedy}")];
     true
+}
+
+/// Returns why a run of a scenario says nothing about a driver in an image, if it does.
+pub(super) fn of_image(scenario: &Scenario, conditions: Conditions) -> Option<String> {
+    let own = match scenario.test {
+        Some(_) => Some("its test is one of the NT host, or of what is around it"),
+        None if scenario.has_driver() => Some("it has drivers of its own, and an image has the one that was installed"),
+        None => conditions.only_nt_host(),
+    };
+    own.map(|reason| format!("{reason}: run it without --guest"))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> 
         installation: None,
         device: MachineDevice::Absent,
         stub: None,
+        disks: None,
     }
 }
 
@@ -28,5 +29,9 @@ pub(super) fn bare_options(provisioned: &Provisioned, guest_options: String) -> 
 /// # Errors
 /// The error of the host, where it gives no further descriptors.
 pub(super) fn guest_line(machine: &Machine) -> io::Result<GuestLine> {
+    if machine.starts_from_disk() {
+        // Firmware and loader write to the port too.
+        return Ok(GuestLine::reliable(machine.line.try_clone()?));
+    }
     Ok(GuestLine::with_memory(machine.line.try_clone()?, machine.memory.share()?))
 }

@@ -20,6 +20,7 @@ use crate::debugger::{self, Debugging};
 use crate::event::{Observer, Silent};
 use crate::host::file_error::FileError;
 use crate::host::leftovers::Scratch;
+use crate::image::ImageGuest;
 use crate::machine::conditions::Conditions;
 use crate::machine::device::{DeviceCommand, DeviceSource};
 use crate::machine::{
@@ -330,10 +331,15 @@ impl<'o> TestBedBuilder<'o> {
     }
 
     fn log(&self, scratch: &Scratch, part: &str) -> PathBuf {
+        self.file(scratch, part, "log")
+    }
+
+    /// Returns the path of a file of the run.
+    fn file(&self, scratch: &Scratch, part: &str, extension: &str) -> PathBuf {
         match &self.logs {
-            Logs::Run { folder, label: Some(label) } => folder.file(&format!("{part}-{label}.log")),
-            Logs::Run { folder, label: None } => folder.file(&format!("{part}.log")),
-            Logs::NewRun(_) | Logs::Temporary => scratch.path().join(format!("{part}.log")),
+            Logs::Run { folder, label: Some(label) } => folder.file(&format!("{part}-{label}.{extension}")),
+            Logs::Run { folder, label: None } => folder.file(&format!("{part}.{extension}")),
+            Logs::NewRun(_) | Logs::Temporary => scratch.path().join(format!("{part}.{extension}")),
         }
     }
 
@@ -428,16 +434,24 @@ impl<'o> StartedCard<'o> {
             options.stub = Some(session.stub().clone());
             options.guest_options += &session.guest_options();
         }
+        let image = provisioned.image.as_ref();
+        let prepare = |image: &ImageGuest| {
+            let file = |part: &str, extension: &str| builder.file(&scratch, part, extension);
+            image.prepare(&provisioned.artefacts.qemu, file)
+        };
+        options.disks = image.map(prepare).transpose()?;
+        let memory = image.map_or(builder.memory, |image| image.memory.max(builder.memory));
         let qemu_log = builder.log(&scratch, "qemu");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-        let processes = Processes::start(&options, GuestMemory::new(builder.memory)?, &boot, device)?;
+        let processes = Processes::start(&options, GuestMemory::new(memory)?, &boot, device)?;
         let control = control_of(&provisioned.device, &sockets).map(DeviceControl::connect);
         let control = control.transpose().map_err(MachineError::from)?;
         // The session listens from now on: the guest enters and is ready within milliseconds.
         let line = guest_line(&processes.machine).map_err(SessionError::Line)?;
         let console = builder.console()?;
-        let session =
+        let mut session =
             Session::new(line, processes, builder.timeout, console, builder.observer).map_err(SessionError::Line)?;
+        session.set_boot_limit(image.map(|image| image.boot_limit));
         if let Some(session) = debugger {
             session.announce();
         }

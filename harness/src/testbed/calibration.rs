@@ -106,8 +106,14 @@ fn calibrate(
     accelerator: Accelerator,
 ) -> Result<Calibration, TestBedError> {
     let accelerator = Choice { accelerator, reason: "calibration".into() };
-    let provisioned =
-        Provisioned { artefacts: artefacts.clone(), accelerator, firmware, device: Device::default(), debugging: None };
+    let provisioned = Provisioned {
+        artefacts: artefacts.clone(),
+        accelerator,
+        firmware,
+        device: Device::default(),
+        image: None,
+        debugging: None,
+    };
     let begun = Instant::now();
     let mut bare = match BareMachine::start(&provisioned, MEMORY, format!("{CALIBRATE}={MILLIONS}\n")) {
         Ok(bare) => bare,

@@ -42,7 +42,7 @@ pub use crate::provision::Workspace;
 
 pub use accelerator::{Choice, measured};
 pub use bare::BareMachine;
-pub use bed::{BUG_CHECK_FILE, HANG_FILE, TestBed};
+pub use bed::{BUG_CHECK_FILE, HANG_FILE, SCREEN, TestBed};
 pub use builder::{GUEST_LOG_DEFAULT, MEMORY_DEFAULT, StartedCard, TIMEOUT_DEFAULT, TestBedBuilder};
 pub use error::{HOST_STALLED_REMEDY, HostStalled, TestBedError};
 pub use guest_marks::GuestMarksError;

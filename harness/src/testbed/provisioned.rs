@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accelerator::Choice;
 use crate::debugger::Debugging;
+use crate::image::ImageGuest;
 use crate::machine::{Device, Firmware};
 use crate::provision::Artefacts;
 
@@ -21,6 +22,9 @@ pub struct Provisioned {
     /// The device that the driver is for: the card, unless the user brings another.
     #[serde(default)]
     pub device: Device,
+    /// The image that is booted, instead of the NT host.
+    #[serde(default)]
+    pub image: Option<ImageGuest>,
     /// What is wanted of a debugger, if one is.
     #[serde(skip)]
     pub debugging: Option<Debugging>,

@@ -27,5 +27,5 @@ pub fn provision(
     // Under the provisioner's lock: of several first runs, one measures.
     let accelerator = calibration::choose(workspace, &artefacts, firmware, accelerator)?;
     drop(provisioner);
-    Ok(Provisioned { artefacts, accelerator, firmware, device: Device::default(), debugging: None })
+    Ok(Provisioned { artefacts, accelerator, firmware, device: Device::default(), image: None, debugging: None })
 }

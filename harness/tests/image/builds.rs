@@ -26,7 +26,7 @@ fn installs_the_stand_in_from_its_disc_into_an_image_that_is_whole() {
     assert_eq!(fs::metadata(&disk).unwrap().permissions().mode() & 0o777, 0o444);
     // All layers are in it: the stage that the last start reads.
     let stage = fs::read(&disk).unwrap();
-    assert!(stage.windows(17).any(|bytes| bytes == b"dmus stand-in v1\x03"));
+    assert!(stage.windows(17).any(|bytes| bytes == b"dmus stand-in v1\x04"));
     for gone in ["payload.img", "disk.1.qcow2", "disk.3.qcow2", "lock"] {
         assert!(!home.folder(false).join(gone).exists(), "{gone}");
     }

@@ -45,8 +45,13 @@ impl Home {
 
     /// Runs `image` with arguments; images are in this folder.
     pub(crate) fn image(&self, arguments: &[&str]) -> Output {
+        self.dmus("image", arguments)
+    }
+
+    /// Runs a verb with arguments.
+    pub(crate) fn dmus(&self, verb: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dmus"));
-        command.arg("image").args(arguments).env("XDG_DATA_HOME", self.path("data")).current_dir(self.scratch.path());
+        command.arg(verb).args(arguments).env("XDG_DATA_HOME", self.path("data")).current_dir(self.scratch.path());
         command.output().unwrap()
     }
 
@@ -68,9 +73,14 @@ impl Home {
         self.image(&[&all[..], &["--memory", "512", "--accel", "tcg"], more].concat())
     }
 
+    /// Returns the folder of all images.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.path("data/dmus/images")
+    }
+
     /// Returns the folder of the image, half-made or whole.
     pub(crate) fn folder(&self, half: bool) -> PathBuf {
-        self.path("data/dmus/images").join(if half { "one.half" } else { "one" })
+        self.images().join(if half { "one.half" } else { "one" })
     }
 }
 
@@ -129,8 +139,43 @@ pub(crate) fn write_disc(writer: &Path, disc: &Path, volume: &str, files: &[(&st
     assert!(output.status.success(), "{}", said(&output));
 }
 
+/// Returns the file with a behaviour's word, which has one length for all of them.
+pub(crate) fn behaviour_file(word: &str) -> String {
+    format!("{word:<31}\n")
+}
+
+/// Writes the disc of a stand-in that ends in the NT host, with the driver's package as what is installed.
+pub(crate) fn kernel_disc(home: &Home, behaviour: &str) -> Option<()> {
+    let (kernel, driver) = (named("DMUS_NT_HOST")?, named("DMUS_DRIVER")?);
+    let package = home.path("package");
+    for stale in ["my.inf", "my.sys", "my.cat"] {
+        fs::remove_file(package.join(stale)).unwrap();
+    }
+    let inf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-driver/inf/dmuscard.inf");
+    fs::copy(inf, package.join("dmuscard.inf")).unwrap();
+    fs::copy(driver, package.join("dmuscard.sys")).unwrap();
+    // Debug information is behind what is loaded, and no part of a disc.
+    let mut kernel = fs::read(kernel).unwrap();
+    kernel.truncate(loaded_bytes(&kernel));
+    write_stand_in(home, behaviour, Some(&kernel))
+}
+
+/// Returns how many bytes of an ELF file are loaded: to the end of its last segment.
+fn loaded_bytes(file: &[u8]) -> usize {
+    let number = |at: usize, length: usize| {
+        file[at..at + length].iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
+    };
+    let (table, count) = (number(32, 8) as usize, number(56, 2) as usize);
+    let ends = (0..count).map(|index| table + index * 56).map(|at| number(at + 8, 8) + number(at + 32, 8));
+    ends.max().unwrap() as usize
+}
+
 /// Writes the disc of the stand-in, which behaves as a word says, as the disc of an edition.
 pub(crate) fn stand_in_disc(home: &Home, behaviour: &str) -> Option<()> {
+    write_stand_in(home, behaviour, None)
+}
+
+fn write_stand_in(home: &Home, behaviour: &str, kernel: Option<&[u8]>) -> Option<()> {
     let (stand_in, writer) = (named("DMUS_STAND_IN")?, named("DMUS_GENISOIMAGE")?);
     let boot = home.path("boot.img");
     let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&boot).unwrap();
@@ -140,7 +185,10 @@ pub(crate) fn stand_in_disc(home: &Home, behaviour: &str) -> Option<()> {
     let disk = FileSystem::new(file, FsOptions::new()).unwrap();
     let folder = disk.root_dir().create_dir("EFI").unwrap().create_dir("BOOT").unwrap();
     folder.create_file("BOOTX64.EFI").unwrap().write_all(&fs::read(stand_in).unwrap()).unwrap();
-    disk.root_dir().create_file("BEHAVE.TXT").unwrap().write_all(behaviour.as_bytes()).unwrap();
+    disk.root_dir().create_file("BEHAVE.TXT").unwrap().write_all(behaviour_file(behaviour).as_bytes()).unwrap();
+    if let Some(kernel) = kernel {
+        disk.root_dir().create_file("NTHOST.ELF").unwrap().write_all(kernel).unwrap();
+    }
     drop(folder);
     disk.unmount().unwrap();
     let wim = wim(&[("Stand-in for Windows 11 Pro", "Professional", 26100, 9)]);

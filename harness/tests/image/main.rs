@@ -7,3 +7,4 @@ mod builds;
 mod disc;
 mod discs;
 mod misbehaviours;
+mod runs;

@@ -26,8 +26,8 @@ const RUNS: &str = "runs";
 /// The verdict's file in a run folder.
 pub(super) const VERDICT: &str = "verdict.json";
 
-/// The extensions of large files: sound files, and traces of the card.
-const LARGE: [&str; 3] = ["wav", "pcm", TRACE];
+/// The extensions of large files: sound files, traces of the card, and the disks and variables of a guest that starts from a disk.
+const LARGE: [&str; 6] = ["wav", "pcm", TRACE, "qcow2", "img", "fd"];
 
 /// The extension of traces.
 const TRACE: &str = "trace";
@@ -63,7 +63,7 @@ impl Cleaned {
     }
 }
 
-/// Removes the sound files and the traces of a run that passed, also those in folders below; returns how many bytes they held. What cannot be
+/// Removes the sound files, the traces and the disks of a run that passed, also those in folders below; returns how many bytes they held. What cannot be
 /// removed stays.
 pub fn remove_large_files(run: &Path) -> u64 {
     let is_large = |path: &Path| path.extension().is_some_and(|found| LARGE.iter().any(|large| found == *large));

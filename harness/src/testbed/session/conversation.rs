@@ -86,6 +86,8 @@ pub struct Session<'a, H> {
     pub marks: MarksPlace,
     /// When the processes were checked last.
     checked: Instant,
+    /// How long the guest may take until it is ready, where that is another limit than a step's.
+    boot_limit: Option<Duration>,
     /// How the guest's ranges are reached, once it has said so.
     pub(super) bulk_access: BulkAccess,
 }
@@ -118,6 +120,7 @@ impl<'a, H: Health> Session<'a, H> {
             collected: Collected::default(),
             marks,
             checked: Instant::now(),
+            boot_limit: None,
             bulk_access: BulkAccess::Mapped,
         })
     }
@@ -131,6 +134,17 @@ impl<'a, H: Health> Session<'a, H> {
     /// Sets how long a step may take, from the next one on.
     pub fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
+    }
+
+    /// Sets how long the guest, a system that starts from a disk, may take until its agent is ready.
+    pub const fn set_boot_limit(&mut self, limit: Option<Duration>) {
+        self.boot_limit = limit;
+    }
+
+    /// Tells whether what answers is an agent in a system that starts from a disk.
+    #[must_use]
+    pub const fn is_agent(&self) -> bool {
+        self.boot_limit.is_some()
     }
 
     /// Returns how long a step may take without progress.
@@ -149,11 +163,15 @@ impl<'a, H: Health> Session<'a, H> {
     /// # Errors
     /// [`SessionError`] for a guest or a process that ended, a time-out, or an interruption.
     pub fn ready(&mut self) -> Result<Instant, SessionError> {
-        let deadline = self.deadline(self.limit);
+        let limit = self.boot_limit.unwrap_or(self.limit);
+        let deadline = self.deadline(limit);
         loop {
             let (at, message) = match self.next("boot the guest", deadline) {
                 // It is what is waited for, or a part of a boot: setup starts the system more than once.
                 Err(SessionError::GuestRestarted { .. }) => continue,
+                Err(SessionError::Timeout { .. }) if self.boot_limit.is_some() => {
+                    return Err(SessionError::NoAgent { seconds: limit.as_secs() });
+                }
                 other => other?,
             };
             if message == ToHost::Event(guest_protocol::Event::Ready) {
@@ -341,7 +359,11 @@ impl<'a, H: Health> Session<'a, H> {
                         }
                     }
                     Some(_) => return Err(self.explain_end(step)),
-                    None => {}
+                    None => {
+                        if let Some(how) = self.health.crash() {
+                            return Err(SessionError::Crashed { how, step: step.into() });
+                        }
+                    }
                 },
             }
         }
@@ -479,6 +501,7 @@ impl<'a, H: Health> Session<'a, H> {
             (Some(guest_protocol::exit::BUG_CHECK), _) => format!("a bug check without a report, during \"{step}\""),
             (Some(guest_protocol::exit::GUEST_FAILED), _) => format!("it gave up without a report, during \"{step}\""),
             (Some(code), _) => format!("it left with code {code:#x} during \"{step}\""),
+            (None, Ended::Exit(0)) if self.health.is_off() => return SessionError::TurnedOff { step },
             (None, Ended::Exit(0)) if death.stopped_by.is_none() => {
                 format!("it reset (a triple fault, most likely) during \"{step}\"")
             }

@@ -63,6 +63,44 @@ pub enum SessionError {
         /// The step.
         step: String,
     },
+    /// The agent of an image did not come.
+    #[error("the image's agent has not said that it is ready after {seconds} s")]
+    NoAgent {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The agent of an image came, and answers nothing.
+    #[error("the image's agent said that it is ready, and has not answered Hello after {seconds} s")]
+    SilentAgent {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The agent of an image is of another version.
+    #[error(
+        "the image's agent, {guest}, speaks version {theirs} of the guest protocol, and this harness version {ours}"
+    )]
+    OtherAgent {
+        /// Its name.
+        guest: String,
+        /// Its version.
+        theirs: u16,
+        /// The harness's.
+        ours: u16,
+    },
+    /// The system of an image crashed.
+    #[error("the image's system crashed during \"{step}\": {how}")]
+    Crashed {
+        /// How that was found.
+        how: String,
+        /// The step.
+        step: String,
+    },
+    /// The system of an image turned its machine off.
+    #[error("the image's system turned itself off during \"{step}\"")]
+    TurnedOff {
+        /// The step.
+        step: String,
+    },
     /// A debugger ended QEMU.
     #[error("the debugger ended the guest during \"{step}\": it left without detaching")]
     EndedByDebugger {
@@ -128,7 +166,12 @@ fn refusal(failure: &Failure) -> String {
 impl Diagnosed for SessionError {
     fn class(&self) -> Class {
         match self {
-            Self::BugCheck(_) | Self::GuestEnded { .. } | Self::GuestRestarted { .. } => Class::GuestCrashed,
+            Self::BugCheck(_) | Self::GuestEnded { .. } | Self::GuestRestarted { .. } | Self::Crashed { .. } => {
+                Class::GuestCrashed
+            }
+            Self::NoAgent { .. } => Class::NotStarted,
+            Self::SilentAgent { .. } | Self::OtherAgent { .. } => Class::AgentSilent,
+            Self::TurnedOff { .. } => Class::InstallerStuck,
             Self::Timeout { .. } => Class::Timeout,
             Self::CardDied { .. } | Self::DeviceLost { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
@@ -154,6 +197,25 @@ impl Diagnosed for SessionError {
             Self::GuestEnded { .. } => "console.log and qemu.log in the run folder say what came before",
             Self::GuestRestarted { .. } => {
                 "a bug check restarts a system that is set so: the dump on its disk says where the driver failed"
+            }
+            Self::NoAgent { .. } => {
+                "screen.png in the run folder shows where the system is; if it still starts, --boot-timeout gives more time; else build the \
+                 image anew"
+            }
+            Self::SilentAgent { .. } => {
+                "screen.png and console.log in the run folder say what the guest does; --timeout gives more time; else try the agent by \
+                 hand in the image"
+            }
+            Self::OtherAgent { .. } => {
+                "build the image anew with the agent of this version, or run the harness that built it"
+            }
+            Self::Crashed { .. } => {
+                "screen.png in the run folder shows the stop code; there is no dump on the disk for dumps (dump.img), which CrashControl \
+                 of the guest has to name"
+            }
+            Self::TurnedOff { .. } => {
+                "console.log in the run folder says what came before; a system turns itself off by shutdown.exe, for want of a licence, \
+                 or by its power settings"
             }
             Self::Timeout { .. } => {
                 "post-mortem.txt in the run folder says where the guest hangs; --timeout gives more time"

@@ -65,10 +65,19 @@ impl<H: Health> Session<'_, H> {
     /// # Errors
     /// [`SessionError::Protocol`] for a guest of another version; otherwise as for [`Session::call`].
     pub fn hello(&mut self) -> Result<Hello, SessionError> {
-        match self.simple("say hello", Request::Hello { version: VERSION })? {
+        let reply = match self.simple("say hello", Request::Hello { version: VERSION }) {
+            Err(SessionError::Timeout { seconds, .. }) if self.is_agent() => {
+                return Err(SessionError::SilentAgent { seconds });
+            }
+            other => other?,
+        };
+        match reply {
             Reply::Hello { version: VERSION, guest, memory, bulk } => {
                 self.bulk_access = bulk;
                 Ok(Hello { guest, memory })
+            }
+            Reply::Hello { version, guest, .. } if self.is_agent() => {
+                Err(SessionError::OtherAgent { guest, theirs: version, ours: VERSION })
             }
             Reply::Hello { version, guest, .. } => Err(SessionError::Protocol {
                 step: "say hello".into(),

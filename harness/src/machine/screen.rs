@@ -29,13 +29,13 @@ const NEAR: u8 = 12;
 
 /// Returns a hash of a picture's file: a screen that has not changed makes the same file.
 #[must_use]
-pub(super) fn hash(path: &Path) -> Option<[u8; 32]> {
+pub fn hash(path: &Path) -> Option<[u8; 32]> {
     Some(Sha256::digest(fs::read(path).ok()?).into())
 }
 
 /// Returns which Windows have bug checks that look as the picture does; `None` where none does, or it cannot be read.
 #[must_use]
-pub(super) fn bug_check(path: &Path) -> Option<&'static str> {
+pub fn bug_check(path: &Path) -> Option<&'static str> {
     let decoder = png::Decoder::new(BufReader::new(File::open(path).ok()?));
     let mut reader = decoder.read_info().ok()?;
     let mut pixels = vec![0; reader.output_buffer_size()?];

@@ -20,6 +20,7 @@ pub struct SessionSynth {
     synth: Synth,
     volume: [Option<i32>; 2],
     notes_lost_before: u64,
+    voice_changes_before: u64,
 }
 
 impl SessionSynth {
@@ -30,7 +31,7 @@ impl SessionSynth {
     pub fn new(config: SynthConfig, bank: Arc<Bank>) -> Result<Self, ConfigError> {
         let mut synth = Synth::new(config, Arc::clone(&bank))?;
         synth.set_download_memory(DOWNLOAD_MEMORY_BYTES);
-        Ok(Self { bank, config, synth, volume: [None; 2], notes_lost_before: 0 })
+        Ok(Self { bank, config, synth, volume: [None; 2], notes_lost_before: 0, voice_changes_before: 0 })
     }
 
     /// Returns the settings in force.
@@ -62,6 +63,8 @@ impl SessionSynth {
             }
         }
         self.notes_lost_before = self.notes_lost();
+        // One more: the voices of the one before have ended.
+        self.voice_changes_before = self.voice_changes().saturating_add(1);
         self.synth = synth;
         self.config = config;
         Ok(())
@@ -76,6 +79,12 @@ impl SessionSynth {
     #[must_use]
     pub fn active_voices(&self) -> u32 {
         self.synth.active_voices()
+    }
+
+    /// Returns a number that grows whenever a voice starts or ends.
+    #[must_use]
+    pub fn voice_changes(&self) -> u64 {
+        self.voice_changes_before.saturating_add(self.synth.voice_changes())
     }
 
     /// Iterates over the voices that sound, in the order of their lanes.

@@ -21,12 +21,19 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct VoiceWatch {
     lanes: Vec<Option<Known>>,
+    /// The session that was last looked at, and its [`SessionSynth::voice_changes`] then.
+    seen: Option<(u64, u64)>,
 }
 
 impl VoiceWatch {
     /// Records in `trace` which voices of a session have started and ended since the last call. `position` is the frame to be rendered
     /// next. A voice that has started and ended since then is not seen.
     pub fn look(&mut self, trace: &Trace, session: u64, synth: &SessionSynth, position: i64) {
+        // Most blocks change no voice, and there are more lanes to look at than records to write.
+        let now = Some((session, synth.voice_changes()));
+        if std::mem::replace(&mut self.seen, now) == now {
+            return;
+        }
         let mut next = 0;
         for voice in synth.voices() {
             while next < voice.lane {

@@ -76,6 +76,11 @@ impl Mixer {
         lanes.filter_map(|(lane, voice)| Some((lane, voice.as_ref()?)))
     }
 
+    /// Returns a number that is another one whenever a voice has started or ended in between.
+    pub(crate) fn changes(&self) -> u64 {
+        self.blocks.iter().map(|block| block.changes).sum()
+    }
+
     /// Iterates over all sounding voices mutably, stolen ones included.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.blocks.iter_mut().flat_map(|block| {
@@ -216,6 +221,8 @@ struct Block {
     groups: Vec<Group>,
     /// The number of lanes in use.
     sounding: usize,
+    /// How many voices have started and ended.
+    changes: u64,
     /// The tick up to which control values are worked out.
     tick: Option<u64>,
     /// Whether any voice may have changed since control values were last worked out.
@@ -236,6 +243,7 @@ impl Block {
             controls: (0..lanes / LANES).map(|_| Control::new()).collect(),
             groups: vec![Group::new(); lanes / LANES],
             sounding: 0,
+            changes: 0,
             tick: None,
             touched: false,
             ended: Vec::with_capacity(lanes),
@@ -256,6 +264,7 @@ impl Block {
         self.controls[lane / LANES].start(lane % LANES, &voice);
         self.voices[lane] = Some(voice);
         self.sounding += 1;
+        self.changes += 1;
         self.touched = true;
     }
 
@@ -263,6 +272,7 @@ impl Block {
     fn remove(&mut self, lane: usize) -> Option<[u32; 2]> {
         let voice = self.voices[lane].take()?;
         self.sounding -= 1;
+        self.changes += 1;
         self.controls[lane / LANES].clear(lane % LANES);
         self.groups[lane / LANES].clear(lane % LANES);
         Some(voice.sources)

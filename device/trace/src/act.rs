@@ -75,21 +75,25 @@ impl Setup {
 }
 
 impl Head {
+    #[inline]
     const fn new(kind: Kind, small: u16, value: u64) -> Self {
         Self { kind: kind.0, small, value }
     }
 
     /// Returns a head with these numbers.
+    #[inline]
     pub(crate) const fn plain(kind: Kind, small: u16, value: u64) -> Self {
         Self::new(kind, small, value)
     }
 
     /// Returns a head with a byte and a number by kind in its last word.
+    #[inline]
     pub(crate) const fn parted(kind: Kind, small: u16, byte: u8, number: u32) -> Self {
         Self::new(kind, small, (byte as u64) << 24 | (number as u64) << 32)
     }
 
     /// Adds the length of a payload, and the mark of one that is cut.
+    #[inline]
     pub(crate) const fn with_payload(mut self, length: u32, cut: u8) -> Self {
         self.kind |= PAYLOAD;
         self.value |= length as u64 & 0x00ff_ffff | (cut as u64) << 24;
@@ -97,30 +101,35 @@ impl Head {
     }
 
     /// Returns the head of [`Act::Clock`].
+    #[inline]
     pub(crate) const fn clock(nanoseconds: u64, error: u16) -> Self {
         Self::new(Kind::CLOCK, error, nanoseconds)
     }
 
     /// Returns the head of [`Act::Rendered`].
     #[must_use]
+    #[inline]
     pub fn rendered(frame: i64, voices: u32) -> Self {
         Self::new(Kind::RENDERED, u16::try_from(voices).unwrap_or(u16::MAX), frame as u64)
     }
 
     /// Returns the head of [`Act::VoiceEnded`].
     #[must_use]
+    #[inline]
     pub const fn voice_ended(lane: u16, frame: i64) -> Self {
         Self::new(Kind::VOICE_ENDED, lane, frame as u64)
     }
 
     /// Returns the head of [`Act::Recording`].
     #[must_use]
+    #[inline]
     pub const fn recording(on: bool) -> Self {
         Self::new(Kind::RECORDING, on as u16, 0)
     }
 
     /// Returns the head of [`Act::StatusPage`].
     #[must_use]
+    #[inline]
     pub const fn status_page(frame: u64, sequence: u32) -> Self {
         Self::new(Kind::STATUS_PAGE, sequence as u16, frame)
     }
@@ -128,6 +137,7 @@ impl Head {
     /// Returns the head of an access: [`Act::RegisterRead`], [`Act::RegisterWrite`], [`Act::ConfigRead`] or [`Act::ConfigWrite`], by
     /// its kind. `taken` tells whether a register takes it.
     #[must_use]
+    #[inline]
     pub fn access(kind: Kind, offset: u64, width: usize, value: u64, taken: bool) -> Self {
         let width = u8::try_from(width).unwrap_or(0) & (REFUSED - 1);
         let offset = u16::try_from(offset).unwrap_or(u16::MAX);
@@ -136,48 +146,56 @@ impl Head {
 
     /// Returns the head of [`Act::IdentityRead`].
     #[must_use]
+    #[inline]
     pub fn identity_read(offset: u32, bytes: u64) -> Self {
         Self::new(Kind::IDENTITY_READ, u16::try_from(offset).unwrap_or(u16::MAX), bytes)
     }
 
     /// Returns the head of [`Act::Features`].
     #[must_use]
+    #[inline]
     pub const fn features(features: u64) -> Self {
         Self::new(Kind::FEATURES, 0, features)
     }
 
     /// Returns the head of [`Act::QueueStarted`]; its payload is that of a [`Setup`].
     #[must_use]
+    #[inline]
     pub const fn queue_started(queue: Queue, error: u16) -> Self {
         Self::parted(Kind::QUEUE_STARTED, error, queue.0 as u8 & NO_QUEUE, 0)
     }
 
     /// Returns the head of [`Act::QueueStopped`].
     #[must_use]
+    #[inline]
     pub const fn queue_stopped(queue: Queue, next: u16) -> Self {
         Self::parted(Kind::QUEUE_STOPPED, next, queue.0 as u8 & NO_QUEUE, 0)
     }
 
     /// Returns the head of [`Act::Kicked`].
     #[must_use]
+    #[inline]
     pub fn kicked(queue: Queue, kicks: u64) -> Self {
         Self::parted(Kind::KICKED, 0, queue.0 as u8 & NO_QUEUE, u32::try_from(kicks).unwrap_or(u32::MAX))
     }
 
     /// Returns the head of [`Act::Reset`].
     #[must_use]
+    #[inline]
     pub const fn reset(resets: u64) -> Self {
         Self::new(Kind::RESET, 0, resets)
     }
 
     /// Returns the head of [`Act::Disconnected`].
     #[must_use]
+    #[inline]
     pub const fn disconnected() -> Self {
         Self::new(Kind::DISCONNECTED, 0, 0)
     }
 
     /// Returns the head of [`Act::ChainTaken`]; its payload, if it has one, is the readable part.
     #[must_use]
+    #[inline]
     pub fn chain_taken(queue: Queue, head: u16, writable: u64, malformed: bool) -> Self {
         let byte = queue.0 as u8 & NO_QUEUE | if malformed { MALFORMED } else { 0 };
         Self::parted(Kind::CHAIN_TAKEN, head, byte, u32::try_from(writable).unwrap_or(u32::MAX))
@@ -185,30 +203,35 @@ impl Head {
 
     /// Returns the head of [`Act::ChainReturned`]; its payload, if it has one, is what was written.
     #[must_use]
+    #[inline]
     pub const fn chain_returned(queue: Queue, head: u16, written: u32) -> Self {
         Self::parted(Kind::CHAIN_RETURNED, head, queue.0 as u8 & NO_QUEUE, written)
     }
 
     /// Returns the head of [`Act::WaveReturned`]; its payload is hash, header and PCM.
     #[must_use]
+    #[inline]
     pub const fn wave_returned(queue: Queue, head: u16, written: u32) -> Self {
         Self::parted(Kind::WAVE_RETURNED, head, queue.0 as u8 & NO_QUEUE, written)
     }
 
     /// Returns the head of [`Act::Interrupt`].
     #[must_use]
+    #[inline]
     pub const fn interrupt(queue: Queue, raised: bool) -> Self {
         Self::parted(Kind::INTERRUPT, 0, queue.0 as u8 & NO_QUEUE, raised as u32)
     }
 
     /// Returns the head of [`Act::FaultStruck`]; its payload is the text.
     #[must_use]
+    #[inline]
     pub const fn fault_struck() -> Self {
         Self::new(Kind::FAULT_STRUCK, 0, 0)
     }
 
     /// Returns the head of [`Act::DriverError`]; its payload is three numbers of 4 bytes.
     #[must_use]
+    #[inline]
     pub const fn driver_error(code: u16, queue: Option<Queue>) -> Self {
         let byte = match queue {
             Some(queue) => queue.0 as u8 & NO_QUEUE,
@@ -219,30 +242,35 @@ impl Head {
 
     /// Returns the head of [`Act::Card`]; its payload is that of a [`CardStart`].
     #[must_use]
+    #[inline]
     pub const fn card() -> Self {
         Self::new(Kind::CARD, 0, 0)
     }
 
     /// Returns the head of [`Act::Skipped`].
     #[must_use]
+    #[inline]
     pub const fn skipped(frames: u64) -> Self {
         Self::new(Kind::SKIPPED, 0, frames)
     }
 
     /// Returns the head of [`Act::Memory`]; its payload is address and length of each region.
     #[must_use]
+    #[inline]
     pub const fn memory() -> Self {
         Self::new(Kind::MEMORY, 0, 0)
     }
 
     /// Returns the head of [`Act::Command`]; its payload is the command.
     #[must_use]
+    #[inline]
     pub const fn command() -> Self {
         Self::new(Kind::COMMAND, 0, 0)
     }
 
     /// Returns the head of [`Act::Mark`]; its payload is the text.
     #[must_use]
+    #[inline]
     pub const fn mark() -> Self {
         Self::new(Kind::MARK, 0, 0)
     }

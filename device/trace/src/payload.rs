@@ -19,6 +19,7 @@ pub(crate) struct Chunks<'p> {
 
 impl<'p> Chunks<'p> {
     /// Returns the first `length` bytes of `parts`.
+    #[inline]
     pub(crate) const fn new(parts: &'p [&'p [u8]], length: usize) -> Self {
         Self { parts, part: &[], left: length }
     }

@@ -10,11 +10,13 @@ pub(crate) const SLOT_WORDS: usize = 3;
 pub(crate) const CHUNK_BYTES: usize = 16;
 
 /// Returns the seal of a slot, by its number.
+#[inline]
 pub(crate) const fn seal(number: u64) -> u32 {
     !(number as u32)
 }
 
 /// Returns the second word of a slot.
+#[inline]
 pub(crate) const fn label(kind: u8, source: u8, small: u16, number: u64) -> u64 {
     kind as u64 | (source as u64) << 8 | (small as u64) << 16 | (seal(number) as u64) << 32
 }

@@ -147,6 +147,7 @@ impl Writer {
 
     /// Returns whether the PCM of wave buffers is to be recorded.
     #[must_use]
+    #[inline]
     pub const fn wants_pcm(&self) -> bool {
         self.pcm
     }
@@ -246,6 +247,7 @@ impl Writer {
 }
 
 /// Returns a number to be added to a word of the file.
+#[inline]
 const fn host(number: u64) -> u64 {
     const { assert!(cfg!(target_endian = "little"), "additions are made in the byte order of the file") };
     number

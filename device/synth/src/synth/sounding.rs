@@ -28,6 +28,13 @@ pub struct SoundingVoice {
 }
 
 impl Synth {
+    /// Returns a number that is another one whenever one of the [`voices`](Self::voices) has started or ended since: an observer need look at them
+    /// again only then.
+    #[must_use]
+    pub fn voice_changes(&self) -> u64 {
+        self.mixer.changes()
+    }
+
     /// Iterates over the voices that sound, in the order of their lanes; those that fade out because another one takes their place
     /// included.
     pub fn voices(&self) -> impl Iterator<Item = SoundingVoice> {

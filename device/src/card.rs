@@ -12,4 +12,5 @@ mod steps;
 
 pub use device::{AdvanceError, Advanced, Card};
 pub use engine::{Engine, Link, NoAnswer};
+pub use identity::Identity;
 pub use injection::InjectError;

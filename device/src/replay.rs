@@ -8,9 +8,11 @@
 //! | time | the card renders to each frame that the recorded one had rendered to, whatever moved its clock |
 //! | commands of the control socket | carried out where they were |
 //! | whether the driver wanted an interrupt | as the recorded card found it |
+//! | accesses to registers and configuration space, over vfio-user | made again, on a function without a machine |
 //!
-//! What the transport finds wrong by itself (accesses to registers, memory that is taken away) is reported as it was recorded, and counted
-//! in [`Replayed::given`]: the replay has no such transport.
+//! What else the transport finds wrong by itself (over vhost-user, and memory that is taken away) is reported as it was recorded, and counted
+//! in [`Replayed::given`]: the replay has no such transport. A driver that turns bus mastering on late is found at its access and not behind the
+//! reset that clears the error, so that what it reads of that error afterwards may be other.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

@@ -17,7 +17,7 @@ const REPEATS_MAX: u32 = 10_000;
 /// Runs until the stop is requested.
 pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
     let _guard = stop.on_panic();
-    let waker = &function.shared.waker;
+    let Some(waker) = &function.shared.waker else { return };
     let mut due: Option<Instant> = Some(start);
     loop {
         let unmask = function.shared.pci.lock().line_unmask();

@@ -34,7 +34,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     pub(crate) mapped: [Option<Mapped>; BARS],
     pub(crate) journal: Journal,
-    pub(crate) waker: Waker,
+    /// Wakes the clock's thread; `None` where there is none.
+    pub(crate) waker: Option<Waker>,
     pub(crate) reads: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) resets: AtomicU64,
@@ -51,7 +52,7 @@ impl Shared {
     ///
     /// # Errors
     /// The host's error, when it has no memory for pages that the guest maps.
-    pub(crate) fn new(description: Description, waker: Waker, taps: Taps) -> io::Result<Self> {
+    pub(crate) fn new(description: Description, waker: Option<Waker>, taps: Taps) -> io::Result<Self> {
         Ok(Self {
             pci: Mutex::new(Pci::new(&description)),
             mapped: Mapped::of(&description)?,
@@ -65,6 +66,13 @@ impl Shared {
             connections: AtomicU64::new(0),
             outside: AtomicU64::new(0),
         })
+    }
+
+    /// Makes the clock's thread call the card soon.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
     }
 }
 
@@ -318,7 +326,7 @@ impl Function {
         // The card lets go of memory before it goes.
         self.reset_locked(&mut **card, Reset::Disconnected);
         self.unmap_all_locked(&mut **card);
-        self.shared.waker.wake();
+        self.shared.wake();
     }
 
     /// Carries out a `SET_IRQS` message.
@@ -328,7 +336,7 @@ impl Function {
     pub(crate) fn set_irqs(&self, set: IrqSet) -> Result<(), IrqSetError> {
         let done = self.shared.pci.lock().set_irqs(set, &self.shared.description);
         // The clock watches the eventfd by which the line is unmasked.
-        self.shared.waker.wake();
+        self.shared.wake();
         done
     }
 }

@@ -114,6 +114,6 @@ impl Handle {
 
     /// Lets [`Card::tick`](crate::Card::tick) be called soon, from the crate's own thread.
     pub fn wake(&self) {
-        self.shared.waker.wake();
+        self.shared.wake();
     }
 }

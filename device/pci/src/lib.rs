@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod control;
 mod description;
+mod detached;
 mod diagnosis;
 mod dma;
 mod function;
@@ -27,6 +28,7 @@ pub use description::{
     Bar, Description, DescriptionError, IO_BYTES_MAX, MSI_VECTORS_MAX, Msi, Msix, PAGE_BYTES, ROM_BYTES_MAX,
     VECTORS_MAX, Widths,
 };
+pub use detached::Detached;
 pub use dma::{DmaError, MemoryRegion};
 pub use handle::Handle;
 pub use listener::{SocketError, Sockets};

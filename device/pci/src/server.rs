@@ -85,7 +85,7 @@ impl Server {
     }
 
     fn new(description: Description, listener: Listener, control: Option<Listener>) -> Result<Self, ServeError> {
-        let shared = Shared::new(description, Waker::new()?, Taps::default())?;
+        let shared = Shared::new(description, Some(Waker::new()?), Taps::default())?;
         Ok(Self { shared, listener, control, stop: Stop::new()? })
     }
 

@@ -92,29 +92,41 @@ pub struct Link {
     pub identity: Arc<Identity>,
     /// The current task of the card's thread.
     pub activity: Arc<Activity>,
-    desk: Arc<Desk>,
+    /// The card on its thread; `None` where a replay steps it.
+    desk: Option<Arc<Desk>>,
     commands: mpsc::Sender<Command>,
 }
 
 impl Link {
+    /// Returns the access to a bus and registers whose card a replay steps: kicks are not counted, and nothing is served.
+    pub(crate) fn stepped(bus: SharedBus, registers: Arc<Registers>, identity: Arc<Identity>) -> Self {
+        let (commands, _) = mpsc::channel();
+        Self { bus, registers, identity, activity: Arc::default(), desk: None, commands }
+    }
+
     /// Wakes the card's thread, so that it looks at the bus.
     pub fn wake(&self) {
-        self.desk.bell.ring();
+        if let Some(desk) = &self.desk {
+            desk.bell.ring();
+        }
     }
 
     /// Counts kicks of a queue, and serves the queues on the calling thread. It never waits for the card: if another
     /// thread works on it, that thread ends its slice and serves them.
     pub fn kicked(&self, queue: Queue, kicks: u64) {
-        self.bus.lock().kicked(queue, kicks);
-        self.serve_queues();
+        if self.desk.is_some() {
+            self.bus.lock().kicked(queue, kicks);
+            self.serve_queues();
+        }
     }
 
     /// Serves the queues on the calling thread, as [`kicked`](Self::kicked) does.
     pub fn serve_queues(&self) {
+        let Some(desk) = &self.desk else { return };
         // Before the try, so that a thread which has the card sees it, or the try succeeds.
-        self.desk.kicked.store(true, Ordering::SeqCst);
-        let Some(mut card) = self.desk.card.try_lock() else {
-            self.desk.bell.ring();
+        desk.kicked.store(true, Ordering::SeqCst);
+        let Some(mut card) = desk.card.try_lock() else {
+            desk.bell.ring();
             return;
         };
         let activity = Arc::clone(&card.activity);
@@ -127,10 +139,10 @@ impl Link {
         let deadline = card.deadline(Instant::now());
         activity.enter(Task::Waiting);
         drop(card);
-        if more || self.desk.kicked.load(Ordering::SeqCst) {
-            self.desk.bell.ring();
+        if more || desk.kicked.load(Ordering::SeqCst) {
+            desk.bell.ring();
         } else if let Some(deadline) = deadline {
-            self.desk.bell.ring_before(deadline);
+            desk.bell.ring_before(deadline);
         }
     }
 
@@ -204,9 +216,10 @@ impl Engine {
         let kicked = Arc::clone(&card.kicked);
         let (commands, inbox) = mpsc::channel();
         let desk = Arc::new(Desk { card: Mutex::new(card), kicked, bell: Bell::default() });
+        let (worker_desk, desk) = (Arc::clone(&desk), Some(desk));
         let link = Link { bus, registers, identity, activity: Arc::clone(&activity), desk, commands };
         let stop = Arc::new(AtomicBool::new(false));
-        let worker = Worker { desk: Arc::clone(&link.desk), inbox, stop: Arc::clone(&stop) };
+        let worker = Worker { desk: worker_desk, inbox, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new().name("card".into()).spawn(move || {
             sandbox::enter(role);
             worker.run();
@@ -245,7 +258,7 @@ impl Engine {
         }
         let _ = self.watchdog.join();
         self.thread.join().map_err(|_| NoAnswer::Gone)?;
-        Ok(self.link.desk.card.lock().take_line_out())
+        Ok(self.link.desk.as_ref().and_then(|desk| desk.card.lock().take_line_out()))
     }
 }
 

@@ -18,10 +18,11 @@ use super::recording::{Recording, RecordingError};
 use super::ring::RecordedRing;
 use super::wishes::{self, Wishes};
 use crate::bus::{Bus, RingSetup, SharedBus};
-use crate::card::Card;
+use crate::card::{Card, Identity};
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::options;
 use crate::trace::Trace;
+use crate::transport::vfio_user::Repeated;
 
 /// Faults that need no occasion to strike: they strike when the card looks, and not with a chain.
 const NO_OCCASION: [&str; 5] = ["spurious-interrupt", "interrupt-storm", "clock-jump", "lose-session", "needs-reset"];
@@ -44,7 +45,7 @@ pub struct Replayed {
     pub commands: usize,
     /// Errors that the recorded transport had found, and that were reported as recorded.
     pub given: usize,
-    /// Accesses to registers, which the replay does not repeat: it tells the bus what came of them.
+    /// Accesses to registers and configuration space that were made again.
     pub accesses: usize,
 }
 
@@ -71,7 +72,12 @@ pub fn replay(
         render_block: usize::try_from(start.render_block).unwrap_or(usize::MAX),
     };
     let card = Card::new(card_options, bank, Arc::clone(&bus), Arc::clone(&registers));
+    let function = match start.vfio_user && records.iter().any(is_access) {
+        true => Some(Repeated::new(&bus, &registers, Identity::new(card_options, Arc::clone(&registers)))?),
+        false => None,
+    };
     let mut player = Player {
+        function,
         card,
         bus,
         registers,
@@ -90,6 +96,8 @@ pub fn replay(
 }
 
 struct Player {
+    /// The function over vfio-user, where accesses to it were recorded.
+    function: Option<Repeated>,
     card: Card,
     bus: SharedBus,
     registers: Arc<Registers>,
@@ -124,14 +132,25 @@ impl Player {
                     Some(Act::QueueStarted { .. }) => {
                         Queue::ALL.into_iter().for_each(|queue| bus.set_ring_base(queue, 0));
                     }
-                    _ => bus.reset_device(),
+                    _ => {
+                        bus.reset_device();
+                        drop(bus);
+                        if let Some(function) = &self.function {
+                            function.reset_if_up();
+                        }
+                    }
                 }
             }
             Act::QueueStarted { queue, setup, .. } => self.start_ring(queue, &setup),
             Act::QueueStopped { queue, .. } => {
                 self.bus.lock().stop_ring(queue);
             }
-            Act::Disconnected => self.bus.lock().disconnect(),
+            Act::Disconnected => {
+                self.bus.lock().disconnect();
+                if let Some(function) = &self.function {
+                    function.disconnect();
+                }
+            }
             Act::Kicked { queue, kicks } => self.kick(queue, kicks.into(), record.number),
             Act::ChainTaken { queue, .. } => {
                 self.offer_with_those_inside(records, index, queue);
@@ -151,11 +170,32 @@ impl Player {
                 self.found(DriverError { code: Diagnosis(code), queue, descriptor: place, expected, got });
             }
             Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. } => {
-                self.done.accesses = self.done.accesses.saturating_add(1);
+                self.access(records, index, &act)?;
             }
             // What the card did, and what is beside it.
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Makes an access again. What the rings of the card do for it is recorded behind it, and done then.
+    fn access(&mut self, records: &[Record], index: usize, act: &Act<'_>) -> Result<(), RecordingError> {
+        let Some(function) = &self.function else { return Ok(()) };
+        // Memory is recorded when the first ring starts, which is within the access that starts it.
+        let mut within = records.iter().skip(index).skip(1).take_while(|record| !is_access(record)).map(Record::act);
+        if let Some(regions) =
+            within.find_map(|act| if let Act::Memory { regions } = act { Some(regions) } else { None })
+        {
+            function.set_memory(Guest::map(card_trace::regions(regions))?.memory());
+        }
+        match *act {
+            Act::RegisterRead { offset, width, .. } => function.read(offset, width),
+            Act::RegisterWrite { offset, width, value, .. } => function.write(offset, width, value),
+            Act::ConfigRead { offset, width, .. } => function.read_config(offset, width),
+            Act::ConfigWrite { offset, width, value } => function.write_config(offset, width, value),
+            _ => return Ok(()),
+        }
+        self.done.accesses = self.done.accesses.saturating_add(1);
         Ok(())
     }
 
@@ -258,9 +298,11 @@ impl Player {
         self.registers.trace().command_text(text);
     }
 
-    /// Reports what the recorded transport had found, because the replay has none.
+    /// Reports what the recorded transport had found and no repeated access finds, because the replay has no transport.
     fn found(&mut self, error: DriverError) {
         match error.code {
+            // The repeated access has found it.
+            code if self.function.is_some() && is_of_registers(code) => {}
             Diagnosis::CONFIG_WRITE
             | Diagnosis::REGISTER_ACCESS
             | Diagnosis::REGISTER_VALUE
@@ -294,6 +336,27 @@ impl Player {
             _ => {}
         }
     }
+}
+
+/// Returns whether a record is of an access of a machine to the function.
+fn is_access(record: &Record) -> bool {
+    matches!(
+        record.act(),
+        Act::RegisterRead { .. } | Act::RegisterWrite { .. } | Act::ConfigRead { .. } | Act::ConfigWrite { .. }
+    )
+}
+
+/// Returns whether an error is found at an access to a register or to configuration space.
+fn is_of_registers(code: Diagnosis) -> bool {
+    matches!(
+        code,
+        Diagnosis::CONFIG_WRITE
+            | Diagnosis::REGISTER_ACCESS
+            | Diagnosis::REGISTER_VALUE
+            | Diagnosis::REGISTER_READ_ONLY
+            | Diagnosis::BUS_MASTER_OFF
+            | Diagnosis::QUEUE_NOT_READY
+    )
 }
 
 /// Returns whether a fault strikes at the chain of record `index`: it was live when the card took that.

@@ -83,6 +83,9 @@ pub enum RecordingError {
         /// The begin of its hash.
         given_sha256: String,
     },
+    /// The function of its card cannot be made.
+    #[error("the function of the recorded card cannot be made here: {0}")]
+    Function(#[from] vfio_user_card::ServeError),
     /// Its memory cannot be made.
     #[error("the recording's guest memory ({bytes} bytes in {regions} regions) cannot be made here: {cause}")]
     Memory {

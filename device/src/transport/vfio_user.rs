@@ -11,6 +11,7 @@ mod description;
 mod function;
 mod interrupts;
 mod register_file;
+mod repeated;
 mod rings;
 mod status;
 mod trace;
@@ -18,6 +19,7 @@ mod window;
 
 use std::os::unix::net::UnixListener;
 
+pub use repeated::Repeated;
 use rustix::event::PollFlags;
 use vfio_user_card::{ServeError, Server};
 

@@ -6,12 +6,16 @@ use std::path::Path;
 use card_spec::control::{Status, StreamKind, StreamState};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
-use card_trace::{Act, Item, Reader, Record, wave_span};
+use card_spec::registers::{COMMON, FILE, common, file};
+use card_trace::{Act, CardStart, Item, Reader, Record, SIZE_DEFAULT, Settings, Writer, wave_span};
 use dmus_card::fake::{Board, Descriptor, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE, flag};
+use dmus_card::replay::{Options, Recording};
+use dmus_card::trace::Trace;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::process::{Control, Running, place, program, run, wait_until};
+use crate::vfio_user::Bench;
 
 const NOTE: [u8; 3] = [0x90, 60, 100];
 const CAPTURE: u32 = 7;
@@ -283,4 +287,64 @@ fn recordings_that_cannot_be_replayed_are_refused_with_a_sentence() {
     let (code, _, error) = run(&["replay", "/nowhere/x.trace", "--out", &place(&folder, "none.trace").1]);
     assert!(code == 8 && error.contains("/nowhere/x.trace"), "{code} {error}");
     assert!(Path::new(&place(&folder, "good.trace").1).exists());
+}
+
+/// Returns accesses to registers and what is wrong with them, without registers that tell what queues do meanwhile.
+fn accesses(records: &[Record]) -> Vec<String> {
+    let of = |record: &Record| match record.act() {
+        Act::RegisterRead { offset, .. }
+            if card_trace::register_name(offset.into()).is_some_and(|name| name == "ISR") =>
+        {
+            None
+        }
+        act @ (Act::RegisterRead { .. }
+        | Act::RegisterWrite { .. }
+        | Act::ConfigWrite { .. }
+        | Act::DriverError { .. }) => Some(format!("{act:?}")),
+        _ => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+#[test]
+fn accesses_to_registers_are_made_again_with_the_same_values_and_the_same_errors() {
+    let folder = TempDir::new().unwrap();
+    let settings = Settings { size: SIZE_DEFAULT, pcm: false, program: card_control::PROGRAM };
+    let trace = Trace::with(Writer::create(&folder.path().join("card.trace"), settings).unwrap());
+    trace.card(&CardStart {
+        lockstep: true,
+        vfio_user: true,
+        voices: 32,
+        render_block: 64,
+        bank_bytes: 0,
+        bank_sha256: [0; 32],
+        bank: "built-in",
+    });
+    let mut bench = Bench::traced(trace);
+    bench.up();
+    bench.request(1);
+    // A scratch register, a width that no register takes, one that cannot be written, a queue that is not there.
+    bench.write(FILE + file::SCRATCH, 4, 0xdead_beef);
+    assert_eq!(bench.read(FILE + file::SCRATCH, 4), 0xdead_beef);
+    bench.read(FILE + file::SCRATCH, 2);
+    bench.write(COMMON + common::NUM_QUEUES, 2, 9);
+    bench.write(COMMON + common::QUEUE_SELECT, 2, 77);
+    bench.write(COMMON + common::QUEUE_SIZE, 2, 8);
+    let error = bench.read(FILE + file::ERROR, 4);
+    // The driver resets the device.
+    bench.write(COMMON + common::DEVICE_STATUS, 1, 0);
+    assert_eq!(bench.read(FILE + file::SCRATCH, 4), 0);
+    drop(bench);
+
+    let bytes = fs::read(folder.path().join("card.trace")).unwrap();
+    let recording = Recording::read(bytes, "card.trace").unwrap();
+    let writer = Writer::create(&folder.path().join("replayed.trace"), settings).unwrap();
+    let done = dmus_card::replay::replay(&recording, dls_synth::Bank::builtin(), writer, Options::default()).unwrap();
+    assert!(done.accesses > 50 && done.given == 0, "{done:?}");
+    let (recorded, replayed) =
+        (accesses(&records(&folder, "card.trace")), accesses(&records(&folder, "replayed.trace")));
+    let wrong = recorded.iter().filter(|line| line.starts_with("DriverError")).count();
+    assert!(wrong >= 4 && error != 0, "{recorded:#?}");
+    assert_eq!(recorded, replayed);
+    assert_same(&folder);
 }

@@ -85,7 +85,7 @@ impl Bench {
         u32::from_le_bytes(value.try_into().unwrap())
     }
 
-    fn write(&mut self, offset: u32, bytes: usize, value: u32) {
+    pub(crate) fn write(&mut self, offset: u32, bytes: usize, value: u32) {
         self.client.write(0, offset.into(), &value.to_le_bytes()[..bytes]).unwrap();
     }
 

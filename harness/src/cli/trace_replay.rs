@@ -155,7 +155,7 @@ fn print(replay: &Replay, milliseconds: f64, seen: &[Failure], divergence: Optio
         done.chains, done.commands
     ));
     if done.accesses > 0 {
-        out(&format!("left out     {} accesses to registers: the card gets what came of them", done.accesses));
+        out(&format!("made again   {} accesses to registers and configuration space", done.accesses));
     }
     if done.given > 0 {
         out(&format!("given        {} errors that the recorded transport had found, as they were", done.given));

@@ -77,7 +77,7 @@ pub struct Replayed {
     pub commands: u64,
     /// Errors that the recorded transport had found, and that were reported as recorded.
     pub given: u64,
-    /// Accesses to registers, which a replay does not repeat.
+    /// Accesses to registers and configuration space that were made again.
     pub accesses: u64,
 }
 

@@ -22,7 +22,7 @@ use super::register_file::RegisterFile;
 use super::status::Status;
 use super::trace::{self, Verb};
 use super::window;
-use crate::bus::Region;
+use crate::bus::{Region, SharedBus};
 use crate::card::Link;
 use crate::diagnosis::DriverError;
 use crate::log_limited;
@@ -33,6 +33,9 @@ pub(super) struct Function {
     interrupts: Arc<Interrupts>,
     common: Common,
     file: RegisterFile,
+    status: Arc<Status>,
+    /// Accesses through the window in configuration space reach registers.
+    window: bool,
     /// Requested when the first QEMU has gone, if there is to be no second.
     leave: Option<Stop>,
 }
@@ -40,13 +43,26 @@ pub(super) struct Function {
 impl Function {
     /// Returns the function of the card behind `link`.
     pub(super) fn new(link: Link, handle: Handle, leave: Option<Stop>) -> Self {
+        let function = Self { leave, window: true, ..Self::without_machine(link, handle) };
+        function.attach(&function.link.bus);
+        function
+    }
+
+    /// Returns the function of a card that a replay steps, on whose bus it is not attached. Accesses through the window are recorded as
+    /// those of the registers that they reach, so that it has none.
+    pub(super) fn without_machine(link: Link, handle: Handle) -> Self {
         let status = Arc::new(Status::new(handle.mapped(BAR.into())));
-        link.bus.lock().set_status_sink(Some(Arc::<Status>::clone(&status)));
         let interrupts = Arc::new(Interrupts::new(handle.clone()));
-        link.bus.lock().set_reset_request(Some(Arc::<Interrupts>::clone(&interrupts)));
         let common = Common::new(link.clone(), Arc::clone(&interrupts), Arc::clone(&status));
-        let file = RegisterFile::new(link.clone(), handle, Arc::clone(&interrupts), status);
-        Self { link, interrupts, common, file, leave }
+        let file = RegisterFile::new(link.clone(), handle, Arc::clone(&interrupts), Arc::clone(&status));
+        Self { link, interrupts, common, file, status, window: false, leave: None }
+    }
+
+    /// Has the card behind a bus publish its status here, and request resets.
+    pub(super) fn attach(&self, bus: &SharedBus) {
+        let mut bus = bus.lock();
+        bus.set_status_sink(Some(Arc::<Status>::clone(&self.status)));
+        bus.set_reset_request(Some(Arc::<Interrupts>::clone(&self.interrupts)));
     }
 
     fn read_target(&mut self, target: Target, width: usize) -> u32 {
@@ -215,7 +231,7 @@ impl Card for Function {
     }
 
     fn capability_written(&mut self, index: usize, bytes: &[u8], written: Range<usize>) {
-        if let Some(window) = window::of(bytes, &written).filter(|_| index == WINDOW) {
+        if let Some(window) = window::of(bytes, &written).filter(|_| self.window && index == WINDOW) {
             let access = Access { bar: BAR.into(), offset: window.offset, width: window.width };
             let bits = u32::BITS.saturating_sub((window.width as u32).saturating_mul(8));
             self.write(access, (window::data(bytes) & u32::MAX.wrapping_shr(bits)).into());
@@ -223,7 +239,7 @@ impl Card for Function {
     }
 
     fn capability_read(&mut self, index: usize, bytes: &mut [u8], read: Range<usize>) {
-        if let Some(window) = window::of(bytes, &read).filter(|_| index == WINDOW) {
+        if let Some(window) = window::of(bytes, &read).filter(|_| self.window && index == WINDOW) {
             let value = self.read(Access { bar: BAR.into(), offset: window.offset, width: window.width });
             window::set_data(bytes, value as u32);
         }

@@ -11,7 +11,7 @@ use core::arch::global_asm;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use super::cpu::{self, PROCESSORS_MAX};
-use super::{apic, smp, user_half};
+use super::{apic, marks, smp, user_half};
 use crate::nt::KIRQL;
 use crate::nt::irql::DISPATCH_LEVEL;
 
@@ -218,7 +218,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
     let outermost = smp::interrupt_begins();
     // What interrupts runs in no process's context. The second processor is never in one.
     let user_half_shown = processor == 0 && user_half::show(false);
-    cpu::set_irql(vector >> 4);
+    set_irql(interrupted, vector >> 4);
     let handler = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
     if vector == DISPATCH_VECTOR {
         // Its work may switch threads, so that the end of interrupt must not wait for it.
@@ -235,7 +235,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         served.store(others, Ordering::Relaxed);
         if others == 0 && DISPATCH_AT_END[processor].swap(false, Ordering::Relaxed) {
             if interrupted < DISPATCH_LEVEL {
-                cpu::set_irql(DISPATCH_LEVEL);
+                set_irql(cpu::irql(), DISPATCH_LEVEL);
                 call(HANDLERS[usize::from(DISPATCH_VECTOR)].load(Ordering::Acquire), DISPATCH_VECTOR);
             } else {
                 apic::request_dispatch();
@@ -246,7 +246,13 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         user_half::show(user_half_shown);
     }
     smp::interrupt_ends(outermost);
-    cpu::set_irql(interrupted);
+    set_irql(cpu::irql(), interrupted);
+}
+
+/// Sets the IRQL, which was `old`, and marks the change.
+fn set_irql(old: KIRQL, new: KIRQL) {
+    marks::irql(old, new);
+    cpu::set_irql(new);
 }
 
 /// Returns whether a vector is an exception of the Windows ABI: `int 0x29` (`__fastfail`), `int 0x2c` (assertion),

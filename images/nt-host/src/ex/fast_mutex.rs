@@ -5,7 +5,7 @@ use crate::arch::cpu;
 use crate::contract::verifier;
 use crate::export_functions;
 use crate::ke::lock_order::{self, Holder};
-use crate::ke::{event, resident, thread, wait};
+use crate::ke::{event, level, resident, thread, wait};
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::{FAST_MUTEX, object_type};
 
@@ -76,7 +76,7 @@ export_functions! {
     /// Acquires and raises to `APC_LEVEL`.
     [APC] fn ExAcquireFastMutex(mutex: *mut FAST_MUTEX) {
         let old = cpu::irql();
-        cpu::set_irql(APC_LEVEL);
+        level::set(old, APC_LEVEL);
         {
             acquire("ExAcquireFastMutex", mutex);
             (*mutex).OldIrql = u32::from(old);
@@ -88,7 +88,7 @@ export_functions! {
         {
             let old = (*mutex).OldIrql as u8;
             release("ExReleaseFastMutex", mutex);
-            cpu::set_irql(old);
+            level::set(cpu::irql(), old);
         }
     }
 
@@ -98,7 +98,7 @@ export_functions! {
             let old = cpu::irql();
             let free = cpu::exclusively(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
             if free {
-                cpu::set_irql(APC_LEVEL);
+                level::set(old, APC_LEVEL);
                 owned(mutex);
                 (*mutex).OldIrql = u32::from(old);
             }

@@ -470,7 +470,7 @@ export_functions! {
     /// Gives the cancel lock back.
     [AT_DISPATCH] fn IoReleaseCancelSpinLock(irql: KIRQL) {
         spin_lock::release("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
-        cpu::set_irql(irql);
+        crate::ke::level::set(cpu::irql(), irql);
     }
 }
 

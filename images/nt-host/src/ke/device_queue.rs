@@ -149,7 +149,7 @@ export_functions! {
         if insert(&raw mut (*device).DeviceQueue, entry, key.as_ref().copied()) == 0 {
             start(device, irp);
         }
-        cpu::set_irql(old);
+        level::set(cpu::irql(), old);
     }
 
     /// Calls `StartIo` with the next packet.

@@ -252,7 +252,7 @@ export_functions! {
         // Here they run as soon as the level allows: that is, now.
         let old = super::level::raise(DISPATCH_LEVEL);
         apic::request_dispatch();
-        cpu::set_irql(old);
+        super::level::set(DISPATCH_LEVEL, old);
         for other in 0..smp::online() {
             while !quiet(other) { smp::while_spinning() }
         }

@@ -34,7 +34,7 @@ pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
                 if after.1 { "enabled" } else { "disabled" }
             ),
         );
-        cpu::set_irql(before.0);
+        super::level::set(after.0, before.0);
         cpu::set_interrupts_enabled(before.1);
     }
     thread_state::check(what, thread);

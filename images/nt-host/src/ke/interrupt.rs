@@ -226,7 +226,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
     // SAFETY: a connected interrupt object of a driver.
     unsafe {
         let old = cpu::irql();
-        cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
+        super::level::set(old, (*interrupt).SynchronizeIrql.max(old));
         spin_lock::acquire("an interrupt service routine", (*interrupt).ActualLock);
         crate::arch::pageable::page_out();
         let place = match ((*interrupt).MessageServiceRoutine, (*interrupt).ServiceRoutine) {
@@ -250,7 +250,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
         marks::mark(MarkKind::IsrEnd, u16::from_le_bytes([vector, u8::from(claimed != 0)]), place);
         watch_duration(clock::nanoseconds() - begun);
         spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
-        cpu::set_irql(old);
+        super::level::set(cpu::irql(), old);
         claimed != 0
     }
 }

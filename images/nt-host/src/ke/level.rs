@@ -23,7 +23,7 @@ pub fn raise(level: KIRQL) -> KIRQL {
 }
 
 /// Sets the IRQL, which was `old`, and marks the change.
-pub(super) fn set(old: KIRQL, new: KIRQL) {
+pub(crate) fn set(old: KIRQL, new: KIRQL) {
     marks::irql(old, new);
     cpu::set_irql(new);
 }

@@ -257,7 +257,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
 extern "C" fn enter() -> ! {
     user_half::show(false);
     cpu::set_exclusive_depth(0);
-    cpu::set_irql(PASSIVE_LEVEL);
+    super::level::set(cpu::irql(), PASSIVE_LEVEL);
     x86_64::instructions::interrupts::enable();
     let thread = current();
     // SAFETY: the thread that runs; its start routine was set when it was created.

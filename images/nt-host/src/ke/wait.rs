@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 
 use super::lock_order::{self, Holder};
 use super::thread::{self, State, THREAD_WAIT_OBJECTS, Thread};
-use super::{event, list, resident, timer};
+use super::{event, level, list, resident, timer};
 use crate::arch::cpu;
 use crate::contract::{checks, verifier, watch};
 use crate::nt::irql::*;
@@ -190,7 +190,8 @@ pub unsafe fn wait_for(
                 return STATUS_TIMEOUT;
             }
             block_thread(thread, objects, all, timeout, blocks);
-            cpu::set_irql(level);
+            // Another thread ran meanwhile, at a level of its own.
+            level::set(cpu::irql(), level);
             (*thread).wait_status
         }
     })

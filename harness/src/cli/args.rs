@@ -306,6 +306,9 @@ pub(crate) struct DemoArguments {
     /// Stop and start the device this many times before the song, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,
+    /// Have the guest mark nothing of what it does: no guest.trace beside the card's, and nothing that marks cost
+    #[arg(long)]
+    pub(crate) no_marks: bool,
     /// The level of the guest's log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,
@@ -519,6 +522,9 @@ pub(crate) struct BootArguments {
     pub(crate) machine: MachineArguments,
     #[command(flatten)]
     pub(crate) debugger: DebuggerArguments,
+    /// Have the guest mark nothing of what it does: no guest.trace beside the card's, and nothing that marks cost
+    #[arg(long)]
+    pub(crate) no_marks: bool,
     /// The level of the guest's log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,

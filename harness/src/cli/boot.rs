@@ -91,7 +91,11 @@ fn session(workspace: &Workspace, provisioned: &Provisioned, arguments: &BootArg
     };
     let test = StepsTest {
         card,
-        conditions: Conditions { windows: arguments.windows.unwrap_or_default(), ..Conditions::default() },
+        conditions: Conditions {
+            windows: arguments.windows.unwrap_or_default(),
+            marks: !arguments.no_marks,
+            ..Conditions::default()
+        },
         policy: arguments.violations.policy(),
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),
@@ -153,6 +157,7 @@ fn steps_of(
             policy: arguments.violations.policy(),
             transport: arguments.transport.map(Into::into),
             windows: arguments.windows,
+            no_marks: arguments.no_marks,
             ..Overrides::default()
         },
         slots: &slots,

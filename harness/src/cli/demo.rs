@@ -73,6 +73,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             messages: arguments.messages,
             bars: arguments.bars,
             windows: arguments.windows,
+            marks: !arguments.no_marks,
             ..Conditions::default()
         },
         restarts: arguments.restarts,

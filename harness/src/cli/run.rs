@@ -140,8 +140,14 @@ fn prompt(
     if !arguments.prompt_on_failure {
         return None;
     }
-    for scenario in chosen.iter().filter(|scenario| scenario.plan.is_empty()) {
-        let text = format!("{} has no steps: --prompt-on-failure opens no prompt there", scenario.name);
+    let has_none = |scenario: &&Scenario| {
+        scenario.plan.is_empty() && !scenario.cases.iter().any(|case| scenario.song_as_steps(case).is_some())
+    };
+    for scenario in chosen.iter().filter(has_none) {
+        let text = format!(
+            "{} neither has steps nor plays songs on the card without more: --prompt-on-failure opens no prompt there",
+            scenario.name
+        );
         observer.event(&Event::Warning { text });
     }
     Some(Prompt::new(PromptOptions {
@@ -287,6 +293,7 @@ fn overrides(arguments: &RunArguments, device: Device, live: Option<LiveMidi>) -
         transport: arguments.transport.map(Into::into),
         bars: arguments.bars,
         windows: arguments.windows,
+        no_marks: arguments.no_marks,
         sandbox: arguments.sandbox.map(Into::into),
         sample_rate: arguments.rate,
         judge: arguments.judge.judge(),
@@ -413,6 +420,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         transport: None,
         bars: None,
         windows: None,
+        no_marks: false,
         sandbox: None,
         rate: arguments.rate,
         judge: JudgeArguments::default(),

@@ -136,9 +136,12 @@ pub(crate) struct RunArguments {
     /// Keep the sound files and the traces of runs that pass (dmus trace); text and hashes are kept in any case
     #[arg(long, visible_alias = "trace")]
     pub(crate) keep: bool,
+    /// Have the guest mark nothing of what it does: no guest.trace beside the card's, and nothing that marks cost
+    #[arg(long)]
+    pub(crate) no_marks: bool,
     #[command(flatten)]
     pub(crate) live: LiveArguments,
-    /// Open a prompt where a step failed, instead of tearing down; one case at a time
+    /// Open a prompt where a step failed or a song was not played right, instead of tearing down; one case at a time
     #[arg(long)]
     pub(crate) prompt_on_failure: bool,
     /// Write golden files instead of comparing with them: listen to guest.wav of the run folder before you keep them

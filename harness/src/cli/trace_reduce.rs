@@ -13,16 +13,14 @@ use dmus::host::leftovers::Scratch;
 use dmus::report::{Terminal, error_line, out, out_json};
 use dmus::trace::failure::{Failure, failures, is_of_the_transport, main_failure, seen, sound_differs_at};
 use dmus::trace::reduce::{
-    GuestOracle, Oracle, Part, PartKind, Progress, Reducer, ReplayOracle, ScenarioParts, parts, records, scenario,
+    GuestOracle, Oracle, Part, PartKind, Progress, Reducer, ReplayOracle, ScenarioParts, ScenarioRun, parts, records,
+    run_scenario, scenario, setting,
 };
-use dmus::trace::{GuestFailure, Replayer, Trace, driver_of};
+use dmus::trace::{GuestFailure, Replayer, Trace};
 use serde_json::json;
 
 use super::error::{Error, Outcome, UsageError};
 use super::trace_replay::ReplayerArguments;
-
-/// The project's driver, which a scenario has where it names none.
-const DRIVER_NAME: &str = "dmuscard.sys";
 
 /// Options of `trace reduce`.
 #[derive(Debug, Args)]
@@ -34,6 +32,9 @@ pub(crate) struct ReduceArguments {
     /// Where to write what is left, as a trace; beside it, with .toml, as a scenario
     #[arg(long, value_name = "FILE", default_value = "reduced.trace")]
     out: PathBuf,
+    /// Do not run the scenario with guest and driver
+    #[arg(long)]
+    card_only: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -59,14 +60,14 @@ pub(super) fn reduce(arguments: &ReduceArguments) -> Outcome {
     let scratch = Scratch::new()?;
     let begun = Instant::now();
     let guest = if arguments.file.is_dir() { GuestFailure::of(&arguments.file)? } else { None };
-    let setting = setting(&arguments.file)?;
+    let setting = setting(&arguments.file, &Trace::read(&arguments.file)?.records)?;
     let reduced = match guest {
         Some(failure) => reduce_with_guest(arguments, failure, &setting, scratch.path(), &terminal)?,
         None => reduce_on_card(arguments, &replayer, scratch.path(), &terminal)?,
     };
-    drop(terminal);
     let Some(reduced) = reduced else { return Ok(Some(Class::TestFailed)) };
-    let written = write(arguments, &replayer, &reduced, &setting, scratch.path())?;
+    let written = write(arguments, &replayer, &reduced, &setting, scratch.path(), &terminal)?;
+    drop(terminal);
     let Reduced { failure, left, progress, recorded, .. } = &reduced;
     let (seconds, recorded) = (begun.elapsed().as_secs_f64(), recorded.records.len());
     if arguments.json {
@@ -79,6 +80,7 @@ pub(super) fn reduce(arguments: &ReduceArguments) -> Outcome {
             "seconds": seconds,
             "trace": arguments.out,
             "scenario": written.scenario,
+            "scenario_run": written.run,
         }));
         return Ok(None);
     }
@@ -88,6 +90,15 @@ pub(super) fn reduce(arguments: &ReduceArguments) -> Outcome {
     out(&format!("tried        {}, {} more were known, in {seconds:.1} s", progress.tests, progress.cached));
     out(&format!("trace        {}", arguments.out.display()));
     out(&format!("scenario     {}", written.scenario.display()));
+    match &written.run {
+        Some(run) if run.same => out("             run with guest and driver it fails in the same way"),
+        Some(run) => out(&format!("             run with guest and driver it does not fail so: {}", run.found)),
+        None if reduced.seen.is_none() => out("             it is what was run last, and failed in the same way"),
+        None => out("             not run (--card-only)"),
+    }
+    if let Some(folder) = written.run.as_ref().and_then(|run| run.run_folder.as_ref()) {
+        out(&format!("run folder   {}", folder.display()));
+    }
     Ok(None)
 }
 
@@ -111,9 +122,10 @@ fn reduce_on_card(
         });
         return Ok(None);
     };
-    if let Failure::Diagnosis { code, .. } = failure
-        && is_of_the_transport(code)
-    {
+    let of_transport = matches!(failure, Failure::Diagnosis { code, .. } if is_of_the_transport(code));
+    let is_access = |record: &Record| matches!(record.act(), Act::RegisterWrite { .. } | Act::RegisterRead { .. });
+    let of_registers = of_transport && replay.replayed.records.iter().any(is_access);
+    if of_transport && !of_registers {
         let text = format!(
             "{failure} is found by the transport, which a replay does not have, so no part of the recording can be tried without QEMU"
         );
@@ -123,7 +135,7 @@ fn reduce_on_card(
     terminal.event(&Event::Note { text });
     let (known, folder) = (failures(&replay.replayed.records), scratch.to_owned());
     let mut oracle = ReplayOracle { replayer: replayer.clone(), failure: failure.clone(), known, folder };
-    let all = parts(&replay.recorded.records);
+    let all = parts(&replay.recorded.records, of_registers);
     let reduced = with_progress(terminal, &replay.recorded, &mut oracle, all, seen_at)?;
     let Some((left, progress)) = reduced else {
         error_line(&format!(
@@ -149,7 +161,7 @@ fn reduce_with_guest(
     let is_given = |part: &Part| {
         matches!(part.kind, PartKind::Fixed | PartKind::Event(_)) || matches!(part.record.act(), Act::Command { .. })
     };
-    let all: Vec<Part> = parts(&recorded.records).into_iter().filter(is_given).collect();
+    let all: Vec<Part> = parts(&recorded.records, false).into_iter().filter(is_given).collect();
     let name = failure.to_string();
     let about = ScenarioParts { title: format!("Reduced from a recording: {name}"), setting };
     let mut oracle = GuestOracle { about, failure, folder: scratch.to_owned(), further: arguments.replayer.further() };
@@ -180,16 +192,6 @@ fn with_progress(
     Ok(Reducer::new(&recorded.header, oracle, &mut show).reduce(all, seen_at)?)
 }
 
-/// Returns the lines of a scenario that choose driver and card as they were recorded.
-fn setting(file: &Path) -> Result<String, Error> {
-    let trace = Trace::read(file)?;
-    let driver = driver_of(file).filter(|path| !path.ends_with(DRIVER_NAME));
-    let driver = driver.map_or_else(String::new, |path| format!("driver = {}\n", json!(path.to_string_lossy())));
-    let is_vfio_user = |record: &Record| matches!(record.act(), Act::Card(start) if start.vfio_user);
-    let card = if trace.records.iter().any(is_vfio_user) { "\n[card]\ntransport = \"vfio-user\"\n" } else { "" };
-    Ok(driver + card)
-}
-
 /// Returns the failure that a replay shows, and the record of the recording at which it is seen first.
 fn failure_of(
     replayer: &Replayer,
@@ -215,6 +217,8 @@ fn failure_of(
 struct Written {
     records: usize,
     scenario: PathBuf,
+    /// What came of the scenario, where it was run.
+    run: Option<ScenarioRun>,
 }
 
 /// Writes what is left: the trace of its replay, which is a whole recording, and the scenario.
@@ -224,6 +228,7 @@ fn write(
     reduced: &Reduced,
     setting: &str,
     scratch: &Path,
+    observer: &dyn Observer,
 ) -> Result<Written, Error> {
     let too_large = |error: TooLarge| UsageError(error.to_string());
     let given = scratch.join("given.trace");
@@ -238,8 +243,37 @@ fn write(
     let path = arguments.out.with_extension("toml");
     let about = ScenarioParts { title: format!("Reduced from a recording: {}", reduced.failure), setting };
     let text = scenario(&about, &reduced.left, reduced.seen.as_ref());
+    let run = match reduced.seen.as_ref().filter(|_| !arguments.card_only) {
+        Some(failure) => Some(tried(arguments, &text, failure, scratch, observer)?),
+        None => None,
+    };
+    let remark = match &run {
+        Some(run) if !run.same => {
+            format!("# With guest and driver it does not fail as recorded: {}\n", one_line(&run.found))
+        }
+        _ => String::new(),
+    };
+    fs::write(&path, remark + &text).map_err(FileError::own("write", &path))?;
+    Ok(Written { records: kept.len(), scenario: path, run })
+}
+
+/// Runs the scenario before it is written.
+fn tried(
+    arguments: &ReduceArguments,
+    text: &str,
+    failure: &Failure,
+    scratch: &Path,
+    observer: &dyn Observer,
+) -> Result<ScenarioRun, Error> {
+    observer.event(&Event::Note { text: "runs the scenario with guest and driver".into() });
+    let path = scratch.join("reduced.toml");
     fs::write(&path, text).map_err(FileError::own("write", &path))?;
-    Ok(Written { records: kept.len(), scenario: path })
+    Ok(run_scenario(&path, &arguments.replayer.further(), failure)?)
+}
+
+/// Returns text without the ends of its lines, for a comment.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Leaves out steps of time that another one follows at once: a replay renders to the last of them. What pairs clocks goes with them.

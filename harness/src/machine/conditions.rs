@@ -26,6 +26,8 @@ pub struct Conditions {
     pub bars: Bars,
     /// The Windows that the guest poses as.
     pub windows: Windows,
+    /// Whether the guest marks what it does, beside the trace of a card.
+    pub marks: bool,
 }
 
 /// The Windows that the NT host poses as: an older one lacks the functions that are younger by their pages.
@@ -120,6 +122,7 @@ impl Default for Conditions {
             messages: None,
             bars: Bars::Below4G,
             windows: Windows::Ten,
+            marks: true,
         }
     }
 }
@@ -201,14 +204,33 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// Writes `processors` and, where there are delays, `seed` as a command line takes it.
+/// Writes `processors` and, where there are delays, `seed` as a command line takes it; of the rest what is not usual, as a scenario has it.
 impl Serialize for Conditions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()))?;
+        let further = [
+            self.interrupts != Interrupts::Line,
+            self.messages.is_some(),
+            self.bars != Bars::Below4G,
+            self.windows != Windows::Ten,
+        ];
+        let further = further.into_iter().filter(|unusual| *unusual).count();
+        let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()) + further)?;
         fields.serialize_field("processors", &self.processors)?;
         match self.seed_text() {
             Some(seed) => fields.serialize_field("seed", &seed)?,
             None => fields.skip_field("seed")?,
+        }
+        if self.interrupts != Interrupts::Line {
+            fields.serialize_field("interrupts", self.interrupts.name())?;
+        }
+        if let Some(messages) = self.messages {
+            fields.serialize_field("messages", &messages)?;
+        }
+        if self.bars != Bars::Below4G {
+            fields.serialize_field("bars", self.bars.name())?;
+        }
+        if self.windows != Windows::Ten {
+            fields.serialize_field("windows", self.windows.name())?;
         }
         fields.end()
     }
@@ -238,6 +260,7 @@ mod tests {
         messages: None,
         bars: Bars::Below4G,
         windows: Windows::Ten,
+        marks: true,
     };
 
     #[test]

@@ -433,7 +433,8 @@ the guest has shut down
   refused. `#` begins a comment. With `--json` each line is answered by an object: `line`, `ok`, and `answer`, or
   `class`, `exit_code`, `error`, `remedy`, `report` (of a bug check), `guest_lost`.
 * `dmus boot --scenario y.toml --stop-at STEP` opens the prompt before a step, by its number or name; `continue` goes on. Without
-  `--stop-at` it opens behind the last step, or where one failed. `dmus run y.toml --prompt-on-failure` opens it where a step failed.
+  `--stop-at` it opens behind the last step, or where one failed. `dmus run y.toml --prompt-on-failure` opens it where a step failed,
+  or behind a song whose PCM is not the offline render's.
 * After a bug check the guest is gone, and the card with it; `peek phys` still reads the guest's memory, and `trace tail` what the card recorded.
 * `peek` of a register does what reading it does. An address that is not mapped is refused.
 

@@ -32,6 +32,7 @@ mod run;
 mod seed;
 mod selection;
 mod shard;
+mod song_steps;
 mod steps_run;
 mod steps_table;
 pub mod suite;

@@ -39,6 +39,8 @@ pub struct Overrides {
     pub bars: Option<Bars>,
     /// The Windows that the guest poses as, instead of the scenario's.
     pub windows: Option<Windows>,
+    /// The guests mark nothing of what they do.
+    pub no_marks: bool,
     /// Whether the card's process is confined, instead of the scenario's.
     pub sandbox: Option<Sandbox>,
     /// Frames a second, instead of the scenario's.
@@ -64,6 +66,7 @@ impl Overrides {
             messages,
             bars: self.bars.unwrap_or(bars),
             windows: self.windows.unwrap_or(windows),
+            marks: !self.no_marks,
         };
         if self.seeds.is_empty() {
             return vec![own];
@@ -126,6 +129,7 @@ impl Overrides {
         let bars = self.bars.map_or_else(String::new, |found| format!(" --bars {}", found.name()));
         let windows = self.windows.map_or_else(String::new, |found| format!(" --windows {}", found.name()));
         let sandbox = self.sandbox.map_or_else(String::new, |found| format!(" --sandbox {}", found.name()));
+        let marks = if self.no_marks { " --no-marks" } else { "" };
         let rate = self.sample_rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
         let judge = self.judge.as_ref().map_or_else(String::new, |judge| match judge {
             Judge::Reference { wav, tolerance } if tolerance.is_exact() && tolerance.offset == 0 => {
@@ -138,7 +142,7 @@ impl Overrides {
             other => format!(" --judge {}", other.name()),
         });
         format!(
-            "{} run {}{case}{guest}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{windows}{rate}{judge}",
+            "{} run {}{case}{guest}{driver}{}{conditions}{policy}{transport}{sandbox}{bars}{windows}{marks}{rate}{judge}",
             invocation::program(),
             scenario.path.display(),
             self.device_options

@@ -105,8 +105,11 @@ fn run_one(scenario: &Scenario, run: &Run<'_>, context: &Context<'_>) -> Result<
         Err(unbuilt) => return Ok(Ran::Unbuilt(unbuilt)),
     };
     let provisioned = driver::provisioned_with(scenario, case, built.as_ref(), context);
-    if !scenario.plan.is_empty() {
-        let stepped = steps_run::run((scenario, case), &provisioned, context, *conditions, name, reproduce)?;
+    // A prompt opens between steps, so that a song is played by some where one is to open.
+    let of_song = context.interaction.and_then(|_| scenario.song_as_steps(case));
+    let plan = of_song.as_ref().or_else(|| (!scenario.plan.is_empty()).then_some(&scenario.plan));
+    if let Some(plan) = plan {
+        let stepped = steps_run::run((scenario, case, plan), &provisioned, context, *conditions, name, reproduce)?;
         return Ok(Ran::Stepped(Box::new(stepped)));
     }
     if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {

@@ -16,7 +16,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
 use crate::playback::PlaybackFailure;
 use crate::report::TestRecord;
-use crate::steps::{StepResult, StepsTest, StepsVerdict, run_steps};
+use crate::steps::{Plan, StepResult, StepsTest, StepsVerdict, run_steps};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::{GUEST_LOG_DEFAULT, Provisioned};
 
@@ -33,7 +33,7 @@ pub(super) struct Stepped {
 /// # Errors
 /// A song that cannot be read, or a run folder that cannot be created.
 pub(super) fn run(
-    (scenario, case): (&Scenario, &Case),
+    (scenario, case, plan): (&Scenario, &Case, &Plan),
     provisioned: &Provisioned,
     context: &Context<'_>,
     conditions: Conditions,
@@ -43,7 +43,7 @@ pub(super) fn run(
     let folder = RunFolder::create(context.workspace, name, None)?;
     let (song, card) = song_and_card(case, provisioned, context)?;
     let test = StepsTest {
-        plan: &scenario.plan,
+        plan,
         limits: scenario.limits,
         song,
         card,

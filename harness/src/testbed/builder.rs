@@ -368,10 +368,10 @@ impl<'o> TestBedBuilder<'o> {
         })
     }
 
-    /// Returns whether the guest marks what it does: beside a trace, and not where the guest is measured.
+    /// Returns whether the guest marks what it does: beside a trace, where the conditions have it, and not where the guest is measured.
     fn marks(&self) -> bool {
         let measured = self.guest_options.is_some() || !self.conditions.verifier;
-        self.card.trace && !measured && HostMoment::TICKS_ARE_TSC
+        self.card.trace && self.conditions.marks && !measured && HostMoment::TICKS_ARE_TSC
     }
 
     fn machine_options(&self, provisioned: &Provisioned, socket: &Path) -> Result<MachineOptions, TestBedError> {

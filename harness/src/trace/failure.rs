@@ -44,7 +44,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Returns whether an error is found by the transport, which a replay has not: it reports what was recorded.
+/// Returns whether an error is found by the transport: a replay finds it again where the accesses to registers are recorded, and else reports what was
+/// recorded.
 #[must_use]
 pub fn is_of_the_transport(code: u16) -> bool {
     matches!(

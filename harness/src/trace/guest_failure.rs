@@ -14,7 +14,7 @@ use crate::provision;
 use crate::testbed::BUG_CHECK_FILE;
 
 /// The file of a run folder with what was run.
-const COMMAND_FILE: &str = "command.json";
+pub(super) const COMMAND_FILE: &str = "command.json";
 
 /// A failure inside the guest: the same one has the same rule and function, or where no rule is broken the same bug check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

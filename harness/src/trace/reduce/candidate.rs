@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use card_trace::{Act, Header, Queue, Record, RequestCode, TooLarge, copy};
 
+use crate::trace::failure::is_of_the_transport;
+
 /// Bytes of the header of a batch, and of an event in it.
 const BATCH_HEADER: usize = 16;
 const EVENT_HEADER: usize = 16;
@@ -74,9 +76,10 @@ impl Part {
     }
 }
 
-/// Takes a recording to parts: what the card was given, and none of what it did.
+/// Takes a recording to parts: what the card was given, and none of what it did. Accesses to registers are parts where the failure is found at
+/// one; a candidate without them then has no such error, for what was found at an access is no part.
 #[must_use]
-pub fn parts(records: &[Record]) -> Vec<Part> {
+pub fn parts(records: &[Record], of_registers: bool) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let storms = records.iter().any(
         |record| matches!(record.act(), Act::DriverError { code, .. } if code == card_trace::Diagnosis::KICK_STORM.0),
@@ -104,6 +107,10 @@ pub fn parts(records: &[Record]) -> Vec<Part> {
                 Some(events) => events.into_iter().for_each(|event| put(&shared, PartKind::Event(event))),
                 None => put(&shared, PartKind::Record),
             },
+            Act::RegisterWrite { .. } | Act::ConfigWrite { .. } | Act::RegisterRead { .. } if of_registers => {
+                put(&shared, PartKind::Record);
+            }
+            Act::DriverError { code, .. } if of_registers && is_of_the_transport(code) => {}
             Act::Kicked { .. } if storms => put(&shared, PartKind::Record),
             Act::ChainTaken { .. }
             | Act::Rendered { .. }

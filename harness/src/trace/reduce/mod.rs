@@ -10,9 +10,13 @@ mod oracle;
 mod passes;
 mod reducer;
 mod scenario;
+mod scenario_run;
+mod setting;
 
 pub use candidate::{EventPart, Part, PartKind, file, parts, records};
 pub use oracle::{GuestOracle, Oracle, ReplayOracle};
 pub use passes::Pass;
 pub use reducer::{Progress, Reducer};
 pub use scenario::{ScenarioParts, scenario};
+pub use scenario_run::{ScenarioRun, run_scenario};
+pub use setting::setting;

@@ -17,8 +17,11 @@ const TAIL_MS: u32 = 100;
 /// Bytes of the header of a request.
 const REQUEST_HEADER: usize = 16;
 
-/// The name of the stream that downloads need, and the step that opens it.
+/// The step that opens the stream that downloads need, and that plays beside a capture stream.
 const OPEN: &str = "\n[[step]]\nopen = { as = \"music\" }\n";
+
+/// The step that opens the stream which captures what is sent.
+const OPEN_CAPTURE: &str = "\n[[step]]\nopen = { as = \"in\", kind = \"capture\", state = \"run\" }\n";
 
 /// What a scenario is made of besides the parts.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,9 @@ enum Item<'p> {
     Play(Vec<&'p EventPart>),
     Fault(InjectedFault, Option<Trigger>),
     Download(&'p [u8]),
+    /// A message that came in at the device's MIDI input, and its channel group.
+    Send(String, u16),
+    Disarm,
 }
 
 /// Returns the text of a scenario that does what is left of a recording, and fails as long as the failure is there; without one that the card
@@ -41,12 +47,18 @@ enum Item<'p> {
 #[must_use]
 pub fn scenario(about: &ScenarioParts<'_>, parts: &[Part], failure: Option<&Failure>) -> String {
     let mut items = items(parts);
-    if !items.iter().any(|item| matches!(item, Item::Play(_) | Item::Download(_))) {
+    let sends = items.iter().any(|item| matches!(item, Item::Send(..)));
+    if !sends && !items.iter().any(|item| matches!(item, Item::Play(_) | Item::Download(_))) {
         // Streams that are opened, run and stop are all that is left.
         items.push(Item::Play(Vec::new()));
     }
     let mut text = format!("title = {}\n{}", Value::from(about.title.clone()), about.setting);
-    if items.iter().any(|item| matches!(item, Item::Download(_))) {
+    if sends {
+        text += OPEN_CAPTURE;
+    }
+    let opens = items.iter().any(|item| matches!(item, Item::Download(_)))
+        || sends && items.iter().any(|item| matches!(item, Item::Play(_)));
+    if opens {
         text += OPEN;
     }
     let mut downloads = 0;
@@ -56,7 +68,14 @@ pub fn scenario(about: &ScenarioParts<'_>, parts: &[Part], failure: Option<&Fail
         match item {
             Item::Play(events) => {
                 plays = true;
-                text += &play(events);
+                text += &play(events, opens);
+            }
+            Item::Send(message, group) => {
+                let group = if *group > 1 { format!(", group = {group}") } else { String::new() };
+                text += &format!("send = {{ messages = [\"{message}\"]{group} }}\n");
+            }
+            Item::Disarm => {
+                text += &format!("host = {{ control = '{}' }}\n", Command::DisarmFaults {}.to_line().trim_end());
             }
             Item::Fault(fault, at) => text += &format!("fault = {}\n", fault_table(fault, at.as_ref())),
             Item::Download(data) => {
@@ -90,11 +109,16 @@ fn items(parts: &[Part]) -> Vec<Item<'_>> {
             continue;
         }
         match part.record.act() {
-            Act::Command { text } => {
-                if let Ok(Command::InjectFault { fault, at }) = Command::from_line(text.as_bytes()) {
-                    items.push(Item::Fault(fault, at));
+            Act::Command { text } => match Command::from_line(text.as_bytes()) {
+                Ok(Command::InjectFault { fault, at }) => items.push(Item::Fault(fault, at)),
+                Ok(Command::DisarmFaults {}) => items.push(Item::Disarm),
+                Ok(Command::MidiIn { data, group, .. }) => {
+                    if let Ok(data) = hex::decode(data) {
+                        items.push(Item::Send(spaced(&data), group));
+                    }
                 }
-            }
+                _ => {}
+            },
             Act::ChainTaken { queue: Queue::CONTROL, request, .. }
                 if card_trace::request_code(request) == Some(RequestCode::DLS_DOWNLOAD) =>
             {
@@ -106,8 +130,8 @@ fn items(parts: &[Part]) -> Vec<Item<'_>> {
     items
 }
 
-/// Returns the step that plays events; a rest where there are none.
-fn play(events: &[&EventPart]) -> String {
+/// Returns the step that plays events, on the stream that was opened or on one of its own; a rest where there are none.
+fn play(events: &[&EventPart], opened: bool) -> String {
     let first = events.iter().map(|event| event.time).min().unwrap_or(0);
     let lines = events.iter().map(|event| {
         let ms = event.time.saturating_sub(first) / UNITS_A_MS;
@@ -119,7 +143,8 @@ fn play(events: &[&EventPart]) -> String {
     if lines.is_empty() {
         lines = "    { data = \"b0 7b 00\" },\n".into();
     }
-    format!("play = {{ tail_ms = {TAIL_MS}, events = [\n{lines}] }}\n")
+    let stream = if opened { "stream = \"music\", " } else { "" };
+    format!("play = {{ {stream}tail_ms = {TAIL_MS}, events = [\n{lines}] }}\n")
 }
 
 /// Returns bytes as the scenarios have them.

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
 use crate::kernel::Kernels;
-use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch, Sends, TICK, lanes_of};
+use crate::lanes::{Bus, Group, LANES, LaneSet, PLANES, Planes, Scratch, Sends, TICK, lanes_of, silent_planes};
 use crate::profile::Section;
 use crate::voice::active::{Surroundings, Voice, VoiceState};
 use crate::voice::control::{Control, Moment};
@@ -28,9 +28,6 @@ pub(crate) const FRAMES_MAX: usize = 1024;
 /// Voices times frames below which other threads are not worth starting: that takes 20 µs, and this is 140 µs of work.
 const WORTH_A_THREAD: usize = 100_000;
 
-/// One frame before the effects: left, right, reverb send, chorus send.
-pub(crate) type DryFrame = [f32; 4];
-
 /// The state that rendering reads and does not change.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
@@ -44,7 +41,7 @@ pub(crate) struct Scene<'a> {
 /// All voices of a synthesizer.
 pub(crate) struct Mixer {
     blocks: Vec<Block>,
-    sum: Box<[DryFrame]>,
+    sum: Planes,
     threads: NonZeroUsize,
 }
 
@@ -53,11 +50,7 @@ impl Mixer {
     pub(crate) fn new(voices: usize) -> Self {
         let lanes = (voices + SPARE_LANES_MIN.max(voices / VOICES_PER_SPARE_LANE)).next_multiple_of(LANES);
         let blocks = (0..lanes).step_by(BLOCK_LANES).map(|first| Block::new((lanes - first).min(BLOCK_LANES)));
-        Self {
-            blocks: blocks.collect(),
-            sum: vec![[0.0; 4]; FRAMES_MAX].into_boxed_slice(),
-            threads: NonZeroUsize::MIN,
-        }
+        Self { blocks: blocks.collect(), sum: silent_planes(FRAMES_MAX), threads: NonZeroUsize::MIN }
     }
 
     /// Sets the number of threads that render blocks.
@@ -162,14 +155,14 @@ impl Mixer {
         self.blocks.iter_mut().for_each(|block| block.tick = None);
     }
 
-    /// Renders `frames` frames, [`FRAMES_MAX`] at most, from frame `frame` on.
+    /// Renders `frames` frames, [`FRAMES_MAX`] at most, from frame `frame` on: left, right, reverb send, chorus send.
     pub(crate) fn render(
         &mut self,
         frame: u64,
         frames: usize,
         scene: Scene<'_>,
         downloads: &mut Downloads,
-    ) -> &[DryFrame] {
+    ) -> [&mut [f32]; PLANES] {
         let sounding: usize = self.blocks.iter().map(|block| block.sounding).sum();
         let worth = if sounding * frames < WORTH_A_THREAD { 1 } else { self.threads.get() };
         let share = self.blocks.len().div_ceil(worth);
@@ -190,15 +183,15 @@ impl Mixer {
     }
 
     /// Adds up the blocks' frames, always in the same order.
-    fn add_up(&mut self, frames: usize) -> &[DryFrame] {
-        let sum = &mut self.sum[..frames];
-        sum.fill([0.0; 4]);
-        for block in self.blocks.iter().filter(|block| block.audible) {
-            for (sum, x) in sum.as_flattened_mut().iter_mut().zip(block.frames.as_flattened()) {
-                *sum += x;
+    fn add_up(&mut self, frames: usize) -> [&mut [f32]; PLANES] {
+        let mut sums = self.sum.each_mut().map(|plane| &mut plane[..frames]);
+        for (index, sum) in sums.iter_mut().enumerate() {
+            sum.fill(0.0);
+            for block in self.blocks.iter().filter(|block| index < block.audible) {
+                sum.iter_mut().zip(&block.frames[index]).for_each(|(sum, x)| *sum += x);
             }
         }
-        sum
+        sums
     }
 
     /// Repeats a section of rendering ([`crate::Synth::repeat_section`]). Returns the frame that comes next.
@@ -229,9 +222,9 @@ struct Block {
     touched: bool,
     /// Downloads that voices sounded from which ended in the last call.
     ended: Vec<[u32; 2]>,
-    /// Whether there is anything in `frames`.
-    audible: bool,
-    frames: Box<[DryFrame]>,
+    /// The first so many planes of `frames` hold something; the others are silent.
+    audible: usize,
+    frames: Planes,
     scratch: Box<Scratch>,
     bus: Box<Bus>,
 }
@@ -247,8 +240,8 @@ impl Block {
             tick: None,
             touched: false,
             ended: Vec::with_capacity(lanes),
-            audible: false,
-            frames: vec![[0.0; 4]; FRAMES_MAX].into_boxed_slice(),
+            audible: 0,
+            frames: silent_planes(FRAMES_MAX),
             scratch: Scratch::new(),
             bus: Bus::new(),
         }
@@ -280,8 +273,8 @@ impl Block {
 
     fn render(&mut self, begin: u64, frames: usize, scene: Scene<'_>) {
         let end = begin + frames as u64;
-        self.audible = self.sounding > 0;
-        if !self.audible {
+        self.audible = 0;
+        if self.sounding == 0 {
             self.tick = Some((end - 1) / TICK as u64);
             return;
         }
@@ -291,9 +284,23 @@ impl Block {
             let count = until_tick.min(end - frame) as usize;
             self.stretch(frame, count, scene);
             let at = (frame - begin) as usize;
-            self.bus.reduce(&mut self.frames[at..at + count]);
+            self.reduce(at, count, scene);
             frame += count as u64;
         }
+    }
+
+    /// Adds up the lanes of a stretch that begins at frame `at` of the call.
+    fn reduce(&mut self, at: usize, frames: usize, scene: Scene<'_>) {
+        let open = self.bus.opened();
+        // A plane may be silent in some stretches of a call and not in others.
+        for plane in &mut self.frames[self.audible.min(open)..open] {
+            plane[..at].fill(0.0);
+        }
+        for plane in &mut self.frames[open.min(self.audible)..self.audible] {
+            plane[at..at + frames].fill(0.0);
+        }
+        self.audible = self.audible.max(open);
+        (scene.kernels.reduce)(&self.bus, self.frames.each_mut().map(|plane| &mut plane[at..at + frames]));
     }
 
     /// Mixes the next `frames` frames, which must not reach beyond the next tick, into the bus.
@@ -301,7 +308,7 @@ impl Block {
         let tick = frame / TICK as u64;
         let arrives = self.tick != Some(tick);
         self.tick = Some(tick);
-        self.bus.clear(frames);
+        self.bus.clear();
         let moment = Moment { frame, arrives, channels: scene.channels, surroundings: scene.surroundings };
         // One group after another, while what belongs to it is at hand.
         for index in 0..self.groups.len() {
@@ -332,8 +339,9 @@ impl Block {
             }
         }
         if section == Section::Sum {
-            self.bus.clear(TICK);
-            self.bus.reduce(&mut self.frames[..TICK]);
+            self.bus.clear();
+            self.bus.open(if scene.sends { Sends::Both } else { Sends::None }, TICK);
+            self.reduce(0, TICK, scene);
         }
     }
 
@@ -386,6 +394,7 @@ impl Block {
         if !scene.sends {
             group.sends = Sends::None;
         }
+        self.bus.open(group.sends, frames);
         (scene.kernels.mix)(group, &mut self.scratch, frames, &mut self.bus);
     }
 }

@@ -37,7 +37,8 @@ fn mix_parts<const FILTER: u8, const SENDS: u8>(group: &mut Group, frames: &[Lan
     let [mut left, mut right, mut reverb, mut chorus] = group.gains;
     let [mut input, mut first, mut second] = group.filter;
     let (mut y1, mut y2) = (group.y1, group.y2);
-    let buses = bus.left.iter_mut().zip(&mut bus.right).zip(bus.reverb.iter_mut().zip(&mut bus.chorus));
+    let [to_left, to_right, to_reverb, to_chorus] = &mut bus.planes;
+    let buses = to_left.iter_mut().zip(to_right).zip(to_reverb.iter_mut().zip(to_chorus));
     for (frame, ((to_left, to_right), (to_reverb, to_chorus))) in frames.iter().zip(buses) {
         let mut y = *frame;
         if FILTER != OPEN {

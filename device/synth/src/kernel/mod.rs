@@ -1,8 +1,9 @@
-//! The inner loops, interpolation, mixing and control, in plain Rust and for the instruction sets that are worth it.
+//! The inner loops, interpolation, mixing, control and effects, in plain Rust and for the instruction sets that are worth it.
 //!
 //! All of them do the same additions and multiplications in the same order: interpolation is in integers and exact,
-//! mixing and control work on eight lanes, one a voice, that never meet until `Bus::reduce` adds them up. That is why
-//! the frames are the same with each.
+//! mixing and control work on eight lanes, one a voice, that never meet until `Bus::reduce` adds them up in a written
+//! order, and the effects on eight delay lines or eight frames side by side. That is why the frames are the same with
+//! each.
 
 mod choose;
 mod kernels;
@@ -16,3 +17,5 @@ mod tests;
 mod x86;
 
 pub(crate) use kernels::Kernels;
+#[cfg(test)]
+pub(crate) use scalar::turn;

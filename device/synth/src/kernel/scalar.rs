@@ -3,13 +3,16 @@
 use super::kernels::Kernels;
 use super::mixing::mix_lanes;
 use crate::lanes::interpolation::{Chunk, Interpolators, ROUNDING, TAPS, TAPS_BEFORE, Table, WideTable};
-use crate::lanes::{Bus, Group, LANES, Scratch};
+use crate::lanes::{Bus, Group, LANES, Lane, Scratch};
 
 /// The plain loops.
 pub(super) const KERNELS: Kernels = Kernels {
     interpolate: Interpolators { narrow: interpolate, wide: interpolate_wide },
     mix,
     settle: |control, group, voices, due, moment| control.settle(group, voices, due, moment),
+    reduce: |bus, out| bus.reduce(out, turn),
+    add_reverb: |reverb, input, out| reverb.process(input, out, turn),
+    add_chorus: |chorus, input, out| chorus.process(input, out),
 };
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last
@@ -91,4 +94,10 @@ pub(super) fn transpose(scratch: &mut Scratch, frames: usize) {
             frame.0[lane] = scratch.rows[lane][i];
         }
     }
+}
+
+/// Turns rows of eight numbers into columns.
+#[inline(always)]
+pub(crate) fn turn(rows: [Lane; LANES]) -> [Lane; LANES] {
+    core::array::from_fn(|column| Lane(rows.map(|row| row.0[column])))
 }

@@ -4,8 +4,10 @@ use core::f64::consts::TAU;
 
 use super::{Kernels, scalar};
 use crate::config::Kernel;
+use crate::effects::chorus::Chorus;
+use crate::effects::reverb::Reverb;
 use crate::lanes::interpolation::{self, Choice, ROUNDING, TAPS, TAPS_BEFORE, UNITY, WideTable};
-use crate::lanes::{Bus, Filtering, Group, LANES, Lane, LaneSet, Ramp, Scratch, Sends, TICK};
+use crate::lanes::{Bus, Filtering, Group, LANES, Lane, LaneSet, PLANES, Ramp, Scratch, Sends, TICK};
 use crate::voice::filter::{self, Resonance};
 
 /// A position or a step of one sample.
@@ -123,9 +125,10 @@ fn every_kernel_mixes_alike() {
         scratch.rows.as_flattened_mut().iter_mut().for_each(|x| *x = random.number() * 1e9);
         let frames = 1 + round % TICK;
         let run = |kernels: &Kernels| {
-            let (mut group, mut bus, mut out) = (group, Bus::new(), [[0.0; 4]; TICK]);
+            let (mut group, mut bus, mut out) = (group, Bus::new(), [[0.0; TICK]; PLANES]);
+            bus.open(Sends::Both, TICK);
             (kernels.mix)(&mut group, &mut scratch.clone(), frames, &mut bus);
-            bus.reduce(&mut out);
+            (kernels.reduce)(&bus, out.each_mut().map(|plane| &mut plane[..frames]));
             (out.map(|frame| frame.map(f32::to_bits)), group.y1.0.map(f32::to_bits), group.y2.0.map(f32::to_bits))
         };
         let plain = run(&scalar::KERNELS);
@@ -203,8 +206,9 @@ fn through(group: &mut Group, signal: &[f32]) -> Vec<f64> {
         let mut scratch = Scratch::new();
         scratch.rows.iter_mut().for_each(|row| row[..stretch.len()].copy_from_slice(stretch));
         let mut bus = Bus::new();
+        bus.open(Sends::Both, TICK);
         (kernels.mix)(group, &mut scratch, stretch.len(), &mut bus);
-        found.extend(bus.left[..stretch.len()].iter().map(|lane| f64::from(lane.0[3])));
+        found.extend(bus.planes[0][..stretch.len()].iter().map(|lane| f64::from(lane.0[3])));
     }
     found
 }
@@ -240,6 +244,67 @@ fn ramps_a_gain_linearly_in_steps_below_the_tolerance() {
             let straight = f64::from(from) + (f64::from(to) - f64::from(from)) * i as f64 / TICK as f64;
             let off = 20.0 * libm::log10(found / straight);
             assert!(off.abs() < 0.0025, "{from} to {to} at {i}: {off} dB");
+        }
+    }
+}
+
+/// Returns bursts of noise with silence between them, in which the chorus and then the reverb die away.
+fn bursts(rate: u32) -> Vec<f32> {
+    let mut random = Random(17);
+    let mut frames = Vec::new();
+    for (noise, silence) in [(1, 700), (900, 2), (130, 5000), (64, rate as usize * 14), (500, 6000)] {
+        frames.extend((0..noise).map(|_| random.number()));
+        frames.extend((0..silence).map(|_| 0.0));
+    }
+    frames
+}
+
+/// Adds both effects to a steady signal, in parts of so many frames. Returns the bits of both sides.
+fn with_effects(kernels: &Kernels, rate: u32, input: &[f32], part: usize) -> [Vec<u32>; 2] {
+    let (mut reverb, mut chorus) = (Reverb::new(rate), Chorus::new(rate));
+    let mut sides = [vec![0.25f32; input.len()], vec![-0.5; input.len()]];
+    let [left, right] = &mut sides;
+    for (input, (left, right)) in input.chunks(part).zip(left.chunks_mut(part).zip(right.chunks_mut(part))) {
+        (kernels.add_reverb)(&mut reverb, input, [&mut *left, &mut *right]);
+        (kernels.add_chorus)(&mut chorus, input, [&mut *left, &mut *right]);
+    }
+    sides.map(|side| side.into_iter().map(f32::to_bits).collect())
+}
+
+#[test]
+fn effects_are_the_same_with_every_kernel_and_in_any_division() {
+    for rate in [11_025, 44_100, 96_000] {
+        let input = bursts(rate);
+        let plain = with_effects(&scalar::KERNELS, rate, &input, 1024);
+        for (kernel, kernels) in others() {
+            assert!(with_effects(&kernels, rate, &input, 1024) == plain, "{kernel:?} at {rate} Hz");
+        }
+        let fastest = others().first().map_or(scalar::KERNELS, |(_, kernels)| *kernels);
+        for part in [1, 63, 100] {
+            assert!(with_effects(&fastest, rate, &input, part) == plain, "{part} frames at {rate} Hz");
+        }
+        let dry = |bits: &u32| *bits == 0.25f32.to_bits();
+        assert!(dry(&plain[0][input.len() - 7000]), "at {rate} Hz they have died away before the last burst");
+        assert!(!plain[0][input.len() - 2000..].iter().all(dry), "and come back with it");
+    }
+}
+
+#[test]
+fn every_kernel_turns_rows_into_columns_and_sums_up_in_one_order() {
+    let mut random = Random(23);
+    let mut bus = Bus::new();
+    bus.open(Sends::Both, TICK);
+    bus.planes.iter_mut().flatten().for_each(|lane| lane.0 = core::array::from_fn(|_| random.number()));
+    for (kernel, kernels) in others().into_iter().chain([(Kernel::Scalar, scalar::KERNELS)]) {
+        for frames in 0..=TICK {
+            let mut out = [[f32::NAN; TICK]; PLANES];
+            (kernels.reduce)(&bus, out.each_mut().map(|plane| &mut plane[..frames]));
+            for (plane, out) in bus.planes.iter().zip(&out) {
+                for (Lane([a, b, c, d, e, f, g, h]), sum) in plane[..frames].iter().zip(out) {
+                    assert_eq!(*sum, ((a + b) + (c + d)) + ((e + f) + (g + h)), "{kernel:?}");
+                }
+                assert!(out[frames..].iter().all(|sum| sum.is_nan()));
+            }
         }
     }
 }

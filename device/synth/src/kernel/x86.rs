@@ -13,16 +13,18 @@ use core::arch::x86_64::*;
 use super::kernels::Kernels;
 use super::mixing::mix_lanes;
 use super::scalar;
+use crate::effects::chorus::Chorus;
+use crate::effects::reverb::Reverb;
 use crate::lanes::interpolation::{
     Chunk, Interpolators, ROUNDING, TAPS, TAPS_BEFORE, Table, WideTable, assert_taps_fit,
 };
-use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch};
+use crate::lanes::{Bus, Group, LANES, Lane, LaneSet, PLANES, Scratch};
 use crate::voice::active::Voice;
 use crate::voice::control::{Control, Moment};
 
 /// The loops of one instruction set: safe doors to functions that are compiled for it.
 macro_rules! kernels {
-    ($features:literal, $interpolate:ident, $wide:ident, $transpose:ident) => {{
+    ($features:literal, $interpolate:ident, $wide:ident, $transpose:ident, $turn:ident) => {{
         #[target_feature(enable = $features)]
         fn mix_here(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
             $transpose(scratch, frames);
@@ -38,6 +40,21 @@ macro_rules! kernels {
             moment: &Moment<'_>,
         ) -> LaneSet {
             control.settle(group, voices, due, moment)
+        }
+
+        #[target_feature(enable = $features)]
+        fn reduce_here(bus: &Bus, out: [&mut [f32]; PLANES]) {
+            bus.reduce(out, |rows| $turn(rows));
+        }
+
+        #[target_feature(enable = $features)]
+        fn add_reverb_here(reverb: &mut Reverb, input: &[f32], out: [&mut [f32]; 2]) {
+            reverb.process(input, out, |rows| $turn(rows));
+        }
+
+        #[target_feature(enable = $features)]
+        fn add_chorus_here(chorus: &mut Chorus, input: &[f32], out: [&mut [f32]; 2]) {
+            chorus.process(input, out);
         }
 
         Kernels {
@@ -69,18 +86,32 @@ macro_rules! kernels {
                 // SAFETY: these loops are handed out after the instructions were found.
                 unsafe { settle_here(control, group, voices, due, moment) }
             },
+            reduce: |bus, out| {
+                // SAFETY: these loops are handed out after the instructions were found.
+                unsafe { reduce_here(bus, out) }
+            },
+            add_reverb: |reverb, input, out| {
+                // SAFETY: these loops are handed out after the instructions were found.
+                unsafe { add_reverb_here(reverb, input, out) }
+            },
+            add_chorus: |chorus, input, out| {
+                // SAFETY: these loops are handed out after the instructions were found.
+                unsafe { add_chorus_here(chorus, input, out) }
+            },
         }
     }};
 }
 
 /// Returns the SSE4.1 loops, if the processor has the instructions.
 pub(super) fn sse41() -> Option<Kernels> {
-    is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, wide_by_four, transpose_by_four))
+    is_x86_feature_detected!("sse4.1")
+        .then(|| kernels!("sse4.1", by_four, wide_by_four, transpose_by_four, turn_by_four))
 }
 
 /// Returns the AVX2 loops, if the processor has the instructions.
 pub(super) fn avx2() -> Option<Kernels> {
-    is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, wide_by_eight, transpose_by_eight))
+    is_x86_feature_detected!("avx2")
+        .then(|| kernels!("avx2", by_eight, wide_by_eight, transpose_by_eight, turn_by_eight))
 }
 
 /// Returns the AVX-512 loops, if the processor has the instructions that they need.
@@ -89,7 +120,15 @@ pub(super) fn avx512() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
-    found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, wide_by_eight_512, transpose_by_eight))
+    found.then(|| {
+        kernels!(
+            "avx512f,avx512bw,avx512dq,avx512vl",
+            by_eight_512,
+            wide_by_eight_512,
+            transpose_by_eight,
+            turn_by_eight
+        )
+    })
 }
 
 /// Multiplies eight samples and coefficients into four sums, and advances the position by a step.
@@ -354,4 +393,49 @@ fn transpose_by_eight(scratch: &mut Scratch, frames: usize) {
             }
         }
     }
+}
+
+/// Turns rows of eight numbers into columns, as four blocks of four by four.
+#[inline]
+#[target_feature(enable = "sse4.1")]
+fn turn_by_four(rows: [Lane; LANES]) -> [Lane; LANES] {
+    let mut columns = [Lane::default(); LANES];
+    for above in [0, 4] {
+        for before in [0, 4] {
+            // SAFETY: four numbers are left from either place of a lane.
+            let row = |i: usize| unsafe { _mm_loadu_ps(rows[above + i].0[before..].as_ptr()) };
+            let (mut a, mut b, mut c, mut d) = (row(0), row(1), row(2), row(3));
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            for (i, column) in [a, b, c, d].into_iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { _mm_storeu_ps(columns[before + i].0[above..].as_mut_ptr(), column) };
+            }
+        }
+    }
+    columns
+}
+
+/// Turns rows of eight numbers into columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn turn_by_eight(rows: [Lane; LANES]) -> [Lane; LANES] {
+    // SAFETY: a lane is eight numbers long.
+    let [a, b, c, d, e, f, g, h] = rows.map(|row| unsafe { _mm256_loadu_ps(row.0.as_ptr()) });
+    let pairs = |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let (ab, cd, ef, gh) = (pairs(a, b), pairs(c, d), pairs(e, f), pairs(g, h));
+    let early = |a, b| _mm256_shuffle_ps::<0b01_00_01_00>(a, b);
+    let late = |a, b| _mm256_shuffle_ps::<0b11_10_11_10>(a, b);
+    // Each holds four rows of one column in its low half, and of the fourth one after it in its high half.
+    let above = [early(ab.0, cd.0), late(ab.0, cd.0), early(ab.1, cd.1), late(ab.1, cd.1)];
+    let below = [early(ef.0, gh.0), late(ef.0, gh.0), early(ef.1, gh.1), late(ef.1, gh.1)];
+    let mut columns = [Lane::default(); LANES];
+    for i in 0..4 {
+        let halves =
+            [_mm256_permute2f128_ps::<0x20>(above[i], below[i]), _mm256_permute2f128_ps::<0x31>(above[i], below[i])];
+        for (column, half) in [i, i + 4].into_iter().zip(halves) {
+            // SAFETY: a lane is eight numbers long.
+            unsafe { _mm256_storeu_ps(columns[column].0.as_mut_ptr(), half) };
+        }
+    }
+    columns
 }

@@ -15,7 +15,7 @@ pub(crate) struct Lane(pub(crate) [f32; LANES]);
 impl Lane {
     /// Returns whether all lanes are zero. It compares bits, so that the compiler can compare all lanes at once.
     #[inline(always)]
-    pub(super) fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.0.iter().fold(0, |bits, x| bits | x.to_bits() << 1) == 0
     }
 }

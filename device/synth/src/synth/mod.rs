@@ -15,12 +15,11 @@ use crate::channel::{CHANNELS, Channel, controller};
 use crate::config::{ConfigError, SynthConfig};
 use crate::downloads::Downloads;
 use crate::effects::chorus::Chorus;
-use crate::effects::delay::CHUNK;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
 use crate::kernel::Kernels;
 use crate::limits::VOLUME_RANGE;
-use crate::mixer::{DryFrame, FRAMES_MAX, Mixer, Scene};
+use crate::mixer::{FRAMES_MAX, Mixer, Scene};
 use crate::profile::{Section, TICK_FRAMES};
 use crate::voice::active::{Surroundings, Voice};
 use crate::voice::filter;
@@ -224,11 +223,14 @@ impl Synth {
             let frames = FRAMES_MAX.min(out.len()).min(usize::try_from(until_silence).unwrap_or(usize::MAX));
             let (now, later) = out.split_at_mut(frames);
             let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
-            let dry = self.mixer.render(self.frame, frames, scene, &mut self.downloads);
-            for (out, dry) in now.chunks_mut(CHUNK).zip(dry.chunks(CHUNK)) {
-                out.iter_mut().zip(dry).for_each(|(out, [left, right, ..])| *out = [*left, *right]);
-                add_effects(&mut self.reverb, &mut self.chorus, dry, out);
+            let [left, right, to_reverb, to_chorus] = self.mixer.render(self.frame, frames, scene, &mut self.downloads);
+            if let Some(reverb) = &mut self.reverb {
+                (self.kernels.add_reverb)(reverb, to_reverb, [&mut *left, &mut *right]);
             }
+            if let Some(chorus) = &mut self.chorus {
+                (self.kernels.add_chorus)(chorus, to_chorus, [&mut *left, &mut *right]);
+            }
+            now.iter_mut().zip(left).zip(right).for_each(|((out, left), right)| *out = [*left, *right]);
             self.frame = self.frame.saturating_add(frames as u64);
             out = later;
         }
@@ -253,9 +255,14 @@ impl Synth {
     }
 
     fn repeat_effects(&mut self, frames: usize) {
-        for _ in 0..frames / CHUNK {
-            let (dry, mut out) = ([[1.0; 4]; CHUNK], [[0.0; 2]; CHUNK]);
-            add_effects(&mut self.reverb, &mut self.chorus, &dry, &mut out);
+        let (sent, mut left, mut right) = ([1.0; TICK_FRAMES], [0.0; TICK_FRAMES], [0.0; TICK_FRAMES]);
+        for _ in 0..frames / TICK_FRAMES {
+            if let Some(reverb) = &mut self.reverb {
+                (self.kernels.add_reverb)(reverb, &sent, [&mut left, &mut right]);
+            }
+            if let Some(chorus) = &mut self.chorus {
+                (self.kernels.add_chorus)(chorus, &sent, [&mut left, &mut right]);
+            }
         }
     }
 
@@ -391,20 +398,6 @@ fn scene<'a>(
     config: SynthConfig,
 ) -> Scene<'a> {
     Scene { channels, surroundings, kernels, sends: config.reverb || config.chorus }
-}
-
-/// Adds to a chunk of frames what the effects make of what is sent to them.
-fn add_effects(reverb: &mut Option<Reverb>, chorus: &mut Option<Chorus>, dry: &[DryFrame], out: &mut [[f32; 2]]) {
-    let mut sent = [[0.0; CHUNK]; 2];
-    for (i, [_, _, to_reverb, to_chorus]) in dry.iter().enumerate() {
-        (sent[0][i], sent[1][i]) = (*to_reverb, *to_chorus);
-    }
-    if let Some(reverb) = reverb {
-        reverb.process(&sent[0][..dry.len()], out);
-    }
-    if let Some(chorus) = chorus {
-        chorus.process(&sent[1][..dry.len()], out);
-    }
 }
 
 /// Rounds half to even, and clips.

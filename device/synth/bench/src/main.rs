@@ -6,6 +6,7 @@
 //! each are counted: by the synthesizer where it can, and by the power of the sound. RustySynth interpolates linearly,
 //! which is all that it can; OxiSynth by 4 points; FluidSynth by 4 and by `interp 7`; `dls-synth` by 8.
 
+mod blocks;
 mod clock;
 mod comparison;
 mod engines;
@@ -55,7 +56,7 @@ struct Arguments {
     /// Songs to play from it.
     #[arg(long, value_name = "MID", requires = "font")]
     song: Vec<PathBuf>,
-    /// Also profile dls-synth's own sections of rendering, and its voices by their step.
+    /// Also profile dls-synth's own sections of rendering, its voices by their step, and its time for single blocks.
     #[arg(long)]
     profile: bool,
 }
@@ -102,6 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         let most = arguments.voices.iter().copied().max().unwrap_or_default();
         profile::profile(most, effort, kernel)?.iter().try_for_each(Record::print)?;
         steps::run(effort, kernel)?.iter().try_for_each(Record::print)?;
+        blocks::run(most, kernel)?.iter().try_for_each(Record::print)?;
     }
     if let Some(path) = &arguments.font {
         let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -22,12 +22,10 @@ fn writes_every_figure_of_a_quick_comparison() {
         // What the sections leave of the whole is a difference, which noise can turn below nothing.
         assert!(value.is_finite() && (value > 0.0 || name == "synth/profile/300/rest"), "{line}");
         assert!(figure["unit"].is_string(), "{line}");
-        // The other steps are compared with step 1; nothing else has been measured before.
-        assert_eq!(
-            figure.get("baseline").is_some(),
-            name.starts_with("synth/step/") && name != "synth/step/1.00",
-            "{line}"
-        );
+        // The other steps are compared with step 1, blocks with their deadline; nothing else has been measured before.
+        let compared =
+            name.starts_with("synth/step/") && name != "synth/step/1.00" || name.starts_with("synth/block-64/");
+        assert_eq!(figure.get("baseline").is_some(), compared, "{line}");
         assert!(names.insert(name.to_owned()), "{name} comes twice");
     }
     for engine in ["dls-synth", "rustysynth", "oxisynth"] {
@@ -38,6 +36,12 @@ fn writes_every_figure_of_a_quick_comparison() {
                     assert!(names.contains(&name), "{name} is missing in:\n{text}");
                 }
             }
+        }
+    }
+    for figure in ["mean", "p99.9", "worst"] {
+        for rest in ["", "/wall"] {
+            let name = format!("synth/block-64/300/{figure}{rest}");
+            assert!(names.contains(&name), "{name} is missing in:\n{text}");
         }
     }
     for section in ["control", "oscillators", "filter-and-mix", "sum", "effects", "rest", "all"] {

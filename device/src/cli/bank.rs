@@ -216,6 +216,10 @@ pub fn convert(from: &BankFile, to: WholeFile, as_json: bool) -> Result<String, 
     if loaded.warnings.omitted() > 0 {
         warnings.push(format!("and {} more", loaded.warnings.omitted()));
     }
+    warnings.extend(loaded.lost_in_dls.iter().map(ToString::to_string));
+    if loaded.lost_in_dls.omitted() > 0 {
+        warnings.push(format!("and {} more that DLS has not", loaded.lost_in_dls.omitted()));
+    }
     for (before, after) in loaded.collection.instruments.iter().zip(&again.instruments) {
         let lost = |(before, after): &(&Region, &Region)| before.key_group != 0 && after.key_group == 0;
         let lost = before.regions.iter().zip(&after.regions).filter(lost).count();

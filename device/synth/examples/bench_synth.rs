@@ -155,6 +155,7 @@ fn collection(filtered: bool) -> Collection {
         }),
         link: WaveLink { channels: 1, index, ..WaveLink::default() },
         articulation: None,
+        sound_font: None,
     };
     let instrument = |program: u8| Instrument {
         patch: Patch { program, ..Patch::default() },

@@ -55,6 +55,7 @@ pub(crate) fn read_rmid(bytes: &[u8]) -> Result<Loaded, BankError> {
     let mut loaded =
         read.map_err(|error| BankError { chunk: inside(error.chunk), offset: at + error.offset, rule: error.rule })?;
     loaded.warnings.follow(around, at, inside);
+    loaded.lost_in_dls.follow(Warnings::default(), at, inside);
     shift(&mut loaded, bank_offset)?;
     Ok(loaded)
 }

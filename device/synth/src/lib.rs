@@ -23,6 +23,7 @@
 //! |---|---|
 //! | DLS files (alone, or in XMF and RMID files), downloads, and the instrument model in which they meet | [`dls`] |
 //! | SoundFonts, into the same model | `sf2` |
+//! | what a SoundFont says about a voice | `sound_font` |
 //! | the songs of XMF and RMID files | [`ContainedSong`] |
 //! | instruments made ready to be played | `program`, [`Bank`] |
 //! | the state of channels | `channel` |
@@ -52,6 +53,7 @@ mod mixer;
 pub mod profile;
 mod program;
 mod sf2;
+mod sound_font;
 mod synth;
 mod voice;
 
@@ -63,4 +65,5 @@ pub use dls::{BankError, Rule, Warning, Warnings};
 pub use handles::{
     DownloadError, DownloadErrorReason, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem,
 };
+pub use sound_font::SoundFontZone;
 pub use synth::{SoundingVoice, Synth};

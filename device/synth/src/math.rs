@@ -49,6 +49,13 @@ pub(crate) fn sine(phase: u32) -> f32 {
     (t * quotient).copysign(x)
 }
 
+/// Returns the triangle of a phase of which 2^32 make one turn: from 0 up to 1, down to -1, and back.
+#[inline(always)]
+pub(crate) fn triangle(phase: u32) -> f32 {
+    let x = phase.cast_signed() as f32 * (1.0 / 2_147_483_648.0);
+    (2.0 * least(x.abs(), 1.0 - x.abs())).copysign(x)
+}
+
 /// Returns the lesser of two numbers, neither of which is a NaN: one instruction, unlike the standard function.
 #[inline(always)]
 pub(crate) fn least(a: f32, b: f32) -> f32 {

@@ -6,9 +6,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::dls::collection::{Collection, Connection, Instrument, Patch, SampleLoop, Wave};
+use crate::sound_font::SoundFontZone;
 use crate::voice::articulation::Articulation;
 use crate::voice::sample::Loop;
+use crate::voice::sound_font::SoundFont;
 use crate::voice::zone::{WaveSource, Zone};
+
+/// What is said about a region's voices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Said<'a> {
+    Dls(&'a [Connection]),
+    SoundFont(&'a SoundFontZone),
+}
+
+impl Said<'_> {
+    fn prepare(self) -> Articulation {
+        match self {
+            Self::Dls(connections) => Articulation::new(connections),
+            Self::SoundFont(zone) => Articulation::SoundFont(Box::new(SoundFont::new(zone))),
+        }
+    }
+}
 
 /// An instrument, ready to be played.
 #[derive(Debug)]
@@ -21,7 +39,7 @@ impl Program {
     /// out.
     pub(crate) fn new(instrument: &Instrument, wave_of: impl Fn(u32) -> Option<(Arc<Wave>, WaveSource)>) -> Self {
         // Most regions have the same articulation, or none: each is prepared once.
-        let mut prepared: HashMap<&[Connection], Arc<Articulation>> = HashMap::new();
+        let mut prepared: HashMap<Said<'_>, Arc<Articulation>> = HashMap::new();
         // So is each loop, whose copy may be longer than all else that a region has.
         let mut loops: HashMap<(u32, SampleLoop), Option<Arc<Loop>>> = HashMap::new();
         let zones = instrument.regions.iter().filter_map(|region| {
@@ -30,8 +48,11 @@ impl Program {
                 let prepare = || Loop::new(&wave, wanted).map(Arc::new);
                 loops.entry((region.link.index, wanted)).or_insert_with(prepare).clone()
             });
-            let connections = region.articulation.as_ref().unwrap_or(&instrument.articulation);
-            let prepared = prepared.entry(connections).or_insert_with(|| Arc::new(Articulation::new(connections)));
+            let said = match &region.sound_font {
+                Some(zone) => Said::SoundFont(zone),
+                None => Said::Dls(region.articulation.as_ref().unwrap_or(&instrument.articulation)),
+            };
+            let prepared = prepared.entry(said).or_insert_with(|| Arc::new(said.prepare()));
             Some(Zone::new(region, (&wave, source), sample_loop, prepared.clone()))
         });
         let mut zones: Vec<Zone> = zones.collect();

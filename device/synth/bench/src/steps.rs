@@ -81,6 +81,7 @@ fn bank(sample_rate: u32) -> Bank {
         }),
         link: WaveLink { channels: 1, index, ..WaveLink::default() },
         articulation: None,
+        sound_font: None,
     };
     let instrument = |program: u8| Instrument {
         patch: Patch { program, ..Patch::default() },

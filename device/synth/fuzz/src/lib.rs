@@ -34,16 +34,17 @@ pub fn bank(bytes: &[u8]) {
     }
     let Ok(loaded) = Collection::load(bytes) else { return };
     let mut collection = loaded.collection;
-    // SoundFonts have more exclusive classes than DLS has key groups.
+    let played = collection.clone();
+    // SoundFonts have more exclusive classes than DLS has key groups, and much else that is lost there.
     let mut again = Collection::from_dls(&collection.to_dls()).expect("what was read can be written and read");
     for region in
         [&mut collection, &mut again].into_iter().flat_map(|found| &mut found.instruments).flat_map(|i| &mut i.regions)
     {
-        region.key_group = 0;
+        (region.key_group, region.sound_font) = (0, None);
     }
     assert_eq!(again, collection);
     assert!(!collection.listing().to_string().is_empty());
-    let mut synth = small(Arc::new(Bank::from_collection(&collection)));
+    let mut synth = small(Arc::new(Bank::from_collection(&played)));
     for instrument in collection.instruments.iter().take(INSTRUMENTS) {
         let channel = if instrument.patch.drums { 9 } else { 0 };
         synth.midi(0, &[0xB0 | channel, 0, instrument.patch.bank_msb]);

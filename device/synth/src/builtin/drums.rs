@@ -530,6 +530,7 @@ pub(super) fn add_kit(maker: &mut Maker) {
             }),
             link: WaveLink { channels: 1, index, ..WaveLink::default() },
             articulation: Some(list.0),
+            sound_font: None,
         });
     }
     maker.add_instrument(Instrument {

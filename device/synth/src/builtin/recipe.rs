@@ -334,6 +334,7 @@ impl Maker {
                     sample: Some(sample),
                     link: WaveLink { channels: 1, index, ..WaveLink::default() },
                     articulation: (shared > 1.0).then(|| layer.connections()),
+                    sound_font: None,
                 });
             }
         }

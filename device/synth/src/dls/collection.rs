@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::spec::{INSTRUMENT_DRUMS, UNITY_NOTE_DEFAULT};
 use crate::lanes::interpolation::REACH;
+use crate::sound_font::SoundFontZone;
 
 /// A collection of instruments and the waves that they share.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,6 +95,9 @@ pub struct Region {
     pub link: WaveLink,
     /// The articulation; when there is one, the instrument's own counts for nothing.
     pub articulation: Option<Vec<Connection>>,
+    /// What a SoundFont says about the region's voices, which are played by it; `sample` and `articulation` are the nearest
+    /// that DLS has.
+    pub sound_font: Option<Arc<SoundFontZone>>,
 }
 
 /// `wlnk`: the wave of a region.

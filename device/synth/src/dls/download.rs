@@ -214,6 +214,7 @@ impl<'a> Buffer<'a> {
             sample: Some(sample),
             link: wave_link(&record[24..]).ok_or(bounds)?,
             articulation: self.articulation(self.word(past(at, 12))?, past(at, 12))?,
+            sound_font: None,
         })
     }
 

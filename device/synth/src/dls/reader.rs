@@ -30,6 +30,9 @@ pub struct Loaded {
     pub collection: Collection,
     /// The warnings about parts that were passed over.
     pub warnings: Warnings,
+    /// The warnings about what a SoundFont has and DLS has not: it plays, and is lost where the collection is written as
+    /// DLS ([`Collection::to_dls`]).
+    pub lost_in_dls: Warnings,
 }
 
 const TOP: Known =
@@ -62,7 +65,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let info = single(&top, b"INFO", &path, &mut reader.warnings);
     let collection =
         Collection { name: text(info, b"INAM"), copyright: text(info, b"ICOP"), instruments, waves: reader.waves };
-    Ok(Loaded { collection, warnings: reader.warnings })
+    Ok(Loaded { collection, warnings: reader.warnings, lost_in_dls: Warnings::default() })
 }
 
 /// Checks whether the file as a whole is for another device: a conditional chunk counts at any place in its list.
@@ -372,7 +375,7 @@ impl Reader {
             self.warnings.in_data(&path.to(header.id, header.offset), 10, PassedOver::KeyGroup(key_group));
             key_group = 0;
         }
-        Ok(Some(Region { keys, velocities, options, key_group, sample, link, articulation }))
+        Ok(Some(Region { keys, velocities, options, key_group, sample, link, articulation, sound_font: None }))
     }
 
     /// Reads the connections of all `lart` and `lar2` lists. `None`: there is no such list. Level 2 treats both alike.

@@ -238,9 +238,17 @@ pub enum PassedOver {
         /// Regions that are played.
         most: usize,
     },
+    /// A modulator that SoundFont says is to be ignored.
+    #[error("the modulator {modulator} is ignored: {why}")]
+    Modulator {
+        /// The modulator in words.
+        modulator: String,
+        /// The reason.
+        why: &'static str,
+    },
     /// A modulator without a counterpart in DLS.
     #[error("the modulator {modulator} has no counterpart in DLS ({why}): left out")]
-    Modulator {
+    NoCounterpart {
         /// The modulator in words.
         modulator: String,
         /// The reason.

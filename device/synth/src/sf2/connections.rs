@@ -1,11 +1,12 @@
-//! A voice's generators and modulators as connections.
+//! A voice's generators and modulators as connections: the nearest that DLS has, for files and devices that know no others.
 
-use super::generators::{Sum, id};
-use super::modulators::{DEFAULTS, List, counterpart};
+use super::counterpart::counterpart;
 use crate::dls::Connection;
 use crate::dls::spec::transform::{CONTROL_SHIFT, LINEAR, SOURCE_BIPOLAR, SOURCE_INVERTED_CONCAVE, SOURCE_SHIFT};
 use crate::dls::spec::{TIME_ZERO, destination as d, source as s};
 use crate::limits::CONNECTIONS_MAX;
+use crate::sound_font::generators::{Sum, id};
+use crate::sound_font::modulators::{DEFAULTS, List};
 use crate::voice::curve::{Curve, Raw};
 
 /// Time cents at and below which a time counts as none: 1 ms.
@@ -22,6 +23,9 @@ const DECAY_CENTS: f64 = -70.67;
 
 /// Most cents from key to key: what 16.16 holds over all keys.
 pub(super) const SCALE_TUNING_MAX: f64 = 255.0;
+
+/// Why a modulator has no place among connections.
+const NO_ROOM: &str = "another has its source, control and destination, or the articulation is full";
 
 /// The bits of a transform word that are the control's.
 const CONTROL_BITS: u16 = 0x3F << CONTROL_SHIFT;
@@ -81,7 +85,7 @@ impl Rows {
 
     /// Puts a value in place of the key or the velocity: what depends on it becomes constant. Returns what that adds to
     /// the gain, which DLS has at the wave. Calls `lost` with each connection for which there is no room beside others.
-    fn fix(&mut self, input: u16, value: u8, lost: &mut impl FnMut(String)) -> i32 {
+    fn fix(&mut self, input: u16, value: u8, lost: &mut impl FnMut(String, &'static str)) -> i32 {
         let destination = if input == s::KEY_NUMBER { d::PITCH } else { d::GAIN };
         let own = standard(input, s::NONE, destination);
         let own = own.filter(|own| !self.0.iter().any(|row| row.key() == own.key()));
@@ -116,10 +120,11 @@ impl Rows {
                 && !self.0.iter().any(is_zero_time)
                 && !self.add(source, control, destination, transform, scale)
             {
-                lost(format!(
+                let row = format!(
                     "{:#06x} x {:#06x} to {destination:#06x}, with a fixed key or velocity",
                     row.source, row.control
-                ));
+                );
+                lost(row, NO_ROOM);
             }
         }
         gain
@@ -144,7 +149,7 @@ pub(super) fn articulation(
     sum: &Sum<'_>,
     modulators: &List,
     root_key: i32,
-    mut lost: impl FnMut(String),
+    mut lost: impl FnMut(String, &'static str),
 ) -> Articulation {
     let mut rows = Rows(Vec::new());
     let none = f64::NEG_INFINITY;
@@ -204,8 +209,13 @@ pub(super) fn articulation(
     }
 
     for modulator in modulators.iter() {
-        // A modulator without a counterpart left a warning when it was read.
-        let Ok(found) = counterpart(modulator) else { continue };
+        let found = match counterpart(modulator) {
+            Ok(found) => found,
+            Err(why) => {
+                lost(modulator.to_string(), why);
+                continue;
+            }
+        };
         let amount = f64::from(modulator.amount);
         let default = DEFAULTS.iter().find(|default| default.is_same(modulator));
         let scale = match (standard(found.source, found.control, found.destination), default) {
@@ -225,7 +235,7 @@ pub(super) fn articulation(
             continue;
         }
         if !rows.add(found.source, found.control, found.destination, found.transform, fixed(scale)) {
-            lost(modulator.to_string());
+            lost(modulator.to_string(), NO_ROOM);
         }
     }
     let mut gain = 0;

@@ -4,28 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connections::{Articulation, SCALE_TUNING_MAX, articulation, fixed};
-use super::generators::{Generators, Sum, id};
 use super::hydra::{Hydra, Sample, Set, Zone};
 use super::left_out::LeftOut;
-use super::modulators::List;
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
-use crate::dls::warning::PassedOver;
+use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Collection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 use crate::limits::{
     INSTRUMENTS_MAX, REGIONS_MAX, SOUND_FONT_COPIES_MAX, SOUND_FONT_PAIRS_MAX, SOUND_FONT_SAMPLES_MIN, WAVE_RATE_MAX,
 };
+use crate::sound_font::SoundFontZone;
+use crate::sound_font::generators::{Generators, Sum, id};
+use crate::sound_font::modulators::List;
+use crate::voice::sound_font::HEADROOM_DB;
 
 /// SoundFont's bank of drum kits.
 const DRUM_BANK: u16 = 128;
-
-/// Part of an attenuation that counts. The EMU8000, for whose sound banks are made, took so much of it, and all players
-/// have followed it.
-const ATTENUATION: f64 = 0.4;
-
-/// The attenuation of every region, in dB. SoundFonts are made for players that turn them down (FluidSynth by 14 dB);
-/// DirectMusic turns up by 12 dB what DLS leaves quiet. With this, a dense song just fits.
-const HEADROOM_DB: f64 = 17.0;
 
 /// Highest bank, program and exclusive class: what MIDI and the specification (7.2, 8.1.3) have.
 const MIDI_MAX: u16 = 127;
@@ -38,8 +32,8 @@ const ROM: u16 = 0x8000;
 const COMPRESSED: u16 = 0x10;
 const LINKED: u16 = 0x0E;
 
-/// Makes a collection.
-pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Result<Collection, BankError> {
+/// Makes a collection, and warnings about what of it DLS has not.
+pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Result<(Collection, Warnings), BankError> {
     let mut maker = Maker {
         hydra,
         pcm: pcm.as_chunks::<2>().0,
@@ -49,6 +43,7 @@ pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Resul
         regions: 0,
         pairs: 0,
         left_out,
+        lost_in_dls: Warnings::default(),
     };
     let mut instruments: Vec<Instrument> = Vec::new();
     let mut places: HashMap<Patch, usize> = HashMap::new();
@@ -80,7 +75,7 @@ pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Resul
     if instruments.is_empty() {
         return Err(maker.left_out.nothing_left(BankError::at(&path, Rule::NoInstruments)));
     }
-    Ok(Collection { instruments, waves: maker.waves, ..Collection::default() })
+    Ok((Collection { instruments, waves: maker.waves, ..Collection::default() }, maker.lost_in_dls))
 }
 
 /// Returns the patch of a preset. `None`: MIDI does not reach it.
@@ -103,6 +98,7 @@ struct Maker<'a, 'w> {
     regions: usize,
     pairs: usize,
     left_out: LeftOut<'w>,
+    lost_in_dls: Warnings,
 }
 
 /// Returns the intersection of two ranges.
@@ -196,10 +192,9 @@ impl Maker<'_, '_> {
             List::of_voice(&List::of_zone(&instrument.global.modulators, &inner.modulators), outer_modulators);
         let scale_tuning = sum.get(id::SCALE_TUNING);
         if f64::from(scale_tuning) > SCALE_TUNING_MAX {
-            self.left_out.warnings.at(&here, PassedOver::ScaleTuning(scale_tuning));
+            self.lost_in_dls.at(&here, PassedOver::ScaleTuning(scale_tuning));
         }
-        let why = "another has its source, control and destination, or the articulation is full";
-        let lost = |modulator| self.left_out.warnings.at(&here, PassedOver::Modulator { modulator, why });
+        let lost = |modulator, why| self.lost_in_dls.at(&here, PassedOver::NoCounterpart { modulator, why });
         let Articulation { connections, gain } = articulation(&sum, &modulators, root_key, lost);
         let tune = 100 * sum.get(id::COARSE_TUNE) + sum.get(id::FINE_TUNE) + i32::from(sample.correction);
         let class = own.get(id::EXCLUSIVE_CLASS).map_or(0, |class| class as u16);
@@ -207,7 +202,7 @@ impl Maker<'_, '_> {
             let (number, why) = (id::EXCLUSIVE_CLASS as u16, "(exclusiveClass) is not within 1 to 127");
             self.left_out.warnings.at(&here, PassedOver::MisplacedGenerator { number, why });
         }
-        let own_gain = fixed(-(sum.number(id::ATTENUATION) * ATTENUATION + 10.0 * HEADROOM_DB));
+        let own_gain = fixed(-(sum.number(id::ATTENUATION) + 10.0 * HEADROOM_DB));
         let sample_loop = self.sample_loop(&sum, sample, start, end);
         Ok(Some(Region {
             keys,
@@ -223,6 +218,14 @@ impl Maker<'_, '_> {
             }),
             link: WaveLink { channels: 1, index: link, ..WaveLink::default() },
             articulation: Some(connections),
+            sound_font: Some(Arc::new(SoundFontZone {
+                generators: core::array::from_fn(|number| sum.get(number)),
+                modulators: modulators.iter().copied().collect(),
+                key: sum.fixed(id::KEY),
+                velocity: sum.fixed(id::VELOCITY),
+                root_key: root_key as u8,
+                correction: sample.correction,
+            })),
         }))
     }
 

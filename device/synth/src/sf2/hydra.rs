@@ -1,12 +1,12 @@
 //! The nine tables of a SoundFont (SoundFont 2.04, 7), and the zones that they are cut into.
 
-use super::generators::{Generators, id, is_of_instruments_only, is_without_effect};
 use super::left_out::LeftOut;
-use super::modulators::{Modulator, counterpart};
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
 use crate::dls::riff::{Chunk, Known, single};
 use crate::dls::warning::{PassedOver, Warnings};
+use crate::sound_font::generators::{Generators, id, is_of_instruments_only, is_without_effect};
+use crate::sound_font::modulators::{Modulator, take_out_faulty};
 
 /// Most modulators of a zone: several times what the richest fonts have, and a bound on the work of laying them over
 /// each other.
@@ -294,6 +294,7 @@ fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warn
             end: before.end || number == level.leads,
         };
     }
+    let mut read = Vec::new();
     for index in modulators {
         let half = |at| level.modulators.half(index, at);
         let modulator = Modulator {
@@ -303,22 +304,29 @@ fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warn
             amount_source: half(6),
             transform: half(8),
         };
-        let here = level.modulators.nth(index, path);
-        let why = if zone.modulators.len() == ZONE_MODULATORS_MAX {
-            Some("the zone has too many")
-        } else {
-            counterpart(&modulator).err()
-        };
-        match why {
-            None => zone.modulators.push(modulator),
-            Some(why) => {
-                warnings.at(&here, PassedOver::Modulator { modulator: modulator.to_string(), why });
-                // One that has no counterpart may still stand for a default one, which it then takes away.
-                if zone.modulators.len() < ZONE_MODULATORS_MAX {
-                    zone.modulators.push(modulator);
-                }
-            }
-        }
+        read.push((index, modulator));
     }
+    for (index, modulator) in read.split_off(read.len().min(ZONE_MODULATORS_MAX)) {
+        let what = PassedOver::Modulator { modulator: modulator.to_string(), why: "the zone has too many" };
+        warnings.at(&level.modulators.nth(index, path), what);
+    }
+    zone.modulators = sound(read, level, path, warnings);
     Ok(zone)
+}
+
+/// Returns the modulators of a zone without those that are to be ignored, in an order in which one that leads to another is
+/// before it.
+fn sound(
+    read: Vec<(usize, Modulator)>,
+    level: &Level<'_>,
+    path: &ChunkPath<'_>,
+    warnings: &mut Warnings,
+) -> Vec<Modulator> {
+    let first = read.first().map_or(0, |(index, _)| *index);
+    let mut modulators: Vec<Modulator> = read.into_iter().map(|(_, modulator)| modulator).collect();
+    for (place, modulator, why) in take_out_faulty(&mut modulators) {
+        let what = PassedOver::Modulator { modulator: modulator.to_string(), why };
+        warnings.at(&level.modulators.nth(first + place, path), what);
+    }
+    modulators
 }

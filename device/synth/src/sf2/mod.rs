@@ -18,22 +18,35 @@
 //! | a loop that is not within its sample | cut, or left out |
 //! | sampleModes 2, or bits above the lowest two | no loop, as the lowest two say |
 //! | a link to a sample that does not exist | the sample plays by itself |
-//! | a modulator without counterpart | left out |
+//! | a modulator of a source, curve, transform or generator that there is not, or whose links lead nowhere or in a circle | left out (8.2, 8.3, 9.5.4) |
 //! | the lower 8 of 24 bits | left out |
 //!
 //! A font of which nothing is left is refused for the first of these. Tables whose records do not fit together refuse
 //! the font, as the specification demands of files that are structurally unsound (chapter 4).
 //!
-//! Presets and instruments become instruments of regions, generators and modulators become connections. The reader is
+//! Presets and instruments become instruments of regions, each of which keeps its generators and modulators
+//! ([`SoundFontZone`](crate::SoundFontZone)) and is played by them. Beside these it has the nearest articulation and wave
+//! sample of DLS, for files and devices that know no others; what is lost there is in
+//! [`Loaded::lost_in_dls`](crate::dls::Loaded::lost_in_dls).
+//!
+//! Where the specification is at odds with itself:
+//!
+//! | | |
+//! |---|---|
+//! | controller 10 to pan, amount 1000 (8.4.6) | is the way from one side to the other: the sides are at the controller's ends |
+//! | the wheel's sensitivity, amount 12700 (8.4.10) | of 127 semitones: so many semitones are so many hundred cents |
+//! | velocity to cutoff has a switch in version 2.01 | a modulator in that form stands for the default one of 2.04 |
+//! | the value of a linked modulator (8.2.1, 127) | is what its feeders give, added up; 1 is what a controller at its top gives |
+//!
+//! The reader is
 //! the project's own, on the RIFF walker of DLS files: of the published ones, one drops modulators, and the other takes
 //! a file's word for its sizes and stops the process where a list is missing.
 
 mod connections;
 mod convert;
-mod generators;
+mod counterpart;
 mod hydra;
 mod left_out;
-mod modulators;
 
 use left_out::LeftOut;
 
@@ -74,8 +87,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
 
     let mut left_out = LeftOut::new(&mut warnings);
     let hydra = hydra::Hydra::read(&parameters, &path, &mut left_out)?;
-    let mut collection = convert::convert(&hydra, samples.data, left_out)?;
+    let (mut collection, lost_in_dls) = convert::convert(&hydra, samples.data, left_out)?;
     collection.name = riff::text(info, b"INAM");
     collection.copyright = riff::text(info, b"ICOP");
-    Ok(Loaded { collection, warnings })
+    Ok(Loaded { collection, warnings, lost_in_dls })
 }

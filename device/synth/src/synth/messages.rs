@@ -135,7 +135,9 @@ impl Synth {
         let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
             let same_key = self_exclusive && voice.note == note.note && voice.state >= VoiceState::Sustained;
-            let in_group = voice.key_group != 0 && zones.clone().any(|(zone, _)| zone.key_group == voice.key_group);
+            let groups =
+                |zone: &Zone| zone.key_group == voice.key_group && (!zone.is_of_preset || voice.patch == note.patch);
+            let in_group = voice.key_group != 0 && zones.clone().any(|(zone, _)| groups(zone));
             if same_key || in_group {
                 voice.shut_down();
             }

@@ -60,11 +60,20 @@ struct PitchMaster {
     key: i32,
 }
 
+/// How the volume envelope goes to release.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fade {
+    /// In the voice's release time.
+    Release,
+    /// In so many frames from level 1 to level 0.
+    Within(f32),
+}
+
 /// The changes of a voice since its control values were last computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Changes {
-    /// The volume envelope goes to release, in so many frames from level 1 to level 0.
-    pub(crate) fade: Option<f32>,
+    /// The volume envelope goes to release.
+    pub(crate) fade: Option<Fade>,
     /// The modulation envelope goes to release.
     pub(crate) released: bool,
     /// Something that the voice's connections may depend on has changed.
@@ -139,8 +148,7 @@ impl Voice {
         let pitch_zone = master.map_or(zone, |(master, _)| master);
         let lead_of = |times: NoteTimes| Lead { eg2: times.eg2, lfo: times.lfo, vibrato: times.vibrato };
         let lead = master.map(|(master, key)| lead_of(master.articulation.note_times(&inputs(key), rate)));
-        let opens = || zone.articulation.modulation(&inputs(key)).cutoff.base >= surroundings.nyquist_cents();
-        let open = !zone.articulation.filtered || (!zone.articulation.cutoff_moves && opens());
+        let open = zone.articulation.stays_open(&inputs(key), surroundings.nyquist_cents());
         Self {
             group: note.group,
             channel: note.channel,
@@ -184,25 +192,25 @@ impl Voice {
         self.state = VoiceState::Released;
         self.cursor.release();
         self.changes.released = true;
-        self.fade(self.times.eg1.release);
+        self.fade(Fade::Release);
     }
 
     /// Ends the voice in its shutdown time.
     pub(crate) fn shut_down(&mut self) {
         if self.state > VoiceState::ShutDown {
             self.state = VoiceState::ShutDown;
-            self.fade(self.times.shutdown);
+            self.fade(Fade::Within(self.times.shutdown));
         }
     }
 
     /// Ends the voice as fast as goes without a click, and gives its place in the count away.
     pub(crate) fn steal(&mut self, sample_rate: u32) {
         self.state = VoiceState::Stolen;
-        self.fade(STOLEN_SECONDS * sample_rate as f32);
+        self.fade(Fade::Within(STOLEN_SECONDS * sample_rate as f32));
     }
 
-    fn fade(&mut self, time: f32) {
-        self.changes.fade = Some(time);
+    fn fade(&mut self, fade: Fade) {
+        self.changes.fade = Some(fade);
         self.due = true;
     }
 
@@ -215,6 +223,16 @@ impl Voice {
     pub(crate) fn take_changes(&mut self) -> Changes {
         self.due = false;
         core::mem::take(&mut self.changes)
+    }
+
+    /// Evaluates the voice's times for its channel, where the channel has a part in them. Returns whether it has.
+    pub(crate) fn retime(&mut self, channel: &Channel, surroundings: &Surroundings) -> bool {
+        if !self.articulation.times_move() {
+            return false;
+        }
+        let inputs = Inputs { channel, note: self.note, key: self.key, velocity: self.velocity };
+        self.times = self.articulation.note_times(&inputs, surroundings.sample_rate);
+        true
     }
 
     /// Evaluates the voice's connections for its channel.

@@ -1,9 +1,11 @@
-//! Connection blocks made ready: what they come to when a note starts, when its channel changes, and at every tick.
+//! What a region says about its voices, made ready: what it comes to when a note starts, when its channel changes, and at
+//! every tick. Of DLS these are connection blocks, of SoundFonts generators and modulators ([`SoundFont`]).
 
 use super::curve::{Curve, Raw};
-use super::envelope::Times;
+use super::envelope::{Attack, RANGE_DB, Times};
 use super::filter::Resonance;
-use super::lfo::Rate;
+use super::lfo::{Rate, Wave};
+use super::sound_font::SoundFont;
 use super::standard::STANDARD;
 use crate::channel::Channel;
 use crate::dls::collection::Connection;
@@ -15,18 +17,20 @@ use crate::limits::CONNECTIONS_MAX;
 const TIME_MAX: f64 = 40.0;
 /// Shortest and longest turn of a low-frequency oscillator, in Hz. The table ends at 20 Hz.
 const LFO_HERTZ: (f64, f64) = (0.01, 40.0);
+/// Highest resonance of DLS in dB (DLS-2.2, connection table).
+const RESONANCE_MAX_DB: f64 = 22.5;
 
 /// A source that changes from tick to tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moving {
+pub(super) enum Moving {
     Lfo,
     Vibrato,
     Eg2,
 }
 
-/// An input of a connection.
+/// An input of a connection or a modulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
+pub(super) enum Input {
     None,
     Moving(Moving),
     Velocity,
@@ -75,7 +79,8 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    fn read(&self, input: Input) -> Option<Raw> {
+    /// Returns the value of an input. `None`: it has none, or one that changes from tick to tick.
+    pub(super) fn read(&self, input: Input) -> Option<Raw> {
         let channel = self.channel;
         Some(match input {
             Input::None | Input::Moving(_) => return None,
@@ -194,29 +199,122 @@ pub(crate) struct NoteTimes {
     pub(crate) shutdown: f32,
     pub(crate) lfo: Rate,
     pub(crate) vibrato: Rate,
-    /// Resonance in dB.
-    pub(crate) resonance: f64,
+    pub(crate) resonance: Peak,
+}
+
+/// The resonance of a filter in dB.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Peak {
+    /// Of DLS's measurement prototype.
+    Prototype(f64),
+    /// Of SoundFont's resonant pole pair.
+    PolePair(f64),
+}
+
+impl Default for Peak {
+    fn default() -> Self {
+        Self::Prototype(0.0)
+    }
+}
+
+impl Peak {
+    /// Returns the filter's table.
+    pub(crate) fn table(self) -> &'static Resonance {
+        match self {
+            Self::Prototype(decibels) => Resonance::of(decibels),
+            Self::PolePair(decibels) => Resonance::of_sound_font(decibels),
+        }
+    }
+}
+
+/// What a region says about its voices.
+#[derive(Debug)]
+pub(crate) enum Articulation {
+    /// As DLS has it.
+    Dls(Connected),
+    /// As SoundFont has it.
+    SoundFont(Box<SoundFont>),
+}
+
+impl Articulation {
+    /// Makes an articulation of connections.
+    pub(crate) fn new(connections: &[Connection]) -> Self {
+        Self::Dls(Connected::new(connections))
+    }
+
+    /// Returns how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Dls(connected) => connected.bytes(),
+            Self::SoundFont(sound_font) => sound_font.bytes(),
+        }
+    }
+
+    /// Returns how many semitones the key moves for each step of coarse tuning.
+    pub(crate) fn coarse_tuning(&self) -> f64 {
+        match self {
+            Self::Dls(connected) => connected.coarse_tuning,
+            // It transposes what sounds, and does not choose another zone.
+            Self::SoundFont(_) => 0.0,
+        }
+    }
+
+    /// Returns whether a voice with these inputs needs no filter, however long it sounds. `nyquist` is half the sample rate,
+    /// in cents above MIDI key 0.
+    pub(crate) fn stays_open(&self, inputs: &Inputs<'_>, nyquist: f64) -> bool {
+        match self {
+            Self::Dls(connected) => {
+                let opens = || connected.modulation(inputs).cutoff.base >= nyquist;
+                !connected.filtered || (!connected.cutoff_moves && opens())
+            }
+            Self::SoundFont(sound_font) => sound_font.stays_open(inputs),
+        }
+    }
+
+    /// Returns whether the channel has a part in the times of a note that sounds.
+    pub(crate) fn times_move(&self) -> bool {
+        match self {
+            Self::Dls(_) => false,
+            Self::SoundFont(sound_font) => sound_font.times_move,
+        }
+    }
+
+    /// Returns the values that a note has: of DLS to its end, of SoundFont until its channel changes.
+    pub(crate) fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
+        match self {
+            Self::Dls(connected) => connected.note_times(inputs, sample_rate),
+            Self::SoundFont(sound_font) => sound_font.note_times(inputs, sample_rate),
+        }
+    }
+
+    /// Returns the values of the destinations that depend on the channel.
+    pub(crate) fn modulation(&self, inputs: &Inputs<'_>) -> Modulation {
+        match self {
+            Self::Dls(connected) => connected.modulation(inputs),
+            Self::SoundFont(sound_font) => sound_font.modulation(inputs),
+        }
+    }
 }
 
 /// The connections of a region, defaults included.
 #[derive(Debug)]
-pub(crate) struct Articulation {
+pub(crate) struct Connected {
     /// By destination.
     rows: Vec<Row>,
     /// Whether there is a filter at all.
-    pub(crate) filtered: bool,
+    filtered: bool,
     /// Whether anything may move the cutoff while a note sounds.
-    pub(crate) cutoff_moves: bool,
+    cutoff_moves: bool,
     /// Semitones that the key moves for each step of coarse tuning.
-    pub(crate) coarse_tuning: f64,
+    coarse_tuning: f64,
 }
 
-impl Articulation {
+impl Connected {
     /// Lays connections over the standard ones.
     ///
     /// A connection without curves gets those of its line in the standard table, as level 1 writes them; in level 2
     /// these lines have no other curve.
-    pub(crate) fn new(connections: &[Connection]) -> Self {
+    fn new(connections: &[Connection]) -> Self {
         let mut merged: Vec<Connection> = STANDARD.to_vec();
         for connection in connections.iter().take(CONNECTIONS_MAX) {
             match merged.iter_mut().find(|c| c.key() == connection.key()) {
@@ -260,7 +358,7 @@ impl Articulation {
     }
 
     /// Returns how many bytes it takes.
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         size_of::<Self>() + self.rows.len() * size_of::<Row>()
     }
 
@@ -285,11 +383,12 @@ impl Articulation {
         Rate {
             delay: (self.seconds(delay, inputs) * sample_rate) as u32,
             step: (hertz / sample_rate * 4_294_967_296.0) as u32,
+            wave: Wave::Sine,
         }
     }
 
     /// Returns the values that a note that starts now keeps to its end.
-    pub(crate) fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
+    fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
         let rate = f64::from(sample_rate);
         let frames = |destination| (self.seconds(destination, inputs) * rate) as f32;
         let level = |destination| self.sum(destination, inputs).clamp(0.0, 1.0) as f32;
@@ -301,6 +400,8 @@ impl Articulation {
                 decay: frames(d::EG1_DECAY),
                 sustain: level(d::EG1_SUSTAIN),
                 release: frames(d::EG1_RELEASE),
+                shape: Attack::Linear,
+                range_db: RANGE_DB,
             },
             eg2: Times {
                 delay: frames(d::EG2_DELAY),
@@ -309,16 +410,18 @@ impl Articulation {
                 decay: frames(d::EG2_DECAY),
                 sustain: level(d::EG2_SUSTAIN),
                 release: frames(d::EG2_RELEASE),
+                shape: Attack::Linear,
+                range_db: RANGE_DB,
             },
             shutdown: frames(d::EG1_SHUTDOWN),
             lfo: self.rate(d::LFO_FREQUENCY, d::LFO_DELAY, inputs, rate),
             vibrato: self.rate(d::VIB_FREQUENCY, d::VIB_DELAY, inputs, rate),
-            resonance: self.sum(d::FILTER_Q, inputs),
+            resonance: Peak::Prototype(self.sum(d::FILTER_Q, inputs).min(RESONANCE_MAX_DB)),
         }
     }
 
     /// Returns the values of the destinations that depend on the channel.
-    pub(crate) fn modulation(&self, inputs: &Inputs<'_>) -> Modulation {
+    fn modulation(&self, inputs: &Inputs<'_>) -> Modulation {
         let mut pan = Mix::default();
         let mut reverb = Mix::default();
         let mut chorus = Mix::default();

@@ -8,7 +8,7 @@
 //! sounds the same in any lane, beside any other, and with any instruction set. Work that only few lanes have at a time
 //! (an envelope's next stage, a controller's move) is done lane by lane.
 
-use super::active::{Surroundings, Voice};
+use super::active::{Fade, Surroundings, Voice, VoiceState};
 use super::aim::Aim;
 use super::envelope::{Envelope, Envelopes, Kind};
 use super::filter::{self, Resonance};
@@ -145,8 +145,8 @@ impl Control {
     pub(crate) fn start(&mut self, lane: usize, voice: &Voice) {
         let (times, bit) = (&voice.times, 1 << lane);
         self.now[lane] = voice.started as u32;
-        self.eg1.set(lane, Envelope::start(&times.eg1));
-        self.eg2.set(lane, Envelope::start(&times.eg2));
+        self.eg1.set(lane, Envelope::start(&times.eg1), &times.eg1);
+        self.eg2.set(lane, Envelope::start(&times.eg2), &times.eg2);
         self.lfo.start(lane, &times.lfo);
         self.vibrato.start(lane, &times.vibrato);
         self.taken |= bit;
@@ -154,7 +154,7 @@ impl Control {
             self.leads.start(lane, lead);
         }
         if voice.filtered {
-            self.resonances[lane] = Resonance::of(times.resonance);
+            self.resonances[lane] = times.resonance.table();
             self.filtered |= bit;
         }
     }
@@ -304,7 +304,7 @@ impl Control {
             let Some(voice) = voice else { continue };
             for (envelopes, times) in [(&mut self.eg1, &voice.times.eg1), (&mut self.eg2, &voice.times.eg2)] {
                 if envelopes.is_late(lane, 0.0) {
-                    envelopes.set(lane, envelopes.get(lane).advance(times, 0.0));
+                    envelopes.set(lane, envelopes.get(lane).advance(times, 0.0), times);
                 }
             }
         }
@@ -331,12 +331,23 @@ impl Control {
     /// Applies the changes of a voice. Returns whether its gains get a whole tick's time to follow.
     fn apply_changes(&mut self, lane: usize, voice: &mut Voice, moment: &Moment<'_>) -> bool {
         let changes = voice.take_changes();
-        if let Some(time) = changes.fade {
-            self.eg1.set(lane, self.eg1.get(lane).release(&voice.times.eg1, Kind::Volume, time));
+        if changes.channel {
+            let channel = &moment.channels[usize::from(voice.group)][usize::from(voice.channel)];
+            if voice.retime(channel, moment.surroundings) {
+                self.retime(lane, voice);
+            }
+        }
+        let times = &voice.times;
+        if let Some(fade) = changes.fade {
+            let time = match fade {
+                Fade::Release => times.eg1.release,
+                Fade::Within(time) => time,
+            };
+            self.eg1.set(lane, self.eg1.get(lane).release(&times.eg1, Kind::Volume, time), &times.eg1);
         }
         if changes.released {
-            let time = voice.times.eg2.release;
-            self.eg2.set(lane, self.eg2.get(lane).release(&voice.times.eg2, Kind::Modulation, time));
+            let time = times.eg2.release;
+            self.eg2.set(lane, self.eg2.get(lane).release(&times.eg2, Kind::Modulation, time), &times.eg2);
             if let Some(lead) = &voice.lead {
                 self.leads.release(lane, lead);
             }
@@ -346,6 +357,22 @@ impl Control {
             self.aim_at(lane, &voice.aim(channel, moment.surroundings));
         }
         changes.fade.is_none() && !changes.released
+    }
+
+    /// Lets a lane go on with its voice's new times.
+    #[cold]
+    fn retime(&mut self, lane: usize, voice: &Voice) {
+        let times = &voice.times;
+        // What fades out for another reason than its release keeps its pace.
+        if voice.state >= VoiceState::Released {
+            self.eg1.set(lane, self.eg1.get(lane).retime(&times.eg1), &times.eg1);
+        }
+        self.eg2.set(lane, self.eg2.get(lane).retime(&times.eg2), &times.eg2);
+        self.lfo.retime(lane, &times.lfo);
+        self.vibrato.retime(lane, &times.vibrato);
+        if self.is_filtered(lane) {
+            self.resonances[lane] = times.resonance.table();
+        }
     }
 
     /// Returns the values of the moving sources so many frames from now.
@@ -373,7 +400,7 @@ impl Control {
             let Some(voice) = &voices[lane] else { continue };
             if self.eg1.is_late(lane, ahead) {
                 let envelope = self.eg1.get(lane).advance(&voice.times.eg1, ahead);
-                (sources.eg1.0[lane], sources.range.0[lane]) = (envelope.level(), envelope.range());
+                (sources.eg1.0[lane], sources.range.0[lane]) = (envelope.level(), envelope.range(&voice.times.eg1));
             }
             if self.eg2.is_late(lane, ahead) {
                 sources.eg2.0[lane] = self.eg2.get(lane).advance(&voice.times.eg2, ahead).level();

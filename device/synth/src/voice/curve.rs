@@ -62,6 +62,27 @@ impl Curve {
         }
     }
 
+    /// Reads the curve of a SoundFont's source (SoundFont 2.04, 8.2). Unknown shapes are linear.
+    pub(crate) fn of_sound_font(source: u16) -> Self {
+        Self { shape: Shape::of((source >> 10).min(0xF)), bipolar: source & 0x200 != 0, invert: source & 0x100 != 0 }
+    }
+
+    /// Applies the curve to a value that is normalised already, 0 to 1 or -1 to 1: what a linked modulator gives.
+    pub(crate) fn apply_normalised(self, value: f64) -> f64 {
+        let x = match (self.invert, self.bipolar) {
+            (false, _) => value,
+            (true, false) => 1.0 - value,
+            (true, true) => -value,
+        };
+        match (self.shape, self.bipolar) {
+            (Shape::Linear, _) => x,
+            (Shape::Switch, false) => f64::from(x >= 0.5),
+            (Shape::Switch, true) => f64::from(x >= 0.0) * 2.0 - 1.0,
+            (shape, false) => shape.unipolar(x.clamp(0.0, 1.0)),
+            (shape, true) => x.signum() * shape.unipolar(x.abs().min(1.0)),
+        }
+    }
+
     /// Returns the normalised value: 0 to 1, or -1 to 1 when bipolar.
     pub(crate) fn apply(self, raw: Raw) -> f64 {
         let range = raw.maximum + 1.0;

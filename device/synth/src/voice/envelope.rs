@@ -1,17 +1,34 @@
-//! The six-stage envelopes (DLS-2.2, 1.7.2): delay, attack, hold, decay, sustain, release.
+//! The six-stage envelopes (DLS-2.2, 1.7.2; SoundFont 2.04, 9.1.7): delay, attack, hold, decay, sustain, release.
 //!
-//! One machine serves both. Its level runs from 0 to 1; for the volume envelope that is -96 dB to 0 dB everywhere but
-//! in the attack, which is linear in amplitude. Every stage is a straight line from where it began, so that a level
+//! One machine serves both. Its level runs from 0 to 1; for the volume envelope that is -96 dB (of
+//! SoundFonts -100 dB) to 0 dB everywhere but in the attack, which is linear in amplitude. Every stage is a straight line from where it began, so that a level
 //! does not depend on how many steps led to it. Times are in frames and may have fractions; a stage that ends between
 //! two frames hands the rest of the time to the next.
 
 use crate::lanes::{LANES, Lane, LaneSet};
 
-/// Decibels from level 1 down to level 0 of the volume envelope.
-const RANGE_DB: f64 = 96.0;
+/// Decibels from level 1 down to level 0 of DLS's volume envelope.
+pub(crate) const RANGE_DB: f32 = 96.0;
 
-/// The same in powers of 2 of the amplitude.
-const RANGE_OCTAVES: f32 = (RANGE_DB * core::f64::consts::LOG2_10 / 20.0) as f32;
+/// Powers of 2 of an amplitude in a decibel.
+const OCTAVES_PER_DECIBEL: f64 = core::f64::consts::LOG2_10 / 20.0;
+
+/// Straight lines that a convex attack is made of. From one to the next the level rises by the same amount, and within
+/// one it is less than 0.02 % of the whole from the curve. A power of 2, so that their ends are exact.
+const CONVEX_LINES: u16 = 64;
+
+/// Powers of 10 of the time that a convex attack spans, from the point below which its level is 0.
+const CONVEX_DECADES: f64 = 2.4;
+
+/// The shape of an attack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Attack {
+    /// The level rises in a straight line.
+    #[default]
+    Linear,
+    /// The level rises by the convex curve of SoundFont 2.04, 8.2.4, as its modulation envelope does (8.1.2, 26).
+    Convex,
+}
 
 /// The times of one note's envelope, in frames, fixed when it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,6 +42,10 @@ pub(crate) struct Times {
     pub(crate) sustain: f32,
     /// From level 1 to level 0.
     pub(crate) release: f32,
+    /// The shape of the attack.
+    pub(crate) shape: Attack,
+    /// Decibels from level 1 down to level 0, of a volume envelope.
+    pub(crate) range_db: f32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +93,16 @@ impl Envelope {
     fn following(&self, times: &Times) -> Self {
         let straight = |stage, origin, slope, until| Self { stage, origin, slope, elapsed: 0.0, until };
         match self.stage {
+            Stage::Delay if times.shape == Attack::Convex && times.attack > 0.0 => {
+                straight(Stage::Attack, 0.0, 0.0, (f64::from(times.attack) * convex_time(0.0)) as f32)
+            }
             Stage::Delay => straight(Stage::Attack, 0.0, 1.0 / times.attack, times.attack),
+            Stage::Attack if times.shape == Attack::Convex && self.convex_line() < CONVEX_LINES => {
+                const STEP: f64 = 1.0 / CONVEX_LINES as f64;
+                let from = f64::from(self.convex_line()) * STEP;
+                let time = (f64::from(times.attack) * (convex_time(from + STEP) - convex_time(from))) as f32;
+                straight(Stage::Attack, from as f32, STEP as f32 / time, time)
+            }
             Stage::Attack => straight(Stage::Hold, 1.0, 0.0, times.hold),
             Stage::Hold => straight(Stage::Decay, 1.0, -1.0 / times.decay, (1.0 - times.sustain) * times.decay),
             Stage::Decay | Stage::Sustain => straight(Stage::Sustain, times.sustain, 0.0, f32::INFINITY),
@@ -80,11 +110,33 @@ impl Envelope {
         }
     }
 
+    /// Returns which line of a convex attack follows this one.
+    fn convex_line(&self) -> u16 {
+        if self.slope == 0.0 { 0 } else { (self.origin * f32::from(CONVEX_LINES)) as u16 + 1 }
+    }
+
+    /// Returns the envelope with other times from where it is: the level goes on without a jump, at the new pace.
+    pub(crate) fn retime(self, times: &Times) -> Self {
+        let level = self.level();
+        let (slope, until) = match self.stage {
+            Stage::Delay => return Self { until: times.delay, ..self }.advance(times, 0.0),
+            Stage::Hold => return Self { until: times.hold, ..self }.advance(times, 0.0),
+            // The lines that follow have the new time.
+            Stage::Attack if times.shape == Attack::Convex => return self,
+            Stage::Attack => (1.0 / times.attack, (1.0 - level) * times.attack),
+            Stage::Decay => (-1.0 / times.decay, (level - times.sustain).max(0.0) * times.decay),
+            Stage::Sustain => return Self { origin: times.sustain, ..self },
+            Stage::Release => (-1.0 / times.release, level * times.release),
+            Stage::Done => return self,
+        };
+        Self { stage: self.stage, origin: level, slope, elapsed: 0.0, until }.advance(times, 0.0)
+    }
+
     /// Goes to the release stage, which takes `time` from level 1 to level 0, from where the envelope is.
     pub(crate) fn release(self, times: &Times, kind: Kind, time: f32) -> Self {
         let origin = match (kind, self.stage) {
             (Kind::Volume, Stage::Attack) if self.level() > 0.0 => {
-                (1.0 + 20.0 * libm::log10(f64::from(self.level())) / RANGE_DB).max(0.0) as f32
+                (1.0 + 20.0 * libm::log10(f64::from(self.level())) / f64::from(times.range_db)).max(0.0) as f32
             }
             _ => self.level(),
         };
@@ -99,10 +151,10 @@ impl Envelope {
 
     /// Returns how many powers of 2 the amplitude of the volume envelope falls from level 1 to level 0; 0 where the
     /// level is the amplitude itself.
-    pub(crate) fn range(&self) -> f32 {
+    pub(crate) fn range(&self, times: &Times) -> f32 {
         match self.stage {
             Stage::Delay | Stage::Attack | Stage::Hold | Stage::Done => 0.0,
-            Stage::Decay | Stage::Sustain | Stage::Release => RANGE_OCTAVES,
+            Stage::Decay | Stage::Sustain | Stage::Release => (f64::from(times.range_db) * OCTAVES_PER_DECIBEL) as f32,
         }
     }
 
@@ -110,6 +162,11 @@ impl Envelope {
     fn is_done(&self) -> bool {
         self.stage == Stage::Done || (self.stage == Stage::Sustain && self.origin <= 0.0)
     }
+}
+
+/// Returns the part of a convex attack's time at which it has a level: 10^-2.4 for 0, 1 for 1.
+fn convex_time(level: f64) -> f64 {
+    libm::pow(10.0, CONVEX_DECADES * (level - 1.0))
 }
 
 /// The use of an envelope.
@@ -163,20 +220,20 @@ impl Envelopes {
     }
 
     /// Sets a lane's envelope.
-    pub(crate) fn set(&mut self, lane: usize, envelope: Envelope) {
+    pub(crate) fn set(&mut self, lane: usize, envelope: Envelope, times: &Times) {
         self.stage[lane] = envelope.stage;
         self.origin.0[lane] = envelope.origin;
         self.slope.0[lane] = envelope.slope;
         self.elapsed.0[lane] = envelope.elapsed;
         self.until.0[lane] = envelope.until;
-        self.range.0[lane] = envelope.range();
+        self.range.0[lane] = envelope.range(times);
         let bit = 1 << lane;
         self.done = if envelope.is_done() { self.done | bit } else { self.done & !bit };
     }
 
     /// Empties a lane.
     pub(crate) fn clear(&mut self, lane: usize) {
-        self.set(lane, Envelope::DONE);
+        self.set(lane, Envelope::DONE, &Times::default());
     }
 
     /// Advances each lane by its number of frames. Returns whether any has come to its stage's end; such lanes must be

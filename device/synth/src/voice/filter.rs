@@ -22,6 +22,12 @@ const POINTS: usize = OCTAVES * PER_OCTAVE + 1;
 /// The same, padded with the last point, so that seven bits are always an index.
 const PADDED: usize = 128;
 
+/// Resonance in dB from one table of SoundFonts to the next.
+const SOUND_FONT_Q_STEP_DB: f64 = 0.5;
+/// Tables of SoundFonts: 0 to 48 dB. The specification's generator reaches 96 dB, but above this a pole is so near to the
+/// circle that single precision does not hold it, and every sound becomes a whistle long before.
+const SOUND_FONT_Q_STEPS: usize = 97;
+
 /// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
 pub(crate) const OPEN: f32 = 1e6;
 
@@ -29,6 +35,8 @@ pub(crate) const OPEN: f32 = 1e6;
 pub(crate) struct Resonance {
     /// Gain of the pass band.
     gain: f32,
+    /// Gain where the filter is open: SoundFont lowers the level by half the resonance at any cutoff (8.1.2, 9).
+    open_gain: f32,
     points: [(f32, f32); PADDED],
 }
 
@@ -45,6 +53,36 @@ impl Resonance {
         (0..Q_STEPS).for_each(|step| _ = Self::of(step as f64 * Q_STEP_DB));
     }
 
+    /// Returns SoundFont's table for a resonance in dB, clamped to the range of tables. It is made at its first use.
+    ///
+    /// The poles are a resonant pair at the cutoff (SoundFont 2.04, 8.1.2, 8), and the peak is as many dB above the pass
+    /// band as the resonance says, so that without one there is none (8.1.2, 9).
+    pub(crate) fn of_sound_font(decibels: f64) -> &'static Self {
+        static TABLES: [OnceLock<Resonance>; SOUND_FONT_Q_STEPS] = [const { OnceLock::new() }; SOUND_FONT_Q_STEPS];
+        let most = (SOUND_FONT_Q_STEPS - 1) as f64;
+        let index = libm::round(decibels / SOUND_FONT_Q_STEP_DB).clamp(0.0, most) as usize;
+        TABLES[index].get_or_init(|| Self::make_sound_font(index as f64 * SOUND_FONT_Q_STEP_DB))
+    }
+
+    /// Makes all tables of SoundFonts.
+    pub(crate) fn prepare_sound_font() {
+        (0..SOUND_FONT_Q_STEPS).for_each(|step| _ = Self::of_sound_font(step as f64 * SOUND_FONT_Q_STEP_DB));
+    }
+
+    fn make_sound_font(decibels: f64) -> Self {
+        let peak = libm::pow(10.0, decibels / 20.0);
+        // A pair of damping d has a peak of 1 / (2 d sqrt(1 - d^2)).
+        let damping = libm::sqrt(0.5 * (1.0 - libm::sqrt((1.0 - 1.0 / (peak * peak)).max(0.0))));
+        let gain = libm::pow(10.0, -decibels / 40.0) as f32;
+        let points = core::array::from_fn(|i| {
+            let turn = core::f64::consts::TAU * libm::exp2(i.min(POINTS - 1) as f64 / PER_OCTAVE as f64) / 512.0;
+            let radius = libm::exp(-damping * turn);
+            let angle = turn * libm::sqrt(1.0 - damping * damping);
+            ((-2.0 * radius * libm::cos(angle)) as f32, (radius * radius) as f32)
+        });
+        Self { gain, open_gain: gain, points }
+    }
+
     fn make(decibels: f64) -> Self {
         let resonance = libm::pow(10.0, decibels / 20.0);
         let points = core::array::from_fn(|i| {
@@ -53,7 +91,7 @@ impl Resonance {
             let radius = radius(angle, resonance);
             ((-2.0 * radius * libm::cos(angle)) as f32, (radius * radius) as f32)
         });
-        Self { gain: libm::pow(10.0, -decibels / 40.0) as f32, points }
+        Self { gain: libm::pow(10.0, -decibels / 40.0) as f32, open_gain: 1.0, points }
     }
 }
 
@@ -65,7 +103,8 @@ impl Resonance {
 #[inline(always)]
 pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> [Lane; 3] {
     let zero = Lane::default();
-    let (mut first, mut second, mut gain, mut fraction) = ([zero; 2], [zero; 2], zero, zero);
+    let (mut first, mut second, mut fraction) = ([zero; 2], [zero; 2], zero);
+    let (mut gain, mut open_gain) = (zero, zero);
     let mut index = [0; LANES];
     for (i, index) in index.iter_mut().enumerate() {
         // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at
@@ -81,14 +120,14 @@ pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> 
         let [from, to] = [resonance.points[at], resonance.points[(at + 1) % PADDED]];
         (first[0].0[i], first[1].0[i]) = (from.0, to.0);
         (second[0].0[i], second[1].0[i]) = (from.1, to.1);
-        gain.0[i] = resonance.gain;
+        (gain.0[i], open_gain.0[i]) = (resonance.gain, resonance.open_gain);
     }
     let mut coefficients = [zero; 3];
     for i in 0..LANES {
         let between = |ends: &[Lane; 2]| ends[0].0[i] + (ends[1].0[i] - ends[0].0[i]) * fraction.0[i];
         let opened = least(greatest(octaves.0[i] - OCTAVES as f32, 0.0), 1.0);
         let (first, second) = (between(&first) * (1.0 - opened), between(&second) * (1.0 - opened));
-        let gain = gain.0[i] + (1.0 - gain.0[i]) * opened;
+        let gain = gain.0[i] + (open_gain.0[i] - gain.0[i]) * opened;
         coefficients[0].0[i] = gain * (1.0 + first + second);
         (coefficients[1].0[i], coefficients[2].0[i]) = (first, second);
     }
@@ -186,6 +225,38 @@ mod tests {
             let peak = (1..2500).map(|i| response(&c, f64::from(i) * 1e-4)).fold(pass, f64::max);
             assert!((pass + q / 2.0).abs() < 0.05, "pass band of {q} dB: {pass}");
             assert!((peak - pass - q).abs() < 0.1, "peak of {q} dB: {}", peak - pass);
+        }
+    }
+
+    /// The poles are at the cutoff, and the peak is what the resonance says; the pass band is lowered by half of it.
+    #[test]
+    fn a_sound_fonts_resonance_peaks_at_the_cutoff() {
+        for q in [0.0, 1.0, 6.0, 10.0, 20.0, 40.0, 48.0] {
+            let [input, first, second] =
+                coefficients(&[Resonance::of_sound_font(q); LANES], &Lane([octaves(1.0 / 40.0); LANES]));
+            let c = Coefficients { input: input.0[0], first: first.0[0], second: second.0[0] };
+            let pass = response(&c, 0.0);
+            let (peak, at) = (1..12_500)
+                .map(|i| f64::from(i) * 1e-5)
+                .map(|f| (response(&c, f), f))
+                .fold((pass, 0.0), |most, found| if found.0 > most.0 { found } else { most });
+            assert!((pass + q / 2.0).abs() < 0.05, "pass band of {q} dB: {pass}");
+            assert!((peak - pass - q).abs() < 0.2, "peak of {q} dB: {}", peak - pass);
+            assert!(q < 10.0 || (at * 40.0 - 1.0).abs() < 0.06, "peak of {q} dB at {at}");
+            // Without resonance: half of the power at the cutoff.
+            assert!(q > 0.0 || (response(&c, 1.0 / 40.0) + 3.01).abs() < 0.1, "{}", response(&c, 1.0 / 40.0));
+        }
+    }
+
+    #[test]
+    fn every_filter_of_sound_fonts_is_stable() {
+        for step in 0..SOUND_FONT_Q_STEPS {
+            let resonance = Resonance::of_sound_font(step as f64 * SOUND_FONT_Q_STEP_DB);
+            for i in -200..2000 {
+                let [_, first, second] = coefficients(&[resonance; LANES], &Lane([i as f32 * 0.005; LANES]));
+                let (first, second) = (first.0[0], second.0[0]);
+                assert!(second < 1.0 && first.abs() < 1.0 + second, "{step} {i}: {first} {second}");
+            }
         }
     }
 

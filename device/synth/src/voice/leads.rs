@@ -25,7 +25,7 @@ impl Leads {
     /// Starts a note in a lane.
     pub(crate) fn start(&mut self, lane: usize, lead: &Lead) {
         self.lanes |= 1 << lane;
-        self.eg2.set(lane, Envelope::start(&lead.eg2));
+        self.eg2.set(lane, Envelope::start(&lead.eg2), &lead.eg2);
         self.lfo.start(lane, &lead.lfo);
         self.vibrato.start(lane, &lead.vibrato);
     }
@@ -38,7 +38,8 @@ impl Leads {
 
     /// Releases a lane's lead: the master's note-off is the slave's.
     pub(crate) fn release(&mut self, lane: usize, lead: &Lead) {
-        self.eg2.set(lane, self.eg2.get(lane).release(&lead.eg2, Kind::Modulation, lead.eg2.release));
+        let released = self.eg2.get(lane).release(&lead.eg2, Kind::Modulation, lead.eg2.release);
+        self.eg2.set(lane, released, &lead.eg2);
     }
 
     /// Advances each lane by its number of frames.
@@ -51,7 +52,7 @@ impl Leads {
                 if let Some(lead) = lead_of(voices, lane)
                     && self.eg2.is_late(lane, 0.0)
                 {
-                    self.eg2.set(lane, self.eg2.get(lane).advance(&lead.eg2, 0.0));
+                    self.eg2.set(lane, self.eg2.get(lane).advance(&lead.eg2, 0.0), &lead.eg2);
                 }
             }
         }

@@ -12,5 +12,6 @@ mod leads;
 pub(crate) mod lfo;
 pub(crate) mod oscillator;
 pub(crate) mod sample;
+pub(crate) mod sound_font;
 pub(crate) mod standard;
 pub(crate) mod zone;

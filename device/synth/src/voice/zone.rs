@@ -38,6 +38,8 @@ pub(crate) struct Zone {
     pub(crate) self_exclusive: bool,
     /// 0 for none.
     pub(crate) key_group: u16,
+    /// Whether its key group is one preset's own, as SoundFont's exclusive classes are.
+    pub(crate) is_of_preset: bool,
     /// 0 for none.
     pub(crate) phase_group: u16,
     pub(crate) phase_master: bool,
@@ -61,12 +63,16 @@ impl Zone {
         articulation: Arc<Articulation>,
     ) -> Self {
         let sample = Self::sample_of(region, wave);
+        let is_sound_font = region.sound_font.is_some();
+        let of_sample =
+            (100.0 * f64::from(sample.unity_note) - f64::from(sample.fine_tune), f64::from(sample.gain) / 655_360.0);
         let multichannel = region.link.options & WAVE_LINK_MULTICHANNEL != 0;
         Self {
             keys: region.keys,
             velocities: region.velocities,
             self_exclusive: region.options & REGION_SELF_NON_EXCLUSIVE == 0,
             key_group: region.key_group,
+            is_of_preset: is_sound_font,
             phase_group: region.link.phase_group,
             phase_master: region.link.options & WAVE_LINK_PHASE_MASTER != 0,
             output: match region.link.channels {
@@ -77,8 +83,9 @@ impl Zone {
             wave: source,
             wave_rate: wave.sample_rate,
             sample_loop,
-            unity_cents: 100.0 * f64::from(sample.unity_note) - f64::from(sample.fine_tune),
-            gain: f64::from(sample.gain) / 655_360.0,
+            // A SoundFont's pitch and gain are counted from its root key and full level.
+            unity_cents: if is_sound_font { 0.0 } else { of_sample.0 },
+            gain: if is_sound_font { 0.0 } else { of_sample.1 },
             articulation,
         }
     }
@@ -91,7 +98,7 @@ impl Zone {
     /// Returns the key that a note has in this region after coarse tuning. `None`: the region does not play it.
     pub(crate) fn key_of(&self, note: u8, velocity: u8, channel: &Channel) -> Option<i32> {
         let steps = if channel.drums { 0.0 } else { f64::from(channel.coarse_tuning) - 64.0 };
-        let key = i32::from(note).saturating_add(libm::round(steps * self.articulation.coarse_tuning) as i32);
+        let key = i32::from(note).saturating_add(libm::round(steps * self.articulation.coarse_tuning()) as i32);
         let in_keys = i32::from(self.keys.0) <= key && key <= i32::from(self.keys.1);
         let in_velocities = (self.velocities.0..=self.velocities.1).contains(&u16::from(velocity));
         (in_keys && in_velocities).then_some(key)

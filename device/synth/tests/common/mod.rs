@@ -81,6 +81,7 @@ pub(crate) fn region(index: u32, sample: WaveSample) -> Region {
         sample: Some(sample),
         link: WaveLink { channels: 1, index, ..WaveLink::default() },
         articulation: None,
+        sound_font: None,
     }
 }
 

@@ -92,6 +92,7 @@ fn bank() -> Arc<Bank> {
         sample: Some(samples[wave]),
         link: WaveLink { channels: 1, index: wave as u32, ..WaveLink::default() },
         articulation: None,
+        sound_font: None,
     };
     let instruments = articulations.into_iter().enumerate().flat_map(|(program, articulation)| {
         let wave = program % samples.len();

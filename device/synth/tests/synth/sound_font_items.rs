@@ -97,14 +97,16 @@ fn a_fixed_velocity_has_the_level_of_that_velocity() {
     assert_eq!(heard(&fixed(-1), &[NOTE_ON], 4800), loudest, "less than 0 is none");
 }
 
-/// A fixed key and velocity are plain connections: they survive as a DLS file.
+/// As DLS a fixed key and velocity are plain connections, and the rest is the nearest that DLS has.
 #[test]
-fn a_font_with_fixed_key_and_velocity_sounds_the_same_as_dls() {
+fn a_font_with_fixed_key_and_velocity_sounds_alike_as_dls() {
     let file = Fonts::of_tones(&TONES[..1]).with(0, &[(KEY, 66), (VELOCITY, 90), (39, 30), (35, -3000)]).file();
     let font = Collection::from_sf2(&file).unwrap();
     let loaded = Collection::load(&font.to_dls()).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    assert_eq!(heard(&font.to_dls(), &[NOTE_ON], 4800), heard(&file, &[NOTE_ON], 4800));
+    let (dls, own) = (heard(&font.to_dls(), &[NOTE_ON], 4800), heard(&file, &[NOTE_ON], 4800));
+    close(hertz(&dls), hertz(&own), 0.1);
+    close(f64::from(peak(&dls) / peak(&own)), 1.0, 0.05);
 }
 
 /// Returns whether two notes in these exclusive classes both sound on, at keys 40 and 50.
@@ -208,7 +210,7 @@ fn clamps_each_generator_to_its_limits_after_the_sum() {
         font.presets[0].2[0].splice(0..0, preset.iter().copied());
         Collection::load(&font.file()).unwrap().collection.instruments
     };
-    for (number, least, greatest) in cases.into_iter().chain([(FINE_TUNE, -99, 99), (SCALE_TUNING, 0, 255)]) {
+    for (number, least, greatest) in cases.into_iter().chain([(FINE_TUNE, -99, 99), (SCALE_TUNING, 0, 1200)]) {
         for (limit, beyond) in [(least, i16::MIN), (greatest, i16::MAX)] {
             let at_limit = read(&[(number, limit)], &[]);
             assert_eq!(read(&[(number, beyond)], &[]), at_limit, "{number} in an instrument");

@@ -1,7 +1,7 @@
 //! Generators: the numbers of a zone (SoundFont 2.04, 8.1).
 
 /// Numbers of the generators that have an effect (8.1.2), by their names in the specification.
-pub(super) mod id {
+pub(crate) mod id {
     /// `startAddrsOffset`.
     pub(crate) const START: usize = 0;
     /// `endAddrsOffset`.
@@ -111,10 +111,26 @@ pub(super) mod id {
 }
 
 /// One more than the highest number of a generator.
-pub(super) const COUNT: usize = 60;
+pub(crate) const COUNT: usize = 60;
+
+/// Returns whether a modulator may lead to a generator: it is one of the value generators (8.1.1), or the pitch.
+pub(crate) fn is_destination(number: usize) -> bool {
+    matches!(
+        number,
+        id::MOD_LFO_TO_PITCH..=id::MOD_ENV_TO_CUTOFF
+            | id::MOD_LFO_TO_VOLUME
+            | id::CHORUS..=id::PAN
+            | id::MOD_LFO_DELAY..=id::KEY_TO_VOL_ENV_DECAY
+            | id::ATTENUATION
+            | id::COARSE_TUNE
+            | id::FINE_TUNE
+            | id::SCALE_TUNING
+            | id::PITCH
+    )
+}
 
 /// Returns whether a generator has no effect: unused, reserved, or unknown.
-pub(super) fn is_without_effect(number: usize) -> bool {
+pub(crate) fn is_without_effect(number: usize) -> bool {
     matches!(number, 14 | 18..=20 | 42 | 49 | 55) || number >= id::PITCH
 }
 
@@ -136,12 +152,12 @@ const INSTRUMENT_ONLY: [usize; 13] = [
 ];
 
 /// Returns whether a generator counts for nothing at the level of presets.
-pub(super) fn is_of_instruments_only(number: usize) -> bool {
+pub(crate) fn is_of_instruments_only(number: usize) -> bool {
     INSTRUMENT_ONLY.contains(&number)
 }
 
 /// Returns the least and the greatest value of a generator (8.1.3). What is not limited there is not limited here.
-const fn limits_of(number: usize) -> (i32, i32) {
+pub(crate) const fn limits_of(number: usize) -> (i32, i32) {
     match number {
         id::START | id::START_COARSE => (0, i32::MAX),
         id::END | id::END_COARSE => (i32::MIN, 0),
@@ -204,7 +220,7 @@ fn default_of(number: usize) -> i32 {
 
 /// The generators of one zone, by number.
 #[derive(Clone, Debug)]
-pub(super) struct Generators([Option<i16>; COUNT]);
+pub(crate) struct Generators([Option<i16>; COUNT]);
 
 impl Default for Generators {
     fn default() -> Self {
@@ -214,38 +230,38 @@ impl Default for Generators {
 
 impl Generators {
     /// Sets a generator. An unknown number has no effect.
-    pub(super) fn set(&mut self, number: usize, amount: i16) {
+    pub(crate) fn set(&mut self, number: usize, amount: i16) {
         if let Some(slot) = self.0.get_mut(number) {
             *slot = Some(amount);
         }
     }
 
     /// Returns the amount of a generator. `None`: the zone does not set it.
-    pub(super) fn get(&self, number: usize) -> Option<i16> {
+    pub(crate) fn get(&self, number: usize) -> Option<i16> {
         self.0.get(number).copied().flatten()
     }
 
     /// Returns the lowest and the highest of a range, which is the whole when the zone has none.
-    pub(super) fn range(&self, number: usize) -> (u16, u16) {
+    pub(crate) fn range(&self, number: usize) -> (u16, u16) {
         let [low, high] = self.get(number).map_or([0, 127], i16::to_le_bytes);
         (low.into(), high.into())
     }
 
     /// Returns this zone's generators, with a global zone's where this one has none.
-    pub(super) fn over(&self, global: &Self) -> Self {
+    pub(crate) fn over(&self, global: &Self) -> Self {
         Self(core::array::from_fn(|i| self.0[i].or(global.0[i])))
     }
 }
 
 /// The generators of a voice: the instrument's, to which the preset's are added.
-pub(super) struct Sum<'a> {
-    pub(super) instrument: &'a Generators,
-    pub(super) preset: &'a Generators,
+pub(crate) struct Sum<'a> {
+    pub(crate) instrument: &'a Generators,
+    pub(crate) preset: &'a Generators,
 }
 
 impl Sum<'_> {
     /// Returns the sum of the instrument's amount, or the default, and the preset's, within the generator's limits.
-    pub(super) fn get(&self, number: usize) -> i32 {
+    pub(crate) fn get(&self, number: usize) -> i32 {
         let own = self.instrument.get(number).map_or_else(|| default_of(number), i32::from);
         let more = if is_of_instruments_only(number) { None } else { self.preset.get(number) };
         let (least, greatest) = limits_of(number);
@@ -253,13 +269,13 @@ impl Sum<'_> {
     }
 
     /// Returns the key or the velocity that a zone puts in place of the note's (`keynum`, `velocity`).
-    pub(super) fn fixed(&self, number: usize) -> Option<u8> {
+    pub(crate) fn fixed(&self, number: usize) -> Option<u8> {
         // A negative amount is what editors write for none.
         u16::try_from(self.instrument.get(number)?).ok().map(|value| value.min(127) as u8)
     }
 
     /// Returns the sum as a floating-point number.
-    pub(super) fn number(&self, number: usize) -> f64 {
+    pub(crate) fn number(&self, number: usize) -> f64 {
         f64::from(self.get(number))
     }
 }

@@ -1,102 +1,16 @@
-//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the equivalent DLS connection, where there is one.
+//! The equivalent DLS connection of a modulator, where there is one.
 //!
 //! A modulator takes one source or two, each with a curve, to one destination; so does a connection, with the same
 //! curves and the same sources. What has no counterpart: links from modulator to modulator, the absolute value, two
-//! sources to the depth of an oscillator or envelope (a connection has two inputs, and the oscillator is one of them),
-//! where in a sample to begin, and the controllers that SoundFont forbids.
+//! sources to the depth of an oscillator or envelope (a connection has two inputs, and the oscillator is one of them), and
+//! what follows the key in other ways than DLS does.
 
-use core::fmt;
-
-use super::generators::id;
 use crate::dls::spec::transform::{
     CONTROL_BIPOLAR, CONTROL_INVERT, CONTROL_SHIFT, SOURCE_BIPOLAR, SOURCE_INVERT, SOURCE_SHIFT,
 };
 use crate::dls::spec::{destination as d, source as s};
-
-/// A modulator, as the file has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Modulator {
-    pub(super) source: u16,
-    pub(super) destination: u16,
-    pub(super) amount: i32,
-    pub(super) amount_source: u16,
-    pub(super) transform: u16,
-}
-
-impl Modulator {
-    fn identity(&self) -> (u16, u16, u16, u16) {
-        (self.source, self.destination, self.amount_source, self.transform)
-    }
-
-    /// Returns whether two modulators differ in their amount only: then one replaces the other, or is added to it
-    /// (9.5.1).
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.identity() == other.identity()
-    }
-}
-
-const fn modulator(source: u16, destination: usize, amount: i32, amount_source: u16) -> Modulator {
-    Modulator { source, destination: destination as u16, amount, amount_source, transform: 0 }
-}
-
-/// The default modulators (8.4).
-///
-/// The second, velocity to filter cutoff, is -2400 cents in the text. The synthesizers that fonts are made for
-/// (FluidSynth, MuseScore) leave it out, since fonts sound dull with it, and so is it here; a font that asks for it
-/// gets it.
-pub(super) const DEFAULTS: [Modulator; 10] = [
-    modulator(0x0502, id::ATTENUATION, 960, 0),
-    modulator(0x0102, id::FILTER_CUTOFF, 0, 0),
-    modulator(0x000D, id::VIB_LFO_TO_PITCH, 50, 0),
-    modulator(0x0081, id::VIB_LFO_TO_PITCH, 50, 0),
-    modulator(0x0587, id::ATTENUATION, 960, 0),
-    modulator(0x028A, id::PAN, 1000, 0),
-    modulator(0x058B, id::ATTENUATION, 960, 0),
-    modulator(0x00DB, id::REVERB, 200, 0),
-    modulator(0x00DD, id::CHORUS, 200, 0),
-    modulator(0x020E, id::PITCH, 12_700, 0x0010),
-];
-
-/// Modulators of a voice in the making.
-#[derive(Clone, Debug)]
-pub(super) struct List(Vec<Modulator>);
-
-impl List {
-    /// Combines the modulators of one level: the global zone's, replaced by the zone's own.
-    pub(super) fn of_zone(global: &[Modulator], own: &[Modulator]) -> Self {
-        let mut list = Self(Vec::with_capacity(global.len() + own.len()));
-        list.replace(global);
-        list.replace(own);
-        list
-    }
-
-    /// Combines the modulators of a voice: an instrument's replace the default ones, and a preset's are added.
-    pub(super) fn of_voice(instrument: &Self, preset: &Self) -> Self {
-        let mut list = Self(DEFAULTS.to_vec());
-        list.replace(&instrument.0);
-        for more in &preset.0 {
-            match list.0.iter_mut().find(|m| m.is_same(more)) {
-                Some(found) => found.amount += more.amount,
-                None => list.0.push(*more),
-            }
-        }
-        list
-    }
-
-    fn replace(&mut self, others: &[Modulator]) {
-        for other in others {
-            match self.0.iter_mut().find(|m| m.is_same(other)) {
-                Some(found) => *found = *other,
-                None => self.0.push(*other),
-            }
-        }
-    }
-
-    /// Iterates over the modulators.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Modulator> {
-        self.0.iter()
-    }
-}
+use crate::sound_font::generators::id;
+use crate::sound_font::modulators::{Modulator, SourceKind};
 
 /// A connection for a modulator, without its amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,30 +34,18 @@ struct Input {
 
 impl Input {
     fn of(bits: u16) -> Result<Self, &'static str> {
-        let index = bits & 0x7F;
-        let id = if bits & 0x80 != 0 {
-            match index {
-                0 | 6 | 32 | 38 | 98..=101 | 120..=127 => return Err("SoundFont forbids the controller"),
-                _ => 0x80 | index,
-            }
-        } else {
-            match index {
-                0 => s::NONE,
-                2 => s::VELOCITY,
-                3 => s::KEY_NUMBER,
-                10 => s::POLY_PRESSURE,
-                13 => s::CHANNEL_PRESSURE,
-                14 => s::PITCH_WHEEL,
-                16 => s::RPN0,
-                127 => return Err("its source is another modulator"),
-                _ => return Err("SoundFont has no such source"),
-            }
+        let id = match SourceKind::of(bits)? {
+            SourceKind::None => s::NONE,
+            SourceKind::Velocity => s::VELOCITY,
+            SourceKind::Key => s::KEY_NUMBER,
+            SourceKind::PolyPressure => s::POLY_PRESSURE,
+            SourceKind::ChannelPressure => s::CHANNEL_PRESSURE,
+            SourceKind::Wheel => s::PITCH_WHEEL,
+            SourceKind::WheelSensitivity => s::RPN0,
+            SourceKind::Link => return Err("its source is another modulator"),
+            SourceKind::Controller(number) => 0x80 | u16::from(number),
         };
-        let curve = bits >> 10;
-        if curve > 3 {
-            return Err("SoundFont has no such curve");
-        }
-        Ok(Self { id, curve, inverted: bits & 0x100 != 0, bipolar: bits & 0x200 != 0 })
+        Ok(Self { id, curve: bits >> 10, inverted: bits & 0x100 != 0, bipolar: bits & 0x200 != 0 })
     }
 
     fn as_source(self) -> u16 {
@@ -205,7 +107,7 @@ pub(super) fn plain(destination: usize) -> Option<(u16, f64)> {
 
 /// Returns the connection that is equivalent to a modulator, or why there is none.
 pub(super) fn counterpart(modulator: &Modulator) -> Result<Counterpart, &'static str> {
-    if modulator.destination & 0x8000 != 0 {
+    if modulator.link().is_some() {
         return Err("it leads to another modulator");
     }
     if modulator.transform != 0 {
@@ -239,12 +141,4 @@ pub(super) fn counterpart(modulator: &Modulator) -> Result<Counterpart, &'static
         return Err("DLS has a curve of its own for it");
     }
     Ok(found)
-}
-
-impl fmt::Display for Modulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, destination, amount, amount_source, transform } = self;
-        write!(f, "{source:#06x} x {amount_source:#06x} to generator {destination}, amount {amount}")?;
-        if *transform == 0 { Ok(()) } else { write!(f, ", transform {transform}") }
-    }
 }

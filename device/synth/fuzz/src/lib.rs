@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use dls_synth::dls::Collection;
+use dls_synth::dls::{Collection, Wave};
 use dls_synth::{Bank, ContainedSong, Synth, SynthConfig, VolumeItem};
 
 /// Instruments of a bank that are played.
@@ -35,6 +35,9 @@ pub fn bank(bytes: &[u8]) {
     let Ok(loaded) = Collection::load(bytes) else { return };
     let mut collection = loaded.collection;
     let played = collection.clone();
+    for wave in collection.waves.iter_mut().flatten() {
+        *wave = Arc::new(Wave::clone(wave).without_low_bits());
+    }
     // SoundFonts have more exclusive classes than DLS has key groups, and much else that is lost there.
     let mut again = Collection::from_dls(&collection.to_dls()).expect("what was read can be written and read");
     for region in

@@ -182,6 +182,8 @@ pub struct Wave {
     /// The tuning, gain and loop for regions without a `wsmp`.
     pub sample: Option<WaveSample>,
     guarded: Box<[i16]>,
+    /// The lower 8 of 24 bits of each sample, 0 to 255, guarded likewise. Empty where there are 16 bits.
+    low: Box<[i16]>,
 }
 
 impl Wave {
@@ -218,7 +220,33 @@ impl Wave {
         for (to, from) in guarded[GUARD..].iter_mut().take(length).zip(samples) {
             *to = from;
         }
-        Self { name: name.to_owned(), sample_rate, sample, guarded }
+        Self { name: name.to_owned(), sample_rate, sample, guarded, low: Box::default() }
+    }
+
+    /// Adds the lower 8 bits of samples of 24 bits, as many as there are samples; fewer, or none but zeros, add nothing.
+    #[must_use]
+    pub fn with_low_bits(mut self, low: &[u8]) -> Self {
+        if low.len() >= self.samples().len() && low.iter().any(|bits| *bits != 0) {
+            let mut guarded = vec![0; self.guarded.len()].into_boxed_slice();
+            let length = self.samples().len();
+            for (to, from) in guarded[GUARD..].iter_mut().take(length).zip(low) {
+                *to = i16::from(*from);
+            }
+            self.low = guarded;
+        }
+        self
+    }
+
+    /// Returns the wave with 16 bits, as DLS has it.
+    #[must_use]
+    pub fn without_low_bits(mut self) -> Self {
+        self.low = Box::default();
+        self
+    }
+
+    /// Returns the lower 8 of 24 bits with [`GUARD`] zeros on either side, or nothing.
+    pub(crate) fn guarded_low(&self) -> Option<&[i16]> {
+        (!self.low.is_empty()).then_some(&*self.low)
     }
 
     /// Returns the samples.

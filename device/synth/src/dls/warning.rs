@@ -131,9 +131,12 @@ pub enum PassedOver {
     /// Half a sample.
     #[error("the last byte is half a sample: left out")]
     HalfSample,
-    /// The lower eight of 24 bits.
-    #[error("the lower eight bits of 24-bit samples are left out")]
+    /// The lower eight of 24 bits, which are not as many as the upper ones, or in a file before version 2.04.
+    #[error("the lower eight bits of 24-bit samples do not belong to the upper ones: left out")]
     LowBits,
+    /// Samples of 24 bits where there are 16.
+    #[error("DLS has samples of 16 bits: the lower eight of 24 are left out")]
+    SixteenBits,
     /// A zone without an instrument or sample.
     #[error("the zone leads to no {0}: left out")]
     DeadZone(&'static str),

@@ -8,6 +8,7 @@ use super::hydra::{Hydra, Sample, Set, Zone};
 use super::left_out::LeftOut;
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
+use crate::dls::spec::WAVE_LINK_PHASE_MASTER;
 use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Collection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 use crate::limits::{
@@ -31,12 +32,20 @@ const SAMPLE_RATE_LEAST: u32 = 400;
 const ROM: u16 = 0x8000;
 const COMPRESSED: u16 = 0x10;
 const LINKED: u16 = 0x0E;
+const RIGHT: u16 = 2;
+const LEFT: u16 = 4;
 
 /// Makes a collection, and warnings about what of it DLS has not.
-pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Result<(Collection, Warnings), BankError> {
+pub(super) fn convert(
+    hydra: &Hydra,
+    pcm: &[u8],
+    low: &[u8],
+    left_out: LeftOut<'_>,
+) -> Result<(Collection, Warnings), BankError> {
     let mut maker = Maker {
         hydra,
         pcm: pcm.as_chunks::<2>().0,
+        low,
         waves: Vec::new(),
         indices: HashMap::new(),
         copied: 0,
@@ -91,6 +100,8 @@ fn patch_of(preset: &Set) -> Option<Patch> {
 struct Maker<'a, 'w> {
     hydra: &'a Hydra,
     pcm: &'a [[u8; 2]],
+    /// The lower 8 of 24 bits of each sample, or nothing.
+    low: &'a [u8],
     waves: Vec<Option<Arc<Wave>>>,
     indices: HashMap<(i64, i64, u32), u32>,
     /// Samples of all waves so far.
@@ -118,6 +129,7 @@ impl Maker<'_, '_> {
     /// Makes the regions of a preset, and notes whether any zone was left out that cannot be played.
     fn preset(&mut self, preset: &Set, is_short: &mut bool) -> Result<Vec<Region>, BankError> {
         let mut regions = Vec::new();
+        let mut groups = 0;
         for outer in &preset.zones {
             let generators = outer.generators.over(&preset.global.generators);
             let modulators = List::of_zone(&preset.global.modulators, &outer.modulators);
@@ -137,14 +149,18 @@ impl Maker<'_, '_> {
             if self.pairs > SOUND_FONT_PAIRS_MAX {
                 return too_many("pairs of zones", SOUND_FONT_PAIRS_MAX);
             }
+            let mut pairs = Pairs::default();
             for inner in &instrument.zones {
-                let Some(region) = self.region(&outer, &modulators, instrument, inner, is_short)? else { continue };
+                let found = self.region(&outer, &modulators, instrument, inner, is_short)?;
+                let Some((region, sample)) = found else { continue };
                 if self.regions == REGIONS_MAX {
                     return too_many("regions", REGIONS_MAX);
                 }
                 self.regions += 1;
+                pairs.note(&self.hydra.samples, sample, &region, regions.len());
                 regions.push(region);
             }
+            groups = pairs.lock(&mut regions, groups);
         }
         Ok(regions)
     }
@@ -156,7 +172,7 @@ impl Maker<'_, '_> {
         instrument: &Set,
         inner: &Zone,
         is_short: &mut bool,
-    ) -> Result<Option<Region>, BankError> {
+    ) -> Result<Option<(Region, usize)>, BankError> {
         let own = inner.generators.over(&instrument.global.generators);
         let root = ChunkPath::root(*b"sfbk");
         let here = root.to(*b"ibag", inner.offset);
@@ -204,7 +220,7 @@ impl Maker<'_, '_> {
         }
         let own_gain = fixed(-(sum.number(id::ATTENUATION) + 10.0 * HEADROOM_DB));
         let sample_loop = self.sample_loop(&sum, sample, start, end);
-        Ok(Some(Region {
+        let region = Region {
             keys,
             velocities,
             options: 0,
@@ -226,7 +242,8 @@ impl Maker<'_, '_> {
                 root_key: root_key as u8,
                 correction: sample.correction,
             })),
-        }))
+        };
+        Ok(Some((region, index)))
     }
 
     /// Returns the index of the wave of a range of samples. `None`: it cannot be played.
@@ -268,8 +285,9 @@ impl Maker<'_, '_> {
             return Err(BankError::at(&here, Rule::TooMany { what: "samples in overlapping waves", limit }));
         }
         let samples: Vec<i16> = found.iter().map(|b| i16::from_le_bytes(*b)).collect();
+        let low = range.and_then(|(start, end)| self.low.get(start..end)).unwrap_or_default();
         let index = self.waves.len() as u32;
-        self.waves.push(Some(Arc::new(Wave::new(&sample.name, rate, &samples, None))));
+        self.waves.push(Some(Arc::new(Wave::new(&sample.name, rate, &samples, None).with_low_bits(low))));
         self.indices.insert((start, end, rate), index);
         Ok(Some(index))
     }
@@ -291,6 +309,51 @@ impl Maker<'_, '_> {
         let (from, to) = (u32::try_from(from.max(0)).ok()?, u32::try_from(to).ok()?);
         let length = to.checked_sub(from).filter(|length| *length > 0)?;
         Some(SampleLoop { until_release: mode == 3, start: from, length })
+    }
+}
+
+/// The left and right samples of one instrument in one preset's zone (7.10, `wSampleLink`): of a left one, its keys and
+/// velocities, the right one that it names.
+#[derive(Default)]
+struct Pairs {
+    /// Indices of regions.
+    left: Vec<(PairKey, usize)>,
+    right: HashMap<PairKey, usize>,
+}
+
+/// The right sample of a pair, with the keys and the velocities of its zone.
+type PairKey = (usize, (u16, u16), (u16, u16));
+
+impl Pairs {
+    /// Notes a region of a sample, which becomes the `index`th.
+    fn note(&mut self, samples: &[Sample], sample: usize, region: &Region, index: usize) {
+        let key = |right: usize| (right, region.keys, region.velocities);
+        let Some(header) = samples.get(sample) else { return };
+        match header.kind & !ROM {
+            LEFT => {
+                let right = usize::from(header.link);
+                if samples.get(right).is_some_and(|other| other.kind & !ROM == RIGHT) {
+                    self.left.push((key(right), index));
+                }
+            }
+            RIGHT => _ = self.right.entry(key(sample)).or_insert(index),
+            _ => {}
+        }
+    }
+
+    /// Locks the pairs in phase: both play at the pitch of the right one. `groups` are taken already; returns how many are
+    /// then.
+    fn lock(self, regions: &mut [Region], mut groups: u16) -> u16 {
+        let mut right = self.right;
+        for (key, left) in self.left {
+            // A right sample has one left one.
+            let Some(right) = right.remove(&key) else { continue };
+            let Some(group) = groups.checked_add(1) else { break };
+            groups = group;
+            (regions[left].link.phase_group, regions[right].link.phase_group) = (group, group);
+            regions[right].link.options |= WAVE_LINK_PHASE_MASTER;
+        }
+        groups
     }
 }
 

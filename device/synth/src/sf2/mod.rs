@@ -19,7 +19,7 @@
 //! | sampleModes 2, or bits above the lowest two | no loop, as the lowest two say |
 //! | a link to a sample that does not exist | the sample plays by itself |
 //! | a modulator of a source, curve, transform or generator that there is not, or whose links lead nowhere or in a circle | left out (8.2, 8.3, 9.5.4) |
-//! | the lower 8 of 24 bits | left out |
+//! | lower 8 of 24 bits that are not as many as the upper, or in a file before version 2.04 | left out (6.1) |
 //!
 //! A font of which nothing is left is refused for the first of these. Tables whose records do not fit together refuse
 //! the font, as the specification demands of files that are structurally unsound (chapter 4).
@@ -52,12 +52,21 @@ use left_out::LeftOut;
 
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
-use crate::dls::riff::{Known, file, single};
+use crate::dls::riff::{Chunk, Known, file, single};
 use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Loaded, riff};
 
 const TOP: Known = Known { chunks: &[], lists: &[b"INFO", b"sdta", b"pdta"] };
 const SAMPLES: Known = Known { chunks: &[b"smpl", b"sm24"], lists: &[] };
+
+/// The version of the specification that has samples of 24 bits.
+const LOW_BITS_SINCE: (u16, u16) = (2, 4);
+
+/// Returns the version of a file, by its `ifil` (5.1).
+fn version_of(info: &Chunk<'_>) -> Option<(u16, u16)> {
+    let data = info.data.windows(12).find(|part| part.starts_with(b"ifil\x04\0\0\0"))?;
+    Some((u16::from_le_bytes([data[8], data[9]]), u16::from_le_bytes([data[10], data[11]])))
+}
 
 /// Returns whether these are the first bytes of a SoundFont.
 pub(crate) fn is_sound_font(bytes: &[u8]) -> bool {
@@ -79,15 +88,26 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
 
     let data_path = path.to(data.id, data.offset);
     let data = data.children().chunks(&SAMPLES, &data_path, &mut warnings)?;
-    if let Some(low) = single(&data, b"sm24", &data_path, &mut warnings) {
-        warnings.at(&data_path.to(low.id, low.offset), PassedOver::LowBits);
-    }
     let samples = single(&data, b"smpl", &data_path, &mut warnings)
         .ok_or_else(|| BankError::at(&data_path, Rule::Missing("smpl")))?;
 
+    let low = single(&data, b"sm24", &data_path, &mut warnings);
+    let low_path = low.map(|low| data_path.to(low.id, low.offset));
+    let version = info.and_then(|info| version_of(&info));
+    // Another size, or an older file: the chunk is to be ignored (6.1).
+    let fits =
+        |low: &Chunk<'_>| low.data.len() >= samples.data.len() / 2 && version.is_none_or(|v| v >= LOW_BITS_SINCE);
+    let usable = low.filter(fits).map_or(&[][..], |low| low.data);
+    if let (Some(path), true) = (&low_path, usable.is_empty()) {
+        warnings.at(path, PassedOver::LowBits);
+    }
+
     let mut left_out = LeftOut::new(&mut warnings);
     let hydra = hydra::Hydra::read(&parameters, &path, &mut left_out)?;
-    let (mut collection, lost_in_dls) = convert::convert(&hydra, samples.data, left_out)?;
+    let (mut collection, mut lost_in_dls) = convert::convert(&hydra, samples.data, usable, left_out)?;
+    if let (Some(path), false) = (&low_path, usable.is_empty()) {
+        lost_in_dls.at(path, PassedOver::SixteenBits);
+    }
     collection.name = riff::text(info, b"INAM");
     collection.copyright = riff::text(info, b"ICOP");
     Ok(Loaded { collection, warnings, lost_in_dls })

@@ -96,11 +96,42 @@ pub(crate) fn render(
 #[inline(always)]
 fn interpolate(interpolators: Interpolators, table: Choice, cursor: &Cursor, step: u64, out: &mut [f32]) {
     let (window, base) = cursor.window();
+    interpolate_in(interpolators, table, (window, base), cursor.position, step, out);
+    if let Some(low) = cursor.low_window() {
+        add_low_bits(interpolators, table, (low, base), cursor.position, step, out);
+    }
+}
+
+#[inline(always)]
+fn interpolate_in(
+    interpolators: Interpolators,
+    table: Choice,
+    (window, base): (&[i16], usize),
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
     match table {
-        Choice::Narrow => (interpolators.narrow)(interpolation::table(), window, base, cursor.position, step, out),
-        Choice::Wide(index) => {
-            (interpolators.wide)(WideTable::at(index), window, base, cursor.position, step, out);
-        }
+        Choice::Narrow => (interpolators.narrow)(interpolation::table(), window, base, position, step, out),
+        Choice::Wide(index) => (interpolators.wide)(WideTable::at(index), window, base, position, step, out),
+    }
+}
+
+/// Adds the lower 8 of 24 bits. Interpolation is a sum of products, so that the parts of a sample may be interpolated apart.
+#[cold]
+fn add_low_bits(
+    interpolators: Interpolators,
+    table: Choice,
+    window: (&[i16], usize),
+    position: u64,
+    step: u64,
+    out: &mut [f32],
+) {
+    let mut low = [0.0; TICK];
+    let low = &mut low[..out.len()];
+    interpolate_in(interpolators, table, window, position, step, low);
+    for (out, low) in out.iter_mut().zip(low) {
+        *out += *low * (1.0 / 256.0);
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Loop {
     /// follows in the wave, so that the interpolator looks back over the seam and ahead over the end. Index [`MARGIN`]
     /// is the loop's first sample. Empty for other loops.
     exit: Box<[i16]>,
+    /// The same two of the lower 8 of 24 bits, where there are any.
+    low: Option<[Box<[i16]>; 2]>,
 }
 
 impl Loop {
@@ -47,8 +49,6 @@ impl Loop {
             return None;
         }
         let end = start.saturating_add(length);
-        let turn = |i: usize| samples[start.saturating_add(i.checked_rem(length).unwrap_or(0))];
-        let lead = (0..MARGIN).map(|i| end.saturating_add(i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
         // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the
         // lead.
         let (warm, turns, leave, total) = if length < UNROLL_BELOW {
@@ -60,21 +60,29 @@ impl Loop {
             (0, 0, MARGIN + REACH, 2 * MARGIN)
         };
         debug_assert!(leave.saturating_add(REACH) <= total.saturating_add(MARGIN), "warm-up {warm}");
-        let seam = lead.chain((0..total).map(turn)).collect();
-        let exit = if wanted.until_release && turns > 0 {
-            let before =
-                (0..MARGIN).map(|i| turn(MARGIN.next_multiple_of(length).saturating_add(i).saturating_sub(MARGIN)));
-            let after = (0..MARGIN).map(|i| samples.get(end.saturating_add(i)).copied().unwrap_or(0));
-            before.chain((0..length).map(turn)).chain(after).collect()
-        } else {
-            Box::default()
+        let copies = |samples: &[i16]| -> [Box<[i16]>; 2] {
+            let turn = |i: usize| samples[start.saturating_add(i.checked_rem(length).unwrap_or(0))];
+            let lead = (0..MARGIN).map(|i| end.saturating_add(i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
+            let seam = lead.chain((0..total).map(turn)).collect();
+            let exit = if wanted.until_release && turns > 0 {
+                let before =
+                    (0..MARGIN).map(|i| turn(MARGIN.next_multiple_of(length).saturating_add(i).saturating_sub(MARGIN)));
+                let after = (0..MARGIN).map(|i| samples.get(end.saturating_add(i)).copied().unwrap_or(0));
+                before.chain((0..length).map(turn)).chain(after).collect()
+            } else {
+                Box::default()
+            };
+            [seam, exit]
         };
-        Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit })
+        let low = wave.guarded_low().map(|low| copies(&low[GUARD..low.len().saturating_sub(GUARD)]));
+        let [seam, exit] = copies(samples);
+        Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit, low })
     }
 
     /// Returns how many bytes it takes, with the copies.
     pub(crate) fn bytes(&self) -> usize {
-        let samples = self.seam.len().saturating_add(self.exit.len());
+        let low = self.low.as_ref().map_or(0, |[seam, exit]| seam.len().saturating_add(exit.len()));
+        let samples = self.seam.len().saturating_add(self.exit.len()).saturating_add(low);
         size_of::<Self>().saturating_add(size_of::<i16>().saturating_mul(samples))
     }
 
@@ -130,6 +138,16 @@ impl Cursor {
             (Some(found), Window::Seam) => (&found.seam, 0),
             (Some(found), Window::Exit) => (&found.exit, 0),
             _ => (self.wave.guarded(), GUARD),
+        }
+    }
+
+    /// Returns the lower 8 of 24 bits of the samples of [`window`](Self::window), if there are any.
+    pub(crate) fn low_window(&self) -> Option<&[i16]> {
+        let low = self.wave.guarded_low()?;
+        match (&self.sample_loop, self.window) {
+            (Some(found), Window::Seam) => found.low.as_ref().map(|[seam, _]| &**seam),
+            (Some(found), Window::Exit) => found.low.as_ref().map(|[_, exit]| &**exit),
+            _ => Some(low),
         }
     }
 

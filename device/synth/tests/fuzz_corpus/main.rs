@@ -16,7 +16,7 @@ use std::path::Path;
 
 use common::download::{ONE_SHOT_WAVE, WAVE_ARTICULATION, buffer, simple_instrument, wave};
 use common::file::{Parts, articulation, block, chunk, constant_word, list, wave_sample, words};
-use common::sf2::{Font, SAMPLE_MODES, Zone};
+use common::sf2::{Font, Fonts, SAMPLE_MODES, Zone};
 use common::*;
 use dls_synth::Bank;
 use inputs::Door;
@@ -104,6 +104,22 @@ fn survives_mutated_dls_files() {
     run_all("DLS files", targets::bank, IN_PROPORTION, &seeds, 110_000);
 }
 
+/// Adds the lower 8 of 24 bits to a font.
+fn with_low_bits(font: &[u8]) -> Vec<u8> {
+    let find = |code: &[u8]| font.windows(4).position(|part| part == code).unwrap();
+    let size = |at: usize| u32::from_le_bytes(font[at + 4..at + 8].try_into().unwrap()) as usize;
+    let (list, samples) = (find(b"sdta") - 8, find(b"smpl"));
+    let end = samples + 8 + size(samples);
+    let low: Vec<u8> = (0..size(samples) / 2).map(|i| (i * 37) as u8).collect();
+    let more = chunk(b"sm24", &low);
+    let mut out = font.to_vec();
+    for at in [0, list] {
+        out[at + 4..at + 8].copy_from_slice(&((size(at) + more.len()) as u32).to_le_bytes());
+    }
+    out.splice(end..end, more);
+    out
+}
+
 #[test]
 fn survives_mutated_sound_fonts() {
     let modulators =
@@ -115,7 +131,21 @@ fn survives_mutated_sound_fonts() {
     zones.instrument.insert(0, Zone { generators: vec![(48, 100)], modulators: &modulators });
     zones.instrument.push(zones.instrument[1].clone());
     zones.preset.push(zones.preset[0].clone());
-    let seeds = [rich.file(), zones.file()];
+    // Links, the absolute value, times that move, and a zone's own key and velocity.
+    let linked = [
+        (0x0690, 0x8002, 3, 0x0191, 2),
+        (0x00C8, 38, 2400, 0, 0),
+        (127, 0x8004, 1, 0, 0),
+        (0x00C7, 9, 300, 0, 0),
+        (0x007F, 52, 500, 127, 2),
+    ];
+    let mut chained = rich.clone().with(&linked);
+    chained.instrument[0].generators.splice(0..0, [(46, 66), (47, 90), (26, -2000), (29, 500), (7, 400), (13, 50)]);
+    let mut pair = Fonts::of_tones(&[16, 24]);
+    let other = pair.instruments[1][0].clone();
+    pair.instruments[0].push(other);
+    ((pair.samples[0].1.2, pair.samples[0].1.3), (pair.samples[1].1.2, pair.samples[1].1.3)) = ((1, 4), (0, 2));
+    let seeds = [rich.file(), zones.file(), chained.file(), with_low_bits(&rich.file()), pair.file()];
     run_all("SoundFonts", targets::bank, ZONES_BY_ZONES, &seeds, 110_000);
 }
 

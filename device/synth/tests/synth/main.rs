@@ -22,6 +22,7 @@ mod phase_lock;
 mod priority;
 mod quality;
 mod samples;
+mod sound_font_division;
 mod sound_font_items;
 mod sound_fonts;
 mod table;

@@ -4,9 +4,10 @@ use crate::dls::{
     Articulation, Connection, Content, File, Form, Instrument, Oddities, RATE, Region, Wave, constant,
     destination as d, source,
 };
-use crate::expect::{Basis, Check, Expectations, FORM, Method, Reference};
+use crate::expect::{Basis, Check, Expectations, FORM, Format, Method, Reference};
+use crate::font::{Font, Generator, Modulator, Preset, Sample, Zone, generator};
 use crate::score::Score;
-use crate::units::{ZERO_TIME, percent, seconds};
+use crate::units::{self, ZERO_TIME, percent};
 
 /// The reference note's program.
 const REFERENCE_PROGRAM: u8 = 127;
@@ -23,6 +24,24 @@ pub const T0: f64 = 0.6;
 /// The key at which every wave plays at its own rate.
 pub const KEY: u8 = 60;
 
+/// Returns when the `index`th of notes begins that follow each other at a distance of some ms.
+#[must_use]
+pub fn nth(index: usize, distance: u32) -> u32 {
+    FIRST + index as u32 * distance
+}
+
+/// Returns milliseconds as seconds.
+#[must_use]
+pub fn seconds(milliseconds: u32) -> f64 {
+    f64::from(milliseconds) / 1000.0
+}
+
+/// Returns the gain of velocity, volume and expression, in dB (inverted concave, 96 dB).
+#[must_use]
+pub fn curve(value: u8) -> f64 {
+    40.0 * libm::log10(f64::from(value) / 127.0)
+}
+
 /// One rule, with what makes it heard.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -38,6 +57,8 @@ pub struct Case {
     end: u32,
     /// The DLS file.
     pub file: File,
+    /// The SoundFont, of a case that is about SoundFonts and not DLS.
+    pub font: Option<Font>,
     /// The MIDI file.
     pub score: Score,
     checks: Vec<Check>,
@@ -48,7 +69,7 @@ pub struct Case {
 pub struct Files {
     /// The text form.
     pub expectations: Expectations,
-    /// The DLS file; of a pair, the cosine's.
+    /// The instruments; of a pair, the cosine's.
     pub dls: Vec<u8>,
     /// The sine's.
     pub sine: Option<Vec<u8>>,
@@ -62,7 +83,7 @@ fn organ() -> [Connection; 4] {
         constant(d::EG1_ATTACK, ZERO_TIME),
         constant(d::EG1_DECAY, ZERO_TIME),
         constant(d::EG1_SUSTAIN, percent(100.0)),
-        constant(d::EG1_RELEASE, seconds(0.010)),
+        constant(d::EG1_RELEASE, units::seconds(0.010)),
     ]
 }
 
@@ -73,6 +94,18 @@ pub fn organ_with(rows: &[Connection]) -> Vec<Connection> {
         organ().into_iter().filter(|own| rows.iter().all(|row| row.key() != own.key())).collect();
     all.extend(rows);
     all
+}
+
+/// Makes the generators of a zone that loops and ends in 10 ms, with some replaced or added.
+#[must_use]
+pub fn organ_zone(generators: &[Generator]) -> Vec<Generator> {
+    let organ = [(generator::RELEASE, crate::font::time(0.010)), (generator::MODES, 1)];
+    // Ranges come first (8.1.2).
+    let is_range = |(number, _): &&Generator| matches!(*number, generator::KEY_RANGE | generator::VELOCITY_RANGE);
+    let ranges = generators.iter().filter(is_range);
+    let others = generators.iter().filter(|generator| !is_range(generator));
+    let own = organ.iter().filter(|own| generators.iter().all(|given| given.0 != own.0));
+    ranges.chain(own).chain(others).copied().collect()
 }
 
 /// Returns the connections that level 1 writes: only the curve of velocity. It leaves the others to the device.
@@ -111,6 +144,7 @@ impl Case {
             refused: false,
             end: 0,
             file: File { waves: vec![Wave::default()], ..File::default() },
+            font: None,
             score: Score::default(),
             checks: Vec::new(),
         };
@@ -134,6 +168,53 @@ impl Case {
         };
         case.file.waves[0] = Wave { content: Content::Impulse, sample: Some(silent_loop), ..Wave::default() };
         case
+    }
+
+    /// Makes a case of a SoundFont that is heard by the quadrature pair, with a reference note and the test tone as sample 0.
+    #[must_use]
+    pub fn of_font(id: &'static str, title: &'static str, source: &'static str, rule: &'static str) -> Self {
+        let mut case = Self::new(id, title, source, rule);
+        case.font = Some(Font { samples: vec![Sample::default()], ..Font::default() });
+        case.preset(u16::from(REFERENCE_PROGRAM), &[]);
+        case
+    }
+
+    /// Makes a case of a SoundFont that is heard by the responses to impulses.
+    #[must_use]
+    pub fn of_font_impulses(id: &'static str, title: &'static str, source: &'static str, rule: &'static str) -> Self {
+        let mut case = Self::of_font(id, title, source, rule);
+        case.method = Method::Single;
+        case.font_mut().samples[0] = Sample::impulse();
+        case
+    }
+
+    /// Returns the SoundFont.
+    ///
+    /// # Panics
+    /// If the case is about DLS: the suite's own mistake.
+    pub fn font_mut(&mut self) -> &mut Font {
+        self.font.as_mut().expect("a case about SoundFonts")
+    }
+
+    /// Adds a preset of bank 0 with an instrument of one zone, which loops and ends in 10 ms, with generators added.
+    /// Returns the zone.
+    pub fn preset(&mut self, program: u16, generators: &[Generator]) -> &mut Zone {
+        let zone = Zone::of_sample(&organ_zone(generators), 0);
+        self.preset_of(program, vec![zone]).first_mut().expect("just put there")
+    }
+
+    /// Adds the same with modulators.
+    pub fn preset_with(&mut self, program: u16, generators: &[Generator], modulators: &[Modulator]) {
+        self.preset(program, generators).modulators = modulators.to_vec();
+    }
+
+    /// Adds a preset of bank 0 with an instrument of these zones. Returns them.
+    pub fn preset_of(&mut self, program: u16, zones: Vec<Zone>) -> &mut Vec<Zone> {
+        let font = self.font_mut();
+        let instrument = font.instruments.len() as u16;
+        font.instruments.push(zones);
+        font.presets.push(Preset { bank: 0, program, zones: vec![Zone::of_instrument(&[], instrument)] });
+        font.instruments.last_mut().expect("just put there")
     }
 
     /// Leaves channel 1 in its power-on state, but for the effects.
@@ -251,6 +332,11 @@ impl Case {
         self.checks.push(check);
     }
 
+    /// Sets the tolerance of all checks so far.
+    pub fn loosen(&mut self, tolerance: f64) {
+        self.checks.iter_mut().for_each(|check| check.tolerance = tolerance);
+    }
+
     /// Adds several.
     pub fn checks(&mut self, checks: impl IntoIterator<Item = Check>) {
         checks.into_iter().for_each(|check| self.check(check));
@@ -275,6 +361,7 @@ impl Case {
             source: self.source.into(),
             level: self.level,
             basis: self.basis,
+            format: if self.font.is_some() { Format::Sf2 } else { Format::Dls },
             method: self.method,
             rate: RATE,
             voices: self.voices,
@@ -285,10 +372,36 @@ impl Case {
         };
         Files {
             expectations,
-            dls: self.file.bytes(0),
-            sine: (self.method == Method::Quadrature).then(|| self.file.bytes(1)),
+            dls: self.bank(0),
+            sine: (self.method == Method::Quadrature).then(|| self.bank(1)),
             midi: self.score.file(end),
         }
+    }
+
+    fn bank(&self, quarters: u32) -> Vec<u8> {
+        self.font.as_ref().map_or_else(|| self.file.bytes(quarters), |font| font.bytes(quarters))
+    }
+
+    /// Returns the same case with the generators and modulators of its SoundFont gone, but for the reference's and for what
+    /// names samples and instruments: most must fail then.
+    #[must_use]
+    pub fn without_generators(&self) -> Self {
+        let mut case = self.clone();
+        if let Some(font) = &mut case.font {
+            let outer = font.presets.iter_mut().flat_map(|preset| &mut preset.zones);
+            for zone in font.instruments[1..].iter_mut().flatten().chain(outer) {
+                let leads = |(number, _): &Generator| matches!(*number, generator::SAMPLE | generator::INSTRUMENT);
+                let last = zone.generators.iter().copied().find(leads);
+                zone.generators = if last.is_some_and(|(number, _)| number == generator::SAMPLE) {
+                    organ_zone(&[])
+                } else {
+                    Vec::new()
+                };
+                zone.generators.extend(last);
+                zone.modulators.clear();
+            }
+        }
+        case
     }
 
     /// Returns the same case with the connections of its instruments gone, but for the reference's: most must fail

@@ -23,6 +23,9 @@ pub struct Expectations {
     pub level: u8,
     /// On what the rule rests.
     pub basis: Basis,
+    /// The form of the instruments.
+    #[serde(skip_serializing_if = "Format::is_dls", default)]
+    pub format: Format,
     /// How it is rendered.
     pub method: Method,
     /// Frames a second to render with.
@@ -50,6 +53,32 @@ pub enum Basis {
     Optional,
     /// Files that are in use rely on it.
     Practice,
+}
+
+/// The form of a case's instruments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A DLS file.
+    #[default]
+    Dls,
+    /// A SoundFont of version 2.04.
+    Sf2,
+}
+
+impl Format {
+    fn is_dls(&self) -> bool {
+        *self == Self::Dls
+    }
+
+    /// Returns the extension of its files.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Dls => "dls",
+            Self::Sf2 => "sf2",
+        }
+    }
 }
 
 /// How a case is rendered.

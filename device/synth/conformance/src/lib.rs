@@ -1,12 +1,13 @@
-//! A conformance suite for DLS synthesizers (MMA DLS-1 v1.1b; DLS Level 2.2, RP-025 amendment 2).
+//! A conformance suite for DLS synthesizers (MMA DLS-1 v1.1b; DLS Level 2.2, RP-025 amendment 2) and SoundFont synthesizers
+//! (SoundFont 2.04).
 //!
-//! Each case is one rule: a small DLS file, a small MIDI file, and a text with the expected output. Any synthesizer
+//! Each case is one rule: a small DLS file or SoundFont, a small MIDI file, and a text with the expected output. Any synthesizer
 //! that renders the two to a WAV file can be judged, as the README describes.
 //!
 //! | what | where |
 //! |---|---|
 //! | the cases | [`cases`], written with [`case`] |
-//! | their files | [`dls`], [`score`], [`units`], [`expect`], [`store`] |
+//! | their files | [`dls`], [`font`], [`score`], [`units`], [`expect`], [`store`] |
 //! | sound | [`render`] |
 //! | what is read from it | [`signal`], [`prototype`] |
 //! | verdicts and reports | [`judge`], [`report`], [`compare`] |
@@ -16,6 +17,7 @@ pub mod cases;
 pub mod compare;
 pub mod dls;
 pub mod expect;
+pub mod font;
 pub mod judge;
 pub mod prototype;
 pub mod render;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dls_conformance::case::Files;
 use dls_conformance::compare;
+use dls_conformance::expect::Format;
 use dls_conformance::judge::Verdict;
 use dls_conformance::render::Renderer;
 use dls_conformance::report;
@@ -87,9 +88,30 @@ struct Choice {
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// Only cases of this form of instruments
+    #[arg(long, value_enum)]
+    format: Option<FormatChoice>,
     /// Cases of a folder, in place of the suite's own
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
+}
+
+/// A form of instruments.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatChoice {
+    /// DLS files
+    Dls,
+    /// SoundFonts
+    Sf2,
+}
+
+impl From<FormatChoice> for Format {
+    fn from(choice: FormatChoice) -> Self {
+        match choice {
+            FormatChoice::Dls => Self::Dls,
+            FormatChoice::Sf2 => Self::Sf2,
+        }
+    }
 }
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -102,6 +124,9 @@ impl Choice {
         };
         if let Some(text) = &self.filter {
             files.retain(|files| files.expectations.id.contains(text));
+        }
+        if let Some(format) = self.format {
+            files.retain(|files| files.expectations.format == format.into());
         }
         if files.is_empty() {
             return Err("no case has such a name; `list` shows all".into());

@@ -12,6 +12,7 @@ use dls_synth::{Bank, Synth, SynthConfig, VolumeItem};
 use midly::{MetaMessage, Smf, Timing, TrackEventKind};
 use thiserror::Error;
 
+use crate::expect::Format;
 use crate::signal::Recording;
 
 /// What DirectMusic adds to every voice, in 1/100 dB: taken back, so that levels are those of DLS.
@@ -30,6 +31,8 @@ const POLL: Duration = Duration::from_millis(2);
 pub struct Job<'a> {
     /// The instruments.
     pub dls: &'a [u8],
+    /// Their form.
+    pub format: Format,
     /// The notes.
     pub midi: &'a [u8],
     /// Frames a second.
@@ -162,7 +165,8 @@ impl Renderer {
     /// # Errors
     /// [`RenderError`], when there is nothing to measure.
     pub fn render(&self, job: &Job<'_>) -> Result<Recording, RenderError> {
-        let [dls, midi, wav] = ["dls", "mid", "wav"].map(|extension| job.stem.with_extension(extension));
+        let [dls, midi, wav] =
+            [job.format.extension(), "mid", "wav"].map(|extension| job.stem.with_extension(extension));
         if job.keep || matches!(self, Self::Command(_)) {
             for (path, bytes) in [(&dls, job.dls), (&midi, job.midi)] {
                 fs::write(path, bytes).map_err(|source| io_error("write", path, source))?;
@@ -188,7 +192,7 @@ const PLACEHOLDERS: [&str; 3] = ["{dls}", "{mid}", "{wav}"];
 const SHELL_CANNOT: std::ops::RangeInclusive<i32> = 126..=127;
 
 /// FluidSynth's arguments. Effects stay on: cases that do not want them send nothing there.
-const FLUIDSYNTH: &str = "-q -n -i -g 0.5 -r {rate} -o synth.polyphony={voices} -o synth.midi-bank-select=mma \
+const FLUIDSYNTH: &str = "-q -n -i -g 0.5 -r {rate} -o synth.polyphony={voices} -o synth.midi-bank-select={select} \
                           -T wav -O float -F {wav} {dls} {mid}";
 
 /// Sonivox' arguments, and SoX to put a header before the bare samples.
@@ -251,6 +255,8 @@ fn own(job: &Job<'_>) -> Result<Recording, RenderError> {
 fn command(template: &str, job: &Job<'_>, dls: &Path, midi: &Path, wav: &Path) -> Result<Recording, RenderError> {
     let line = template
         .replace("{dls}", &quoted(dls))
+        // A SoundFont's bank is one number (7.2), which FluidSynth's default takes from controller 0.
+        .replace("{select}", if job.format == Format::Sf2 { "gs" } else { "mma" })
         .replace("{mid}", &quoted(midi))
         .replace("{wav}", &quoted(wav))
         .replace("{rate}", &job.rate.to_string())

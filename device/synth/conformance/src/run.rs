@@ -39,6 +39,7 @@ impl Place {
         let expectations = &files.expectations;
         renderer.render(&Job {
             dls,
+            format: expectations.format,
             midi: &files.midi,
             rate: expectations.rate,
             voices: expectations.voices.unwrap_or(VOICES),

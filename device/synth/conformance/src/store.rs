@@ -1,4 +1,4 @@
-//! Cases in folders: `chapter/name.toml`, `.mid`, `.dls`, and for a pair `.sine.dls`.
+//! Cases in folders: `chapter/name.toml`, `.mid`, `.dls` or `.sf2`, and for a pair `.sine.dls` or `.sine.sf2`.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use crate::case::{Case, Files};
 use crate::cases;
 use crate::expect::{Expectations, FORM, Method};
 
-/// The extension of the sine's file.
-const SINE: &str = "sine.dls";
+/// What is before the extension of the sine's file.
+const SINE: &str = "sine";
 
 /// Why a folder holds no cases.
 #[derive(Debug, Error)]
@@ -61,13 +61,14 @@ impl Files {
     #[must_use]
     pub fn named(&self) -> Vec<(String, Vec<u8>)> {
         let id = &self.expectations.id;
+        let extension = self.expectations.format.extension();
         let text = toml::to_string(&self.expectations).expect("numbers and strings");
         let mut files = vec![
             (format!("{id}.toml"), text.into_bytes()),
             (format!("{id}.mid"), self.midi.clone()),
-            (format!("{id}.dls"), self.dls.clone()),
+            (format!("{id}.{extension}"), self.dls.clone()),
         ];
-        files.extend(self.sine.iter().map(|sine| (format!("{id}.{SINE}"), sine.clone())));
+        files.extend(self.sine.iter().map(|sine| (format!("{id}.{SINE}.{extension}"), sine.clone())));
         files
     }
 }
@@ -127,8 +128,10 @@ fn one(path: &Path) -> Result<Files, StoreError> {
         let path = path.with_extension(extension);
         fs::read(&path).map_err(io_error("read", &path))
     };
-    let sine = if expectations.method == Method::Quadrature { Some(read(SINE)?) } else { None };
-    Ok(Files { dls: read("dls")?, midi: read("mid")?, sine, expectations })
+    let extension = expectations.format.extension();
+    let pair = expectations.method == Method::Quadrature;
+    let sine = if pair { Some(read(&format!("{SINE}.{extension}"))?) } else { None };
+    Ok(Files { dls: read(extension)?, midi: read("mid")?, sine, expectations })
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {

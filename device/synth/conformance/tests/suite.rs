@@ -84,11 +84,54 @@ fn a_synthesizer_that_ignores_connections_fails_the_cases_about_connections() {
     let place = place();
     let held: Vec<&str> = cases::all()
         .iter()
+        .filter(|case| case.font.is_none())
         .filter(|case| {
             let exempt = |name: &&str| case.id() == *name || (name.ends_with('/') && case.id().starts_with(*name));
             !WITHOUT_CONNECTIONS.iter().any(exempt)
         })
         .filter(|case| verdict(&case.without_connections(), &place).passed)
+        .map(Case::id)
+        .collect();
+    assert!(held.is_empty(), "these cases cannot tell: {held:?}");
+}
+
+/// Cases of SoundFonts that hold whatever zones say: they are about defaults, about MIDI, about samples, or say that something
+/// is ignored.
+const WITHOUT_GENERATORS: &[&str] = &[
+    "sf2-preset/first-counts",
+    "sf2-zone/exclusive-class-of-preset",
+    "sf2-sample/rom",
+    "sf2-sample/low-bits",
+    "sf2-pitch/keys",
+    "sf2-pitch/root-key",
+    "sf2-pitch/root-key-of-unpitched",
+    "sf2-pitch/root-key-beyond-midi",
+    "sf2-pitch/overriding-root-key-none",
+    "sf2-pitch/correction",
+    "sf2-pitch/correction-down",
+    "sf2-pitch/sample-rate",
+    "sf2-pitch/wheel",
+    "sf2-pitch/wheel-sensitivity",
+    "sf2-gain/attenuation-below-none",
+    "sf2-gain/velocity",
+    "sf2-gain/volume",
+    "sf2-gain/expression",
+    "sf2-gain/sum",
+    "sf2-pan/controller",
+    "sf2-volume-envelope/sustain-full",
+    "sf2-volume-envelope/release-default",
+    "sf2-oscillator/wheel-opens-vibrato",
+    "sf2-oscillator/pressure-opens-vibrato",
+    "sf2-filter/open",
+];
+
+#[test]
+fn a_synthesizer_that_ignores_generators_and_modulators_fails_the_cases_about_them() {
+    let place = place();
+    let held: Vec<&str> = cases::all()
+        .iter()
+        .filter(|case| case.font.is_some() && !WITHOUT_GENERATORS.contains(&case.id()))
+        .filter(|case| verdict(&case.without_generators(), &place).passed)
         .map(Case::id)
         .collect();
     assert!(held.is_empty(), "these cases cannot tell: {held:?}");
@@ -121,6 +164,12 @@ fn a_synthesizer_that_ignores_a_kind_of_message_fails_the_cases_about_it() {
         "pitch/unregistered-parameter",
         "lfo/unconnected",
         "effect/nothing-sent",
+        "sf2-preset/percussion",
+        "sf2-gain/attenuation-below-none",
+        "sf2-filter/open",
+        "sf2-filter/slope",
+        "sf2-filter/cutoff-sum",
+        "sf2-modulator/constant",
     ];
     let held: Vec<&str> = held.into_iter().filter(|id| !nothing_happens.contains(id)).collect();
     assert!(held.is_empty(), "these cases cannot tell: {held:?}");

@@ -7,6 +7,7 @@ mod eg1;
 mod eg2;
 mod files;
 mod filter;
+mod fonts;
 mod gain;
 mod lfo;
 mod pan;
@@ -15,7 +16,7 @@ mod samples;
 mod transforms;
 mod voices;
 
-use crate::case::Case;
+use crate::case::{Case, curve, nth, seconds};
 
 /// Returns all cases, chapter by chapter.
 #[must_use]
@@ -35,21 +36,7 @@ pub fn all() -> Vec<Case> {
         files::cases(),
         conditions::cases(),
         transforms::cases(),
+        fonts::cases(),
     ]
     .concat()
-}
-
-/// Returns when the `index`th of notes begins that follow each other at a distance of some ms.
-fn nth(index: usize, distance: u32) -> u32 {
-    crate::case::FIRST + index as u32 * distance
-}
-
-/// Milliseconds as seconds.
-fn seconds(milliseconds: u32) -> f64 {
-    f64::from(milliseconds) / 1000.0
-}
-
-/// Returns the gain of velocity, volume and expression, in dB (inverted concave, 96 dB).
-fn curve(value: u8) -> f64 {
-    40.0 * libm::log10(f64::from(value) / 127.0)
 }

@@ -6,7 +6,7 @@ use crate::provisioned_test::ProvisionedTest;
 use crate::report::TestRecord;
 
 /// The test.
-const TEST: ProvisionedTest = ProvisionedTest { name: "guest agent", target: "wine" };
+const TEST: ProvisionedTest = ProvisionedTest { name: "guest agent", target: "wine", threads: None };
 
 /// Runs the test. It is skipped where neither the system nor its packages have Wine.
 ///

@@ -6,7 +6,7 @@ use crate::provisioned_test::ProvisionedTest;
 use crate::report::TestRecord;
 
 /// The test.
-const TEST: ProvisionedTest = ProvisionedTest { name: "debuggers", target: "debuggers" };
+const TEST: ProvisionedTest = ProvisionedTest { name: "debuggers", target: "debuggers", threads: None };
 
 /// Runs the test. It is skipped where neither the system nor its packages have lldb; what gdb does is tested where there is gdb.
 ///

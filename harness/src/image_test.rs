@@ -6,7 +6,7 @@ use crate::provisioned_test::ProvisionedTest;
 use crate::report::TestRecord;
 
 /// The test.
-const TEST: ProvisionedTest = ProvisionedTest { name: "images", target: "image" };
+const TEST: ProvisionedTest = ProvisionedTest { name: "images", target: "image", threads: Some(4) };
 
 /// The variable that names the stand-in to the test.
 const STAND_IN_VARIABLE: &str = "DMUS_STAND_IN";

@@ -7,7 +7,8 @@ use crate::provisioned_test::{ProvisionedTest, Variables};
 use crate::report::TestRecord;
 
 /// The test.
-const TEST: ProvisionedTest = ProvisionedTest { name: "the page of a report in a browser", target: "page" };
+const TEST: ProvisionedTest =
+    ProvisionedTest { name: "the page of a report in a browser", target: "page", threads: None };
 
 /// The variable that names the folder for pictures of the page.
 const SCREENSHOTS_VARIABLE: &str = "DMUS_SCREENSHOTS";

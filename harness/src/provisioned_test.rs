@@ -22,6 +22,8 @@ pub(crate) struct ProvisionedTest {
     pub(crate) name: &'static str,
     /// Its name for cargo.
     pub(crate) target: &'static str,
+    /// How many of its tests run side by side; without, one a processor. Tests that wait most of the time bear more.
+    pub(crate) threads: Option<u8>,
 }
 
 impl ProvisionedTest {
@@ -72,6 +74,7 @@ impl ProvisionedTest {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // Not of the package: its dependencies would have fewer features than `cargo test --workspace` has built, and be built again.
         command.args(["test", "--workspace", "--test", self.target, "--", "--nocapture"]).env("CARGO_INCREMENTAL", "0");
+        command.args(self.threads.map(|threads| format!("--test-threads={threads}")));
         command.envs(variables).current_dir(&workspace.root);
         let log = workspace.logs().join(format!("cargo-test-{}.log", self.target));
         run_logged(&format!("the test of {}", self.name), command, &log, None, LIMIT)

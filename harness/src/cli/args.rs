@@ -515,6 +515,8 @@ pub(crate) struct BootArguments {
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) guest: GuestArguments,
+    #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) violations: ViolationArguments,

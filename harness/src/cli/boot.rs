@@ -54,10 +54,11 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
         Some(named) => Some(one_case(&workspace, named, arguments)?),
         None => None,
     };
+    let image = arguments.guest.open(&workspace, &terminal)?;
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
     let mut provisioned =
         provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
-    provisioned.device = device;
+    (provisioned.device, provisioned.image) = (device, image);
     drop(terminal);
     let prompt = Prompt::new(PromptOptions {
         stop_at: arguments.stop_at.clone(),

@@ -14,7 +14,6 @@ use dmus::testbed::run_folder::RunFolder;
 
 use super::args::{ClockChoice, DemoArguments, SandboxChoice, TransportChoice};
 use super::error::{Outcome, UsageError};
-use super::guest::GuestArguments;
 use super::run::warn_of_no_sandbox;
 use super::setup::{card_of, provisioned_with, read_song, reproduce, workspace_of};
 
@@ -44,8 +43,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let device = arguments.device.device(arguments.driver.as_deref(), &terminal)?;
     let mut provisioned =
         provisioned_with(&workspace, &arguments.machine, &arguments.debugger, arguments.driver.as_deref(), &terminal)?;
-    provisioned.device = device;
-    let provisioned = GuestArguments::of(provisioned, image);
+    (provisioned.device, provisioned.image) = (device, image);
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
         card: CardOptions {

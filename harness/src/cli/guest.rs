@@ -6,7 +6,6 @@ use clap::Args;
 use dmus::event::Observer;
 use dmus::image::{BOOT_LIMIT, ImageGuest, Store};
 use dmus::provision::{Artefact, Overrides, OvmfFiles, Provisioner, Workspace};
-use dmus::testbed::Provisioned;
 
 use super::error::Error;
 
@@ -42,10 +41,5 @@ impl GuestArguments {
             Ok(OvmfFiles::of(&provisioner.resolve(Artefact::Ovmf)?))
         };
         ImageGuest::open(&Store::of_user()?, name, limit, ovmf).map(Some)
-    }
-
-    /// Returns what was provisioned, with the image as its guest.
-    pub(crate) fn of(provisioned: Provisioned, image: Option<ImageGuest>) -> Provisioned {
-        Provisioned { image, ..provisioned }
     }
 }

@@ -17,7 +17,7 @@ use dmus::provision::Workspace;
 use dmus::report::{Progress, Report, error_line, failed_tests, out, out_json, report_text, summary};
 use dmus::scenario::{Context, LastRun, Overrides, RunError, Scenario, TestKind, run_each};
 use dmus::steps::Interaction;
-use dmus::testbed::TestBedError;
+use dmus::testbed::{Provisioned, TestBedError};
 use serde_json::json;
 
 use super::args::{
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     arguments.debugger.expect_one(planned)?;
     let driver = arguments.driver.as_deref();
     let provisioned = provisioned_with(&workspace, &arguments.machine, &arguments.debugger, driver, &progress)?;
-    let provisioned = GuestArguments::of(provisioned, image);
+    let provisioned = Provisioned { image, ..provisioned };
     let context = Context {
         workspace: &workspace,
         provisioned: &provisioned,

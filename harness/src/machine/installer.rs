@@ -298,7 +298,7 @@ pub fn create_disk(qemu: &Path, path: &Path, bytes: u64, log: &Path) -> Result<(
 /// Makes a qcow2 file on top of another one, which stays as it is, by QEMU.
 ///
 /// # Errors
-/// As for [`create_disk`].
+/// [`MachineError`] when QEMU does not start, or cannot make it.
 pub fn create_overlay(qemu: &Path, path: &Path, bytes: u64, below: &Path, log: &Path) -> Result<(), MachineError> {
     let below = below.to_string_lossy();
     let options = json!({

@@ -47,15 +47,15 @@ impl OvmfFiles {
     }
 }
 
-/// Provisions the folder.
+/// Returns the folder that the user named, or the system's; `None` where there is neither.
 ///
 /// # Errors
-/// [`ProvisionError::Unfit`] when the named one has no firmware, and what keeps the package from being unpacked.
-pub(super) fn folder(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+/// [`ProvisionError::Unfit`] when the named one has no firmware.
+fn here() -> Result<Option<PathBuf>, ProvisionError> {
     if let Some(named) = std::env::var_os(OVMF_VARIABLE) {
         let path = named_file(Path::new(&named))?;
         return match OvmfFiles::of(&path) {
-            Some(_) => Ok(path),
+            Some(_) => Ok(Some(path)),
             None => Err(ProvisionError::Unfit {
                 path,
                 reason: format!("it has neither of {}", NAMES.map(|(code, _)| code).join(", ")),
@@ -63,8 +63,31 @@ pub(super) fn folder(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provision
             }),
         };
     }
-    if let Some(system) = OF_SYSTEMS.iter().map(Path::new).find(|folder| OvmfFiles::of(folder).is_some()) {
-        return Ok(system.into());
+    let system = OF_SYSTEMS.iter().map(Path::new).find(|folder| OvmfFiles::of(folder).is_some());
+    Ok(system.map(Path::to_path_buf))
+}
+
+/// Returns the folder for a bundle, which has no firmware of its own.
+///
+/// # Errors
+/// [`ProvisionError::Unfit`] when the named one has no firmware, [`ProvisionError::NotPackaged`] where the system has none either.
+pub(super) fn beside_bundle() -> Result<PathBuf, ProvisionError> {
+    here()?.ok_or_else(|| ProvisionError::NotPackaged {
+        what: "OVMF".into(),
+        reason: "the bundle has no firmware for UEFI, and this system has none where packages put it".into(),
+        remedy: format!(
+            "install the system's package ovmf (or edk2-ovmf), or name a folder with it by {OVMF_VARIABLE}"
+        ),
+    })
+}
+
+/// Provisions the folder.
+///
+/// # Errors
+/// [`ProvisionError::Unfit`] when the named one has no firmware, and what keeps the package from being unpacked.
+pub(super) fn folder(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    if let Some(folder) = here()? {
+        return Ok(folder);
     }
     let cache = provisioner.workspace.cache();
     let place = cache.join(PACKAGE);

@@ -64,6 +64,7 @@ impl Provisioner<'_> {
             (Artefact::Driver, Overrides { full_debug_info: true, .. }) => {
                 Err(ProvisionError::NotBundled { what: "a driver with full debug information".into() })
             }
+            (Artefact::Ovmf, _) => ovmf::beside_bundle(),
             _ => bundle.artefact(artefact).ok_or_else(|| ProvisionError::NotBundled { what: artefact.text().into() }),
         }
     }

@@ -368,13 +368,17 @@ impl<'o> TestBed<'o> {
     ///
     /// # Errors
     /// [`TestBedError::File`] for a driver image that cannot be read; [`TestBedError::Session`] for what the guest says;
-    /// [`TestBedError::OtherDriver`] where the hashes differ.
+    /// [`TestBedError::OtherDriver`], or [`TestBedError::OtherDriverInImage`], where the hashes differ.
     pub fn load_driver(&mut self) -> Result<String, TestBedError> {
         let path = &self.provisioned.artefacts.driver;
         let file = sha256_hex(&std::fs::read(path).map_err(FileError::input(path))?);
         let driver = self.session.load_driver()?;
         let loaded = hex(&driver.sha256);
         self.driver = Some(driver);
+        if let Some(image) = self.provisioned.image.as_ref().filter(|_| loaded != file) {
+            let (image, path) = (image.name.clone(), path.clone());
+            return Err(TestBedError::OtherDriverInImage { image, path, file, loaded });
+        }
         if loaded != file {
             return Err(TestBedError::OtherDriver { path: path.clone(), file, loaded });
         }
@@ -434,7 +438,8 @@ impl<'o> TestBed<'o> {
 
     /// Returns the bug check of the dump that the guest of an image has left, if there is one.
     fn dump(&self) -> Option<BugCheck> {
-        dump::read(&self.run_file("dump.img")?)
+        let driver = self.provisioned.artefacts.driver.file_name()?.to_string_lossy();
+        dump::read(&self.run_file("dump.img")?, &driver)
     }
 
     /// Returns the path of a file of this test bed in the run folder, by its name with an extension, if the logs are kept.

@@ -66,6 +66,18 @@ pub enum TestBedError {
         /// The hash that the guest computed.
         loaded: String,
     },
+    /// An image holds another driver than the one given.
+    #[error("the image {image} holds a driver with SHA-256 {loaded}, the file {path} has {file}", path = path.display())]
+    OtherDriverInImage {
+        /// The image's name.
+        image: String,
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        file: String,
+        /// The hash that the guest computed.
+        loaded: String,
+    },
     /// A range of guest memory could not be read or written.
     #[error("guest memory: {0}")]
     Memory(io::Error),
@@ -190,6 +202,7 @@ impl Consequence for TestBedError {
             | Self::ChannelGroups { .. }
             | Self::WrongFormatOpened { .. }
             | Self::OtherDriver { .. }
+            | Self::OtherDriverInImage { .. }
             | Self::Memory(_)
             | Self::Control(_)
             | Self::Device(_)
@@ -221,7 +234,7 @@ impl Diagnosed for TestBedError {
             | Self::WrongFormatOpened { .. }
             | Self::OtherDriver { .. }
             | Self::Expectation { .. } => Class::TestFailed,
-            Self::ChannelGroups { .. } => Class::BadInput,
+            Self::ChannelGroups { .. } | Self::OtherDriverInImage { .. } => Class::BadInput,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
             Self::NoDriver { .. } | Self::NotTheCard { .. } | Self::CardRefused { .. } => Class::Usage,
             Self::Device(error) => error.class(),
@@ -259,6 +272,10 @@ impl Diagnosed for TestBedError {
             ),
             Self::CardRefused { .. } => None,
             Self::Device(error) => error.remedy(),
+            Self::OtherDriverInImage { image, .. } => Some(format!(
+                "name the driver image that was installed by --driver, or build the image anew with the package of this one \
+                 (`image remove {image}`, `package`, `image build`)"
+            )),
             Self::OtherDriver { .. } => Some("do not rebuild the driver while a run reads it".into()),
             Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) | Self::Expectation { .. } => None,
             Self::HostStalled(error) => error.remedy(),

@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::disc::{Home, behaviour_file, json, kernel_disc, named, said};
 
 /// The programs and images that runs need, written for the runs to read. `None`, with a note, where a variable names none.
-fn prepared(home: &Home) -> Option<PathBuf> {
+fn prepared(home: &Home, name: &str, driver: PathBuf) -> Option<PathBuf> {
     let (card, nt_host) = (named("DMUS_CARD")?, named("DMUS_NT_HOST")?);
-    let (driver, qemu) = (named("DMUS_DRIVER")?, named("DMUS_QEMU")?);
+    let qemu = named("DMUS_QEMU")?;
     let choice = Choice { accelerator: Accelerator::Tcg, reason: "it runs everywhere".into() };
     let firmware = firmware_of(&qemu);
     let provisioned = Provisioned {
@@ -30,7 +30,7 @@ fn prepared(home: &Home) -> Option<PathBuf> {
         image: None,
         debugging: None,
     };
-    let path = home.path("prepared.json");
+    let path = home.path(name);
     let prepared = Prepared { workspace: Workspace::find().unwrap(), provisioned };
     fs::write(&path, serde_json::to_vec(&prepared).unwrap()).unwrap();
     Some(path)
@@ -89,6 +89,12 @@ fn fails(home: &Home, prepared: &Path, behaviour: &str, class: Class, cause: &st
     assert!(folder.join("overlay.qcow2").is_file() && folder.join("dump.img").is_file(), "{behaviour}");
     let screen = folder.join("screen.png");
     assert_eq!(screen.is_file(), class != Class::InstallerStuck, "{behaviour}: a machine that is off shows nothing");
+    if class == Class::GuestCrashed {
+        let report = fs::read_to_string(folder.join("bug-check.txt")).unwrap();
+        assert!(report.contains("0x000000d1 DRIVER_IRQL_NOT_LESS_OR_EQUAL (0x10, 0x2, 0x0,"), "{report}");
+        // The place is by the driver's PDB.
+        assert!(report.contains("dmuscard.sys+0x") && report.contains("DriverEntry"), "{report}");
+    }
     if screen.is_file() {
         assert!(fs::read(&screen).unwrap().starts_with(b"\x89PNG"));
     }
@@ -98,7 +104,15 @@ fn fails(home: &Home, prepared: &Path, behaviour: &str, class: Class, cause: &st
 #[test]
 fn an_installed_image_runs_scenarios_and_each_way_to_fail_has_its_exit_code() {
     let home = Home::new();
-    let (Some(prepared), Some(())) = (prepared(&home), kernel_disc(&home, "good")) else { return };
+    let Some(driver) = named("DMUS_DRIVER") else { return };
+    // The same driver with another time stamp is another file.
+    let mut image = fs::read(&driver).unwrap();
+    let stamp = u32::from_le_bytes(image[0x3c..0x40].try_into().unwrap()) as usize + 8;
+    image[stamp] ^= 1;
+    fs::write(home.path("other.sys"), image).unwrap();
+    let other = prepared(&home, "other.json", home.path("other.sys"));
+    let prepared = prepared(&home, "prepared.json", driver);
+    let (Some(other), Some(prepared), Some(())) = (other, prepared, kernel_disc(&home, "good")) else { return };
     let built = home.build(&[]);
     assert!(built.status.success(), "{}", said(&built));
     let before = hash(&home);
@@ -128,6 +142,11 @@ fn an_installed_image_runs_scenarios_and_each_way_to_fail_has_its_exit_code() {
 
     let absent = run(&home, &prepared, "absent", &["songs"]);
     assert_eq!(absent.status.code(), Some(2), "{}", said(&absent));
+
+    let differs = run(&home, &other, "one", &["songs", "--filter", "song=tide transport=vhost-user"]);
+    assert_eq!(differs.status.code(), Some(Class::BadInput.exit_code().into()), "{}", said(&differs));
+    assert!(said(&differs).contains("the image one holds a driver"), "{}", said(&differs));
+    fs::remove_dir_all(only_test(&differs)["run_folder"].as_str().unwrap()).unwrap();
 
     std::thread::scope(|scope| {
         let fails = |behaviour, class, cause, more| {

@@ -196,7 +196,7 @@ impl Files {
     /// Writes a file in the place of one of its name.
     ///
     /// # Errors
-    /// The firmware's.
+    /// The firmware's words, when the name or the disk cannot be used.
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String> {
         let path = CString16::try_from(path).map_err(|error| format!("{error}"))?;
         self.0.write(&*path, bytes).map_err(|error| format!("{error}"))

@@ -17,8 +17,10 @@ use uefi::mem::memory_map::{MemoryMap, MemoryMapOwned, MemoryType};
 
 use super::disks::Files;
 
-/// The kernel, and the driver that set-up has put beside it.
+/// The kernel, in the root of the disk.
 pub(super) const KERNEL: &str = "NTHOST.ELF";
+
+/// The driver that set-up has put beside it.
 pub(super) const DRIVER: &str = "DRIVER.SYS";
 
 /// The options of the kernel: COM1 is shared with the firmware, and time is what the machine runs, because the card's follows events.

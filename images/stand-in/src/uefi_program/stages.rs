@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use stand_in::answer::Answer;
 use stand_in::behaviour::{Behaviour, FILE};
-use stand_in::dump::dump;
+use stand_in::dump::{dump, entry_of};
 use stand_in::script::{self, Line};
 use stand_in::state::{OFFSET, Stage};
 use uefi::runtime::{self, ResetType};
@@ -29,6 +29,9 @@ const ANSWER: &str = "Autounattend.xml";
 /// The file that marks the disk for dumps, and the dump.
 const DUMP_MARK: &str = "dmus-dump.txt";
 const DUMP: &str = "MEMORY.DMP";
+
+/// The name of the driver in the list of the dump.
+const DRIVER_NAME: &str = "dmuscard.sys";
 
 /// Runs the stage that the disk is at; from the disc, asks for a key and installs.
 pub(super) fn run() -> Status {
@@ -66,7 +69,9 @@ fn used(behaviour: Behaviour) -> Status {
         Behaviour::RunOtherVersion => agent::serve(Manner::OtherVersion),
         Behaviour::RunBlueScreen => {
             connect_all();
-            let written = Files::with(DUMP_MARK).map(|mut files| files.write(DUMP, &dump()));
+            let driver = Files::started_from().and_then(|mut files| files.read(kernel::DRIVER));
+            let entry = driver.and_then(|image| entry_of(&image)).unwrap_or_default();
+            let written = Files::with(DUMP_MARK).map(|mut files| files.write(DUMP, &dump(DRIVER_NAME, entry)));
             if !matches!(written, Some(Ok(()))) {
                 line::send(b"\r\nstand-in: no disk takes the dump\r\n");
             }

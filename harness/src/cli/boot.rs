@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmus::document::nearest;
-use dmus::event::{Event, Observer};
+use dmus::event::{Event, Observer, TestResult};
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::jobs::Slots;
 use dmus::machine::CardOptions;
@@ -40,6 +40,10 @@ impl Observer for Verbose {
             Event::Finding { kind, rule, function, irql, message } => {
                 let rule = rule.map_or_else(String::new, |rule| format!(" rule {rule}"));
                 error_line(&format!("{kind}{rule}: {message} (in {function}, at IRQL {irql})"));
+            }
+            // Why, where a prompt has nothing to open on.
+            Event::TestEnded { name, result: TestResult::Failed, detail, .. } => {
+                error_line(&format!("FAIL {name}\n{detail}"));
             }
             _ => {}
         }

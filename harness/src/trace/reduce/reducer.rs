@@ -25,6 +25,17 @@ pub struct Progress {
     pub cached: usize,
 }
 
+/// What a reduction has left.
+#[derive(Clone, Debug)]
+pub struct Least {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// The parts that were left before numbers were made less: they fail as well.
+    pub as_recorded: Vec<Part>,
+    /// What was done.
+    pub progress: Progress,
+}
+
 /// Reduces parts with an oracle.
 pub struct Reducer<'r> {
     header: &'r Header,
@@ -50,7 +61,7 @@ impl<'r> Reducer<'r> {
     ///
     /// # Errors
     /// [`ReplayError`] when a candidate cannot be tried.
-    pub fn reduce(mut self, mut parts: Vec<Part>, seen_at: u64) -> Result<Option<(Vec<Part>, Progress)>, ReplayError> {
+    pub fn reduce(mut self, mut parts: Vec<Part>, seen_at: u64) -> Result<Option<Least>, ReplayError> {
         self.progress.of_parts = parts.len();
         self.progress.parts = parts.len();
         // What follows the failure does not lead to it, but for an answer that the failure is seen by.
@@ -60,24 +71,32 @@ impl<'r> Reducer<'r> {
         } else if !self.fails(&parts)? {
             return Ok(None);
         }
+        self.rounds(&mut parts)?;
+        let as_recorded = parts.clone();
         self.pass = "faults";
         self.numbers(&mut parts, Numbers::OfFaults)?;
+        self.rounds(&mut parts)?;
+        self.pass = "bytes";
+        self.bytes(&mut parts)?;
+        self.pass = "frames";
+        self.numbers(&mut parts, Numbers::All)?;
+        Ok(Some(Least { parts, as_recorded, progress: self.progress }))
+    }
+
+    /// Runs all passes until none leaves something out.
+    fn rounds(&mut self, parts: &mut Vec<Part>) -> Result<(), ReplayError> {
         for _ in 0..ROUNDS_MAX {
             let before = parts.len();
             for pass in Pass::ALL {
                 self.pass = pass.name();
-                let groups = pass.groups(&parts);
-                self.sweep(&mut parts, groups)?;
+                let groups = pass.groups(parts);
+                self.sweep(parts, groups)?;
             }
             if parts.len() == before {
                 break;
             }
         }
-        self.pass = "bytes";
-        self.bytes(&mut parts)?;
-        self.pass = "frames";
-        self.numbers(&mut parts, Numbers::All)?;
-        Ok(Some((parts, self.progress)))
+        Ok(())
     }
 
     /// Leaves out chunks of groups from the end on, while what is left fails; chunks are halved down to one group.

@@ -30,6 +30,8 @@ pub struct ScenarioParts<'s> {
     pub title: String,
     /// The lines that choose driver, card and machine.
     pub setting: &'s str,
+    /// The time that the first events are played after, in units of 100 ns; that of the first of them, if absent.
+    pub begins: Option<i64>,
 }
 
 /// What is left, in the order in which it happened.
@@ -67,8 +69,9 @@ pub fn scenario(about: &ScenarioParts<'_>, parts: &[Part], failure: Option<&Fail
         text += "\n[[step]]\n";
         match item {
             Item::Play(events) => {
-                plays = true;
-                text += &play(events, opens);
+                let is_first = !std::mem::replace(&mut plays, true);
+                let begins = about.begins.filter(|_| is_first);
+                text += &play(events, opens, begins);
             }
             Item::Send(message, group) => {
                 let group = if *group > 1 { format!(", group = {group}") } else { String::new() };
@@ -131,10 +134,10 @@ fn items(parts: &[Part]) -> Vec<Item<'_>> {
 }
 
 /// Returns the step that plays events, on the stream that was opened or on one of its own; a rest where there are none.
-fn play(events: &[&EventPart], opened: bool) -> String {
-    let first = events.iter().map(|event| event.time).min().unwrap_or(0);
+fn play(events: &[&EventPart], opened: bool, begins: Option<i64>) -> String {
+    let first = begins.or_else(|| events.iter().map(|event| event.time).min()).unwrap_or(0);
     let lines = events.iter().map(|event| {
-        let ms = event.time.saturating_sub(first) / UNITS_A_MS;
+        let ms = event.time.saturating_sub(first).max(0) / UNITS_A_MS;
         let at = if ms > 0 { format!("ms = {ms}, ") } else { String::new() };
         let group = if event.group > 1 { format!(", group = {}", event.group) } else { String::new() };
         format!("    {{ {at}data = \"{}\"{group} }},\n", spaced(&event.data))

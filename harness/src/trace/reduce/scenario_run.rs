@@ -64,6 +64,7 @@ fn compare(folder: &Path, failure: &Failure) -> Result<(bool, String), FileError
     };
     let found = match (guest, &seen[..]) {
         (Some(guest), _) => format!("{guest} in the guest"),
+        (None, [first, ..]) if passed => format!("it passes, with {first}"),
         (None, [first, ..]) => first.to_string(),
         (None, []) => match verdict["failures"][0].as_str().or_else(|| verdict["error"].as_str()) {
             Some(text) => text.to_owned(),

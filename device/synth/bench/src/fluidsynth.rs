@@ -174,12 +174,26 @@ impl FluidSynth {
     /// # Errors
     /// [`FluidSynthError::File`] when the rendering cannot be read.
     pub(crate) fn power(&self, frames: Range<usize>) -> Result<f64, FluidSynthError> {
+        let samples = self.samples(frames)?;
+        let energy: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+        Ok(energy / samples.len().max(1) as f64)
+    }
+
+    /// Returns the left side of these frames of what was last rendered.
+    ///
+    /// # Errors
+    /// [`FluidSynthError::File`] when the rendering cannot be read.
+    pub(crate) fn left(&self, frames: Range<usize>) -> Result<Vec<f32>, FluidSynthError> {
+        Ok(self.samples(frames)?.into_iter().step_by(2).collect())
+    }
+
+    /// Returns the samples of these frames, left and right in turn; fewer where the rendering ends before.
+    fn samples(&self, frames: Range<usize>) -> Result<Vec<f32>, FluidSynthError> {
         let out = self.out();
         let bytes = fs::read(&out).map_err(|source| FluidSynthError::File { path: out, source })?;
-        let bytes = bytes.get(frames.start * FRAME_BYTES..frames.end * FRAME_BYTES).unwrap_or_default();
-        let samples = bytes.as_chunks::<4>().0;
-        let energy: f64 = samples.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)).powi(2)).sum();
-        Ok(energy / samples.len().max(1) as f64)
+        let end = bytes.len().min(frames.end * FRAME_BYTES);
+        let bytes = bytes.get(frames.start * FRAME_BYTES..end).unwrap_or_default();
+        Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 
     /// Writes a file beside its others.

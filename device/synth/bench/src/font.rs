@@ -103,13 +103,18 @@ pub(crate) fn sound_font(work: Work) -> Vec<u8> {
     headers.extend(name("EOS"));
     headers.resize(headers.len() + 26, 0);
 
+    file(&samples, &articulation(work, &headers))
+}
+
+/// Makes the file of a SoundFont.
+fn file(samples: &[i16], articulation: &[u8]) -> Vec<u8> {
     let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let information =
         [chunk(b"ifil", &[2, 0, 1, 0]), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"comparison\0\0")].concat();
     let file = [
         list(b"LIST", b"INFO", &information),
         list(b"LIST", b"sdta", &chunk(b"smpl", &samples)),
-        list(b"LIST", b"pdta", &articulation(work, &headers)),
+        list(b"LIST", b"pdta", articulation),
     ]
     .concat();
     list(b"RIFF", b"sfbk", &file)
@@ -191,6 +196,48 @@ fn articulation(work: Work, headers: &[u8]) -> Vec<u8> {
         chunk(b"shdr", headers),
     ]
     .concat()
+}
+
+/// Returns a SoundFont of one preset whose only zone plays one wave, looped as it is and without filter or vibrato, at
+/// every key; at `root` at its own pitch.
+#[must_use]
+pub(crate) fn single_wave(period: &[i16], root: u8) -> Vec<u8> {
+    let (begin, end) = (MARGIN, MARGIN + period.len());
+    let mut samples: Vec<i16> =
+        period[period.len() - MARGIN..].iter().chain(period).chain(&period[..MARGIN]).copied().collect();
+    let at = |offset: usize| (offset as u32).to_le_bytes();
+    let mut headers = name("tone").to_vec();
+    headers.extend([at(0), at(samples.len()), at(begin), at(end), 44_100u32.to_le_bytes()].concat());
+    headers.extend([root, 0, 0, 0, 1, 0]);
+    headers.extend(name("EOS"));
+    headers.resize(headers.len() + 26, 0);
+    samples.resize(samples.len() + SILENCE, 0);
+    let mut generators = Vec::new();
+    push(&mut generators, generator::SAMPLE_MODES, 1);
+    push(&mut generators, generator::ROOT_KEY, i16::from(root));
+    push(&mut generators, generator::SAMPLE, 0);
+    let zones = (generators.len() / 4) as u16;
+    push(&mut generators, 0, 0);
+    let mut preset_generators = Vec::new();
+    push(&mut preset_generators, generator::INSTRUMENT, 0);
+    push(&mut preset_generators, 0, 0);
+    let preset = |text, bag: u16| [name(text).as_slice(), &[0; 4], &bag.to_le_bytes(), &[0; 12]].concat();
+    let instrument = |text, bag: u16| [name(text).as_slice(), &bag.to_le_bytes()].concat();
+    let bags = |generators: u16| {
+        [[0; 4], [generators.to_le_bytes(), [0; 2]].concat().try_into().expect("four bytes")].concat()
+    };
+    let articulation = [
+        chunk(b"phdr", &[preset("tone", 0), preset("EOP", 1)].concat()),
+        chunk(b"pbag", &bags(1)),
+        chunk(b"pmod", &[0; 10]),
+        chunk(b"pgen", &preset_generators),
+        chunk(b"inst", &[instrument("tone", 0), instrument("EOI", 1)].concat()),
+        chunk(b"ibag", &bags(zones)),
+        chunk(b"imod", &[0; 10]),
+        chunk(b"igen", &generators),
+        chunk(b"shdr", &headers),
+    ];
+    file(&samples, &articulation.concat())
 }
 
 /// Zones: where the generators of each begin.

@@ -12,6 +12,7 @@ mod comparison;
 mod engines;
 mod fluidsynth;
 mod font;
+mod plots;
 mod profile;
 mod record;
 mod score;
@@ -32,8 +33,10 @@ use record::Record;
 
 /// Measures dls-synth beside other synthesizers.
 #[derive(Debug, Parser)]
-#[command(name = "dls-synth-bench", version)]
+#[command(name = "dls-synth-bench", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// FluidSynth's program; without it, only the built-in synthesizers are compared.
     #[arg(long, value_name = "PATH")]
     fluidsynth: Option<PathBuf>,
@@ -61,8 +64,30 @@ struct Arguments {
     profile: bool,
 }
 
+/// What is done instead of measuring time.
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Draws SINAD and aliases over the pitch, for each synthesizer, as PNG, and prints their points.
+    Plots {
+        /// The folder for sinad.png and alias.png.
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// FluidSynth's program; without it, only the built-in synthesizers are drawn.
+        #[arg(long, value_name = "PATH")]
+        fluidsynth: Option<PathBuf>,
+        /// The instruction set of dls-synth's inner loops.
+        #[arg(long, value_name = "NAME", default_value_t = Kernel::Auto)]
+        kernel: Kernel,
+    },
+}
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.verb {
+        Some(Verb::Plots { out, fluidsynth, kernel }) => draw(out, fluidsynth.as_deref(), *kernel),
+        None => run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is lost too, the exit code says it.
@@ -70,6 +95,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn draw(
+    out: &std::path::Path,
+    fluidsynth: Option<&std::path::Path>,
+    kernel: Kernel,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let scratch = tempfile::tempdir()?;
+    let (paths, records) = plots::draw(out, fluidsynth, kernel, scratch.path())?;
+    records.iter().try_for_each(Record::print)?;
+    for path in paths {
+        writeln!(stderr(), "{}", path.display())?;
+    }
+    Ok(())
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {

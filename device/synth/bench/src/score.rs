@@ -38,10 +38,16 @@ pub(crate) fn messages(voices: u16) -> Vec<Vec<u8>> {
 /// those that do not.
 #[must_use]
 pub(crate) fn file(voices: u16, seconds: f64) -> Vec<u8> {
+    file_of(messages(voices), seconds)
+}
+
+/// Makes the same of other program changes and notes.
+#[must_use]
+pub(crate) fn file_of(messages: Vec<Vec<u8>>, seconds: f64) -> Vec<u8> {
     let event = |ticks: u32, kind| TrackEvent { delta: u28::new(ticks), kind };
     let mut track = vec![event(0, TrackEventKind::Meta(MetaMessage::Tempo(u24::new(500_000))))];
     let mut ends = Vec::new();
-    for message in messages(voices) {
+    for message in messages {
         let channel = u4::new(message[0] & 15);
         let message = match *message.as_slice() {
             [status, program] if status >> 4 == 0xC => MidiMessage::ProgramChange { program: u7::new(program) },

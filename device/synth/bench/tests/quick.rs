@@ -59,3 +59,36 @@ fn names_a_program_that_is_no_fluidsynth() {
     assert!(output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/fluidsynth"));
 }
+
+#[test]
+fn draws_how_cleanly_each_synthesizer_transposes() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
+        .args(["plots", "--out"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["sinad.png", "alias.png"] {
+        let picture = std::io::BufReader::new(std::fs::File::open(folder.path().join(file)).unwrap());
+        let mut reader = png::Decoder::new(picture).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        let colours: HashSet<&[u8]> = pixels.chunks(3).collect();
+        // Paper, grid, frame and text, and a line for each synthesizer, the first as black as the text.
+        assert_eq!(colours.len(), 5, "{file}");
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    let figures: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| figures.iter().find(|figure| figure["name"] == name).unwrap()["value"].as_f64().unwrap();
+    for semitones in -12..=36 {
+        let clean = of(&format!("synth/sinad/dls-synth/{semitones:+}"));
+        assert!(clean > 65.0, "{clean} dB at {semitones:+}");
+        if semitones >= 6 {
+            let alias = of(&format!("synth/alias/dls-synth/{semitones:+}"));
+            assert!(alias < -70.0, "{alias} dB at {semitones:+}");
+        }
+    }
+    // A fifth up, a linear interpolator is far less clean: what the picture is there to show.
+    assert!(of("synth/sinad/dls-synth/+7") > of("synth/sinad/rustysynth/+7") + 20.0);
+}

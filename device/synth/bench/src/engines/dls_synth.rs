@@ -60,6 +60,10 @@ impl Engine for DlsSynth {
         energy(self.out[..self.rendered].iter().flatten())
     }
 
+    fn left(&self) -> Vec<f32> {
+        self.out[..self.rendered].iter().map(|frame| frame[0]).collect()
+    }
+
     fn voices(&self) -> Option<u32> {
         Some(self.synth.active_voices())
     }

@@ -53,6 +53,9 @@ pub(crate) trait Engine {
     /// Returns the sum of the squares of the samples that [`render`](Self::render) left in the buffer.
     fn energy(&self) -> f64;
 
+    /// Returns the left side of what [`render`](Self::render) left in the buffer.
+    fn left(&self) -> Vec<f32>;
+
     /// Returns how many voices sound. `None`: the synthesizer does not count them.
     fn voices(&self) -> Option<u32>;
 }

@@ -65,6 +65,10 @@ impl Engine for OxiSynth {
         energy(self.left[..self.rendered].iter().chain(&self.right[..self.rendered]))
     }
 
+    fn left(&self) -> Vec<f32> {
+        self.left[..self.rendered].to_vec()
+    }
+
     fn voices(&self) -> Option<u32> {
         None
     }

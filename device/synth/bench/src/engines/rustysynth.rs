@@ -84,6 +84,10 @@ impl Engine for RustySynth {
         energy(self.sum.iter().flat_map(|side| &side[..self.rendered]))
     }
 
+    fn left(&self) -> Vec<f32> {
+        self.sum[0][..self.rendered].to_vec()
+    }
+
     fn voices(&self) -> Option<u32> {
         None
     }

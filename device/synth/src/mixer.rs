@@ -315,6 +315,7 @@ impl Block {
             if self.controls[index].taken == 0 {
                 continue;
             }
+            self.prefetch(index + 1, frames, scene);
             if arrives || self.touched {
                 self.settle(index, &moment, scene);
             }
@@ -360,6 +361,17 @@ impl Block {
         for lane in lanes_of(over) {
             let sources = self.remove(index * LANES + lane);
             self.ended.extend(sources);
+        }
+    }
+
+    /// Asks for the samples of a group, if there is one, while another is worked on: the waves of many voices are in no
+    /// cache that is near.
+    fn prefetch(&self, index: usize, frames: usize, scene: Scene<'_>) {
+        let Some(control) = self.controls.get(index).filter(|control| control.taken != 0) else { return };
+        for (voice, step) in self.voices[index * LANES..(index + 1) * LANES].iter().zip(control.steps) {
+            if let Some(voice) = voice {
+                (scene.kernels.prefetch)(voice.cursor.upcoming(step, frames));
+            }
         }
     }
 

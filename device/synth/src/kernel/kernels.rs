@@ -25,6 +25,9 @@ type AddReverb = fn(reverb: &mut Reverb, input: &[f32], out: [&mut [f32]; 2]);
 /// See [`Chorus::process`].
 type AddChorus = fn(chorus: &mut Chorus, input: &[f32], out: [&mut [f32]; 2]);
 
+/// Asks for samples, so that they are at hand when they are read.
+type Prefetch = fn(samples: &[i16]);
+
 /// One implementation of the inner loops.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
@@ -34,4 +37,5 @@ pub(crate) struct Kernels {
     pub(crate) reduce: Reduce,
     pub(crate) add_reverb: AddReverb,
     pub(crate) add_chorus: AddChorus,
+    pub(crate) prefetch: Prefetch,
 }

@@ -13,6 +13,7 @@ pub(super) const KERNELS: Kernels = Kernels {
     reduce: |bus, out| bus.reduce(out, turn),
     add_reverb: |reverb, input, out| reverb.process(input, out, turn),
     add_chorus: |chorus, input, out| chorus.process(input, out),
+    prefetch: |_| {},
 };
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last

@@ -141,6 +141,15 @@ impl Cursor {
         }
     }
 
+    /// Returns the samples that so many frames at a step will read, as far as they are in the window.
+    pub(crate) fn upcoming(&self, step: u64, frames: usize) -> &[i16] {
+        let (window, base) = self.window();
+        let first = (self.position >> 32) as usize;
+        let count = (step.saturating_mul(frames as u64) >> 32) as usize;
+        let end = base.saturating_add(first).saturating_add(count).saturating_add(REACH).min(window.len());
+        window.get(base.saturating_add(first).saturating_sub(REACH)..end).unwrap_or_default()
+    }
+
     /// Returns the lower 8 of 24 bits of the samples of [`window`](Self::window), if there are any.
     pub(crate) fn low_window(&self) -> Option<&[i16]> {
         let low = self.wave.guarded_low()?;

@@ -12,6 +12,7 @@
 //! | a key or velocity range that is empty | the zone is left out |
 //! | keyRange or velRange behind other generators, generators behind the end of the zone or on the wrong level | the generator is left out (8.1.2) |
 //! | a generator beyond its limits, or a sum that is | the nearest limit (8.1.3) |
+//! | a resonance above 48 dB | 48 dB: beyond it a filter's poles are nearer to the circle than single precision can tell |
 //! | a sample that is empty, ends before it begins or is not within the data; a compressed one (SF3); one in ROM | the zone is left out |
 //! | a rate of 0 | 400 Hz, the nearest practical rate (7.10); above 192 kHz, 192 kHz |
 //! | an original key above 127 | key 60 (7.10) |
@@ -38,9 +39,11 @@
 //! | velocity to cutoff has a switch in version 2.01 | a modulator in that form stands for the default one of 2.04 |
 //! | the value of a linked modulator (8.2.1, 127) | is what its feeders give, added up; 1 is what a controller at its top gives |
 //!
-//! The reader is
-//! the project's own, on the RIFF walker of DLS files: of the published ones, one drops modulators, and the other takes
-//! a file's word for its sizes and stops the process where a list is missing.
+//! SF3 files, whose samples are Ogg Vorbis, are refused by name: a font may be hostile, and of the decoders in Rust Symphonia 0.6
+//! overflows on changed headers and allocates what the sizes of a codebook multiply to, and lewton has had no release for years.
+//!
+//! The reader is the project's own, on the RIFF walker of DLS files: of the published ones, one drops modulators, and the other
+//! takes a file's word for its sizes and stops the process where a list is missing.
 
 mod connections;
 mod convert;

@@ -1,7 +1,7 @@
 //! The last stage: a guest without firmware, whose agent answers on COM1.
 #![allow(unsafe_code, reason = "boot services end, and the processor's counter is read")]
 
-use alloc::string::ToString;
+use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -116,7 +116,7 @@ impl Agent {
         let (mut last, mut off) = (false, false);
         let result = match &message.request {
             Request::Hello { .. } => {
-                let guest = concat!("stand-in ", env!("CARGO_PKG_VERSION")).to_string();
+                let guest = concat!("stand-in ", env!("CARGO_PKG_VERSION")).to_owned();
                 let version = if self.manner == Manner::OtherVersion { VERSION + 1 } else { VERSION };
                 Ok(Reply::Hello { version, guest, memory: self.memory, bulk: BulkAccess::Line })
             }
@@ -142,8 +142,8 @@ impl Agent {
         if off {
             runtime::reset(ResetType::SHUTDOWN, Status::SUCCESS, None);
         }
-        while last {
-            core::hint::spin_loop();
+        if last {
+            super::stages::stand_still();
         }
     }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod disks;
 mod heap;
+mod idle;
 mod kernel;
 mod line;
 mod panic;

@@ -15,7 +15,7 @@ use uefi::{Status, boot, system};
 use super::agent::Manner;
 use super::disks::{Disk, Files, connect_all};
 use super::kernel::{self, Installed};
-use super::{agent, line, screen};
+use super::{agent, idle, line, screen};
 
 /// The time in which a key is waited for, as the prompt of an installation disc does.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -226,7 +226,7 @@ fn stop(text: &str) -> ! {
 /// Waits for ever without the firmware.
 pub(super) fn stand_still() -> ! {
     loop {
-        core::hint::spin_loop();
+        idle::halt();
     }
 }
 
@@ -234,6 +234,6 @@ fn halt() -> ! {
     // The firmware would start the machine again after five minutes.
     let _ = boot::set_watchdog_timer(0, 0x1_0000, None);
     loop {
-        boot::stall(Duration::from_secs(1));
+        idle::halt();
     }
 }

@@ -70,8 +70,8 @@ pub struct Processes {
     card_expendable: bool,
     /// Looks at the screen of a guest that starts from a disk.
     screen: Option<ScreenWatch>,
-    /// Whether QEMU was told to end.
-    told_to_quit: bool,
+    /// Whether the harness has had QEMU quit.
+    quit_sent: bool,
 }
 
 /// When each process was seen to end, and which was seen to end alone.
@@ -183,7 +183,7 @@ impl Processes {
             started: false,
             card_expendable: false,
             screen,
-            told_to_quit: false,
+            quit_sent: false,
         };
         let device = &mut processes.device;
         device.note_limits();
@@ -264,7 +264,7 @@ impl Processes {
         let lost = self.card_expendable;
         if self.machine.starts_from_disk() && self.machine.ended().is_none() {
             // The agent has ended; its system stays on, and nothing that it has written is kept.
-            self.told_to_quit = true;
+            self.quit_sent = true;
             self.machine.quit();
         }
         while self.machine.ended().is_none() && (lost || self.device.ended().is_none_or(|ended| ended == CARD_LEFT)) {
@@ -276,8 +276,8 @@ impl Processes {
             }
             std::thread::sleep(POLL);
         }
-        let told = self.told_to_quit && self.machine.ended() == Some(Ended::Exit(0));
-        if !told && self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
+        let by_command = self.quit_sent && self.machine.ended() == Some(Ended::Exit(0));
+        if !by_command && self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
         if self.card_expendable {

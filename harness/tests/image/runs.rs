@@ -44,7 +44,7 @@ fn run(home: &Home, prepared: &Path, guest: &str, more: &[&str]) -> Output {
 }
 
 /// Copies the image with another behaviour.
-fn misbehaving(home: &Home, behaviour: &str) -> String {
+fn faulty(home: &Home, behaviour: &str) -> String {
     let name = behaviour.to_owned();
     let (from, to) = (home.images().join("one"), home.images().join(&name));
     fs::create_dir(&to).unwrap();
@@ -76,9 +76,9 @@ fn only_test(output: &Output) -> Value {
     report["tests"][0].clone()
 }
 
-/// Runs a case in an image that misbehaves, and checks how that is told.
+/// Runs a case in an image with an injected fault, and checks what the harness says of it.
 fn fails(home: &Home, prepared: &Path, behaviour: &str, class: Class, cause: &str, more: &[&str]) {
-    let image = misbehaving(home, behaviour);
+    let image = faulty(home, behaviour);
     let one = ["songs", "--filter", "song=tide transport=vhost-user"];
     let output = run(home, prepared, &image, &[&one[..], more].concat());
     let text = said(&output);

@@ -92,7 +92,7 @@ impl Chorus {
         // Positive numbers are in the order of their bits, which the compiler compares many at once.
         let least = f32::from_bits(delays.iter().fold(u32::MAX, |least, delay| least.min(delay.to_bits()))) as i32;
         // What was written `least + 1 + frames` writes ago comes first: of the first frame, where its delay is the
-        // longer, the farther of the two samples that it lies between.
+        // longer, the farther of the two samples around it.
         let mut samples = [0.0; CHUNK + 2];
         self.line.read(least as usize + 1 + frames, &mut samples);
         for (i, tap) in delays.iter_mut().enumerate() {

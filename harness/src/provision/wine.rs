@@ -1,6 +1,7 @@
 //! Wine, under which the guest agent's program is tested without a Windows: the one that the user named, the system's, or one that is
 //! unpacked from packages of the machine's release; nothing of it is part of the product.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::apt::Suites;
@@ -8,6 +9,7 @@ use super::error::ProvisionError;
 use super::own_libraries::{without_c_library, write_script};
 use super::provisioner::Provisioner;
 use super::unpacked::{Unpacked, runs};
+use crate::host::file_error::FileError;
 
 /// The variable that names a Wine for 64-bit programs to use instead of any other.
 pub const WINE_VARIABLE: &str = "DMUS_WINE";
@@ -21,9 +23,15 @@ const PROGRAMS: [&str; 3] = ["/usr/lib/wine/wine64", "/usr/bin/wine64", "/usr/lo
 /// Where Debian's packages have that library, below a root.
 const ZLIB: &str = "usr/x86_64-w64-mingw32/lib/zlib1.dll";
 
+/// Where Wine has the libraries of programs, below the folder of the machine's libraries.
+const MODULES: &str = "wine/x86_64-windows";
+
 /// The program in the packages, below a root; its server is beside it.
 const LOADER: &str = "usr/lib/wine/wine64";
 const SERVER: &str = "usr/lib/wine/wineserver64";
+
+/// What the program starts as its server before it looks at `WINESERVER`: Debian's script, which knows the system's server alone.
+const SERVER_SCRIPT: &str = "usr/lib/wine/wineserver";
 
 const UNPACKED: Unpacked = Unpacked {
     what: "Wine",
@@ -75,12 +83,19 @@ fn write_launchers(folder: &Path) -> Result<(), ProvisionError> {
         );
         write_script(folder.join(script_name), &script)?;
     }
-    Ok(())
+    // What the package's installation script does, without which no program starts.
+    let (zlib, modules) = (root.join(ZLIB), root.join("usr/lib").join(&name).join(MODULES));
+    if zlib.is_file() && modules.is_dir() {
+        let copy = modules.join("zlib1.dll");
+        fs::copy(&zlib, &copy).map_err(FileError::own("write", &copy))?;
+    }
+    // Ends with its last client, as with Debian's.
+    let server = "#!/bin/sh\n# Runs the server beside this script.\nexec \"$0\"64 -p0 \"$@\"\n";
+    Ok(write_script(root.join(SERVER_SCRIPT), server)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::process::Command;
 
     use super::*;
@@ -91,7 +106,9 @@ mod tests {
     fn starts_wine_with_its_server_and_libraries() {
         let scratch = Scratch::new().unwrap();
         let root = scratch.path().join("root");
-        for folder in ["usr/lib/some-arch", "usr/lib/wine", "usr/x86_64-w64-mingw32/lib"] {
+        for folder in
+            ["usr/lib/some-arch", "usr/lib/some-arch/wine/x86_64-windows", "usr/lib/wine", "usr/x86_64-w64-mingw32/lib"]
+        {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         for name in ["usr/lib/some-arch/ld-linux-x86-64.so.2", "usr/lib/some-arch/libc.so.6", ZLIB] {
@@ -99,13 +116,17 @@ mod tests {
         }
         write_script(root.join(LOADER), "#!/bin/sh\necho \"$WINESERVER|$LD_LIBRARY_PATH|$*\"\n").unwrap();
         assert!(write_launchers(scratch.path()).unwrap_err().to_string().contains("wineserver64"));
-        write_script(root.join(SERVER), "#!/bin/sh\necho server\n").unwrap();
+        write_script(root.join(SERVER), "#!/bin/sh\necho server $*\n").unwrap();
+        write_script(root.join(SERVER_SCRIPT), "#!/bin/sh\nexec /usr/lib/wine/wineserver64\n").unwrap();
         write_launchers(scratch.path()).unwrap();
+        assert!(root.join("usr/lib/some-arch/wine/x86_64-windows/zlib1.dll").is_file());
         let wine = scratch.path().join("wine64");
         let said = capture(Command::new(&wine).arg("--version")).unwrap().stdout;
         let (server, libraries) = (root.join(SERVER), root.join("usr/lib/some-arch"));
         assert!(said.starts_with(&format!("{}|{}:", server.display(), libraries.display())), "{said}");
         assert!(said.trim().ends_with("|--version"), "{said}");
+        let said = capture(Command::new(root.join(SERVER_SCRIPT)).arg("-f")).unwrap().stdout;
+        assert_eq!(said.trim(), "server -p0 -f", "the unpacked server and no other");
         assert_eq!(zlib_of(&wine), Some(root.join(ZLIB)));
     }
 }

@@ -58,6 +58,7 @@ pub(super) fn all(file: Source<'_>, document: &Document, cases: usize, policy: &
     kind(file, document, wrong);
     machine(file, document, wrong);
     expectations(file, document, cases, policy, wrong);
+    expectations_of_song(file, document, wrong);
 }
 
 /// Checks what is said about the driver.
@@ -119,6 +120,25 @@ fn machine(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
             let message = format!("a stall takes 1 to {STALL_MS_MAX} milliseconds");
             wrong.add(file.error(stall.span(), &message));
         }
+    }
+}
+
+/// What `[expect]` says about the song that a scenario streams.
+const ABOUT_SONG: [&str; 7] =
+    ["bit_identical", "audible", "frames", "events", "interrupts", "interrupts_not_claimed", "peak"];
+
+/// Checks that nothing is expected of a song where none is streamed: it would hold whatever happens.
+fn expectations_of_song(file: Source<'_>, document: &Document, wrong: &mut Wrong) {
+    let remedy = match (&document.test, document.step.is_empty()) {
+        (Some(_), _) => "a test of this kind streams none, and has verdicts of its own",
+        (None, false) => "with steps, a step says it: expect = { bit_identical = true }, or a value with its bounds",
+        (None, true) => return,
+    };
+    let Ok(table) = file.text.parse::<toml::Table>() else { return };
+    let said = table.get("expect").and_then(toml::Value::as_table);
+    for key in ABOUT_SONG.iter().filter(|key| said.is_some_and(|said| said.contains_key(**key))) {
+        let message = format!("{key} expects something of the song that a scenario streams: {remedy}");
+        wrong.add(file.error_at_key(key, &message));
     }
 }
 

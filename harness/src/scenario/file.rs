@@ -352,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn refuses_to_expect_something_of_a_song_where_none_is_streamed() {
+        let step = "[[step]]\nload = true\n";
+        for (key, value) in [("bit_identical", "true"), ("audible", "false"), ("peak", "{ max = 0 }")] {
+            let expect = format!("title = 't'\n[expect]\n{key} = {value}\n");
+            assert!(parse(&expect).is_ok(), "{key}");
+            for text in [format!("{expect}{step}"), format!("test = 'stress'\n{expect}")] {
+                let error = parse(&text).unwrap_err().to_string();
+                assert!(error.contains(&format!("{key} expects something of the song")), "{error}");
+                assert!(error.contains("--> folder/x.toml:"), "{error}");
+            }
+        }
+        assert!(parse(&format!("title = 't'\n[expect]\nunderruns = {{ max = 1 }}\n{step}")).is_ok());
+    }
+
+    #[test]
     fn refuses_same_pcm_of_a_single_case() {
         let error = parse("title = 't'\n[expect]\nsame_pcm = true\n").unwrap_err().to_string();
         assert!(error.contains("there is only one"), "{error}");

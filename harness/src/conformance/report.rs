@@ -37,6 +37,17 @@ impl Verdict {
             Self::NotApplicable => "not applicable",
         }
     }
+
+    /// Returns how much it says beside another verdict on the same rule: what is violated once is violated.
+    const fn weight(self) -> u8 {
+        match self {
+            Self::NotApplicable => 0,
+            Self::NotExercised => 1,
+            Self::Pass => 2,
+            Self::Waived => 3,
+            Self::Violated => 4,
+        }
+    }
 }
 
 /// A rule and its verdict.
@@ -118,6 +129,41 @@ pub struct Contract {
 }
 
 impl Contract {
+    /// Adds what another test found about the same rules, under other conditions: of two verdicts the one that says more.
+    pub fn merge(&mut self, other: Self) {
+        for theirs in other.rows {
+            match self.rows.iter_mut().find(|row| row.number == theirs.number) {
+                Some(row) => {
+                    let held = row.held + theirs.held;
+                    if theirs.verdict.weight() > row.verdict.weight() {
+                        *row = theirs;
+                    }
+                    row.held = held;
+                }
+                None => self.rows.push(theirs),
+            }
+        }
+        self.rows.sort_by_key(|row| row.number);
+        self.count();
+        self.failures.extend(other.failures);
+        self.findings.add(other.findings);
+        self.figures.extend(other.figures);
+        self.milliseconds += other.milliseconds;
+        self.run_folders.extend(other.run_folders);
+        self.class = self.class.or(other.class);
+    }
+
+    /// Counts the rules by their verdicts.
+    pub(super) fn count(&mut self) {
+        let of = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
+        self.rules = self.rows.len();
+        self.pass = of(Verdict::Pass);
+        self.violated = of(Verdict::Violated);
+        self.waived = of(Verdict::Waived);
+        self.not_exercised = of(Verdict::NotExercised);
+        self.not_applicable = of(Verdict::NotApplicable);
+    }
+
     /// Tells whether no rule is violated, and none was left out for which the device gives a stimulus.
     #[must_use]
     pub fn is_kept(&self) -> bool {
@@ -177,5 +223,36 @@ impl Contract {
             let _ = write!(text, "\n{line}");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract(verdicts: &[(u16, Verdict, u64)]) -> Contract {
+        let row = |&(number, verdict, held): &(u16, Verdict, u64)| Row {
+            number,
+            title: String::new(),
+            source: String::new(),
+            verdict,
+            held,
+            message: Some(verdict.name().into()),
+            waiver: None,
+        };
+        let mut contract = Contract { rows: verdicts.iter().map(row).collect(), ..Contract::default() };
+        contract.count();
+        contract
+    }
+
+    #[test]
+    fn a_rule_that_is_violated_over_one_transport_is_violated() {
+        use Verdict::{NotApplicable, NotExercised, Pass, Violated};
+        let mut both = contract(&[(1, Violated, 3), (2, NotApplicable, 0), (3, Pass, 1), (4, Pass, 2)]);
+        both.merge(contract(&[(1, Pass, 5), (2, Pass, 7), (3, NotExercised, 0), (5, NotApplicable, 0)]));
+        let found: Vec<_> = both.rows.iter().map(|row| (row.number, row.verdict, row.held)).collect();
+        assert_eq!(found, [(1, Violated, 8), (2, Pass, 7), (3, Pass, 1), (4, Pass, 2), (5, NotApplicable, 0)]);
+        assert_eq!((both.rules, both.violated, both.pass, both.not_applicable), (5, 1, 3, 1));
+        assert_eq!(both.rows[0].message.as_deref(), Some("VIOLATED"));
     }
 }

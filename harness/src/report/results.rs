@@ -288,7 +288,10 @@ impl Report {
                 self.run_folders.push(folder);
             }
         }
-        self.contract = other.contract.or(self.contract.take());
+        match (&mut self.contract, other.contract) {
+            (Some(own), Some(other)) => own.merge(other),
+            (own, other) => *own = own.take().or(other),
+        }
         self.counted_tests.extend(other.counted_tests);
         self.warnings.extend(other.warnings);
         self.low_resources.extend(other.low_resources);

@@ -104,9 +104,11 @@ impl Diagnosed for PlayerError {
             Self::Start { .. } | Self::Failed { .. } => Some(format!(
                 "on a machine without sound, copy the file to one that has it; {PLAYER_VARIABLE} names another player"
             )),
-            Self::NoSound { .. } => {
-                Some("a run that passes keeps its sound with --keep only: run it again with that".into())
-            }
+            Self::NoSound { .. } => Some(
+                "a run that passes keeps its sound with --keep only; steps keep the expected sound where one compares it: expect = { \
+                 bit_identical = true }"
+                    .into(),
+            ),
             Self::File(error) => error.remedy(),
             Self::Formats(..) | Self::Interrupted(_) => None,
         }

@@ -15,7 +15,7 @@ use crate::report::place::{folder_of, relative};
 use crate::report::results::{Attempt, CountedTest, Report, TestRecord};
 use crate::report::steps::{StepOutcome, StepTime};
 use crate::report::text::summary;
-use crate::sound::pcm::Pcm;
+use crate::sound::pcm::{Pcm, difference};
 
 /// Failures with pictures: a page of a whole suite stays small enough to be opened.
 const PICTURES_MAX: usize = 24;
@@ -227,7 +227,11 @@ fn sounds(evidence: &Evidence, folder: &Path, budget: &mut Budget) -> Markup {
         return html! { p { "The sound is in the run folder; only the first " (PICTURES_MAX) " failures have pictures here." } };
     }
     budget.pictures -= 1;
-    let (frame, which) = evidence.difference().unwrap_or((0, "first"));
+    // What a step has compared is in no judgement.
+    let first =
+        || expected.as_ref().and_then(|expected| difference(&actual, expected)).map(|found| (found.frame, "first"));
+    let (frame, which) = evidence.difference().or_else(first).unzip();
+    let frame = frame.unwrap_or_default();
     let with_excerpt = budget.excerpts > 0;
     budget.excerpts = budget.excerpts.saturating_sub(1);
     html! {
@@ -237,7 +241,12 @@ fn sounds(evidence: &Evidence, folder: &Path, budget: &mut Budget) -> Markup {
             (sound_of("actual", &actual, frame, with_excerpt))
             @if let Some(expected) = &expected {
                 figure {
-                    figcaption { "difference, the " (which) " at frame " (frame) }
+                    figcaption {
+                        @match which {
+                            Some(which) => { "difference, the " (which) " at frame " (frame) }
+                            None => { "difference: none" }
+                        }
+                    }
                     (wave(&sound::difference(&actual, expected), "The difference of both sounds over time"))
                 }
             }

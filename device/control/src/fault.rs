@@ -164,8 +164,7 @@ pub enum InjectedFault {
         /// The queue, by number.
         queue: u16,
     },
-    /// Raises the interrupt of a queue many times, one every
-    /// [`STORM_PERIOD`](crate::limits::STORM_PERIOD), without a chain.
+    /// Raises the interrupt of a queue many times, one every 200 µs (`limits::STORM_PERIOD`), without a chain.
     InterruptStorm {
         /// The queue, by number.
         queue: u16,
@@ -182,8 +181,7 @@ pub enum InjectedFault {
         /// The queue, by number.
         queue: u16,
     },
-    /// Writes what the next chain of a queue gets [`MISPLACED_BYTES`](crate::limits::MISPLACED_BYTES) bytes too far on in
-    /// the driver's own buffer, never beyond its end; its length in the used ring is that of a chain that is right.
+    /// Writes what the next chain of a queue gets 8 bytes (`limits::MISPLACED_BYTES`) too far on in the driver's own buffer, never beyond its end; its length in the used ring is that of a chain that is right.
     MisplacedDma {
         /// The queue, by number.
         queue: u16,

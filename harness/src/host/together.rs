@@ -86,7 +86,7 @@ impl Use {
 }
 
 impl Together {
-    /// Leaves the threads to the scheduler for now. Returns `None` where there is no choice of processors.
+    /// Leaves the threads to the scheduler at first. Returns `None` where there is no choice of processors.
     pub(super) fn begin() -> Option<Self> {
         let allowed = sched_getaffinity(None).ok()?;
         (allowed.count() > 1).then_some(Self { allowed, state: State::Apart(None) })
